@@ -1,0 +1,31 @@
+"""Names, ids and file names that more than one module needs: their only home.
+
+Ids 0 to 3 are fairseq's own (``Dictionary`` adds them before it reads ``dict.txt``), ``<mask>`` is
+the first line of every ``dict.txt`` of ours, and the ordinary pieces follow.
+"""
+
+BOS, PAD, EOS, UNK, MASK = 0, 1, 2, 3, 4
+BOS_SYMBOL, PAD_SYMBOL, EOS_SYMBOL, UNK_SYMBOL, MASK_SYMBOL = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
+SPECIAL_SYMBOLS = (BOS_SYMBOL, PAD_SYMBOL, EOS_SYMBOL, UNK_SYMBOL, MASK_SYMBOL)
+FAIRSEQ_SPECIALS = 4
+"""How many symbols fairseq's dictionary adds by itself, ahead of the lines of ``dict.txt``."""
+FIRST_PIECE = 5
+"""The id of the first ordinary piece."""
+
+LANGUAGE_TOKEN = "<2{}>"
+"""The token that names a target language in translation (MMTE, section 3)."""
+
+RESERVED_FIRST = 0xF0000
+"""Transliterated piece number i (id ``FIRST_PIECE + i``) is written as ``chr(RESERVED_FIRST + i)``:
+the two supplementary private use planes, which no real text uses."""
+RESERVED_LAST = 0x10FFFD
+RESERVED_GAP = (0xFFFFE, 0x100000)
+"""Code points 0xFFFFE and 0xFFFFF are non-characters: symbol 65,534 and later skip over them."""
+
+MANIFEST_FILE = "manifest.json"
+DICT_FILE = "dict.txt"
+SUBWORD_FILE = "subword.json"
+LABELS_FILE = "labels.json"
+DATA_FORMAT = 1
+SUBWORD_FORMAT = 1
+CHECKPOINT_FORMAT = 1

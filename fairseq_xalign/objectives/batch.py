@@ -1,0 +1,74 @@
+"""Sequences laid end to end without padding: what every objective and the encoder take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class PackedBatch:
+    """B sequences of T tokens in all, one after the other.
+
+    Attributes:
+        tokens: ids, int64 [T].
+        starts: where each sequence starts, and T at the end, int32 [B + 1].
+        positions: 0-based position of each token in its sequence, int64 [T] (a second half may
+            start again at 0).
+        longest: length S of the longest sequence.
+        languages: 1-based index of each token's language in the model's list, int64 [T], or None.
+        segments: 0 or 1 for each token, int64 [T], or None.
+        masked: indices into ``tokens`` to be predicted, ascending, int64 [N], or None.
+        targets: the ids to be predicted there, int64 [N], or None.
+        keys: a 64-bit name of each sequence's draw, int64 [B], or None; random choices that
+            concern a sequence are functions of it alone.
+    """
+
+    tokens: Tensor
+    starts: Tensor
+    positions: Tensor
+    longest: int
+    languages: Tensor | None = None
+    segments: Tensor | None = None
+    masked: Tensor | None = None
+    targets: Tensor | None = None
+    keys: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.starts.numel() - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Lengths of the sequences, int64 [B]."""
+        return (self.starts[1:] - self.starts[:-1]).long()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary: what fairseq's device and precision conversions understand."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PackedBatch:
+        return cls(**values)
+
+    def to(self, device: torch.device | str) -> PackedBatch:
+        """The same batch on another device."""
+        moved = {k: v.to(device) for k, v in self.to_dict().items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+
+def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
+    """Lay sequences of ids end to end, positions counted from 0 in each.
+
+    >>> pack([[0, 7, 2], [0, 2]]).starts.tolist()
+    [0, 3, 5]
+    """
+    rows = [torch.as_tensor(s, dtype=torch.long) for s in sequences]
+    lengths = torch.tensor([len(r) for r in rows])
+    starts = torch.zeros(len(rows) + 1, dtype=torch.int32)
+    starts[1:] = lengths.cumsum(0)
+    positions = torch.arange(int(lengths.sum())) - starts[:-1].long().repeat_interleave(lengths)
+    tokens = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long)
+    return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
