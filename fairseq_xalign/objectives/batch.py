@@ -72,3 +72,34 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     positions = torch.arange(int(lengths.sum())) - starts[:-1].long().repeat_interleave(lengths)
     tokens = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long)
     return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
+
+
+def concatenate(batches: list[PackedBatch]) -> PackedBatch:
+    """One batch of all sequences, in order; what any of them lacks (languages, ...) none has."""
+    if len(batches) == 1:
+        return batches[0]
+    offsets = [0]
+    for b in batches:
+        offsets.append(offsets[-1] + len(b.tokens))
+
+    def joined(name: str, shift: bool = False) -> Tensor | None:
+        parts = [getattr(b, name) for b in batches]
+        if any(p is None for p in parts):
+            return None
+        return torch.cat([p + o if shift else p for p, o in zip(parts, offsets)])
+
+    starts = [b.starts[:-1] + o for b, o in zip(batches, offsets)]
+    end = torch.tensor([offsets[-1]], dtype=torch.int32, device=batches[0].starts.device)
+    tokens, positions = joined("tokens"), joined("positions")
+    assert tokens is not None and positions is not None
+    return PackedBatch(
+        tokens,
+        torch.cat([*starts, end]).to(torch.int32),
+        positions,
+        max(b.longest for b in batches),
+        joined("languages"),
+        joined("segments"),
+        joined("masked", shift=True),
+        joined("targets"),
+        joined("keys"),
+    )

@@ -1,0 +1,118 @@
+"""Bilingual dictionaries over pieces of the vocabulary (docs/design.md, "Dictionary file")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_xalign.constants import FIRST_PIECE
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
+
+if TYPE_CHECKING:
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+DICTIONARY_MARK = "#xalign-dictionary"
+"""What the first line of a dictionary file begins with, ahead of a tab and JSON."""
+MADE_WITH = "Make it with `xalign-preprocess dictionary --subword` and the subword folder that is used here"
+
+
+@dataclass
+class Dictionary:
+    """Translation pairs as ids.
+
+    Attributes:
+        source, target: for each entry the ids of its side, at least one; several are averaged (``mean``).
+        weights: for each entry a positive, finite number.
+        header: how it was made: ``source`` and ``target`` are the languages.
+        sha256: of the file.
+    """
+
+    source: list[list[int]]
+    target: list[list[int]]
+    weights: list[float]
+    header: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def single(self) -> bool:
+        """Whether every side of every entry is one piece."""
+        return all(len(ids) == 1 for ids in (*self.source, *self.target))
+
+    @property
+    def source_language(self) -> str:
+        """The language of the first column."""
+        return self.header["source"]
+
+    @property
+    def target_language(self) -> str:
+        """The language of the second column."""
+        return self.header["target"]
+
+    @classmethod
+    def load(cls, path: str | Path, tokenizer: Tokenizer) -> Dictionary:
+        """Read a dictionary file; its pieces are looked up in ``tokenizer``.
+
+        Raises:
+            UserError: with file and line, for a header or an entry that is not of the form described, a piece that the
+                vocabulary does not have, or no entry at all.
+        """
+        lines = read_lines(path)
+        result = cls([], [], [], _read_header(path, next(lines, (1, ""))[1]))
+        for number, line in lines:
+            columns = line.split("\t")
+            if len(columns) != 3:
+                raise UserError(
+                    f"{len(columns)} columns, not 3 (source pieces, target pieces, weight; a tab between)", path, number
+                )
+            result.source.append(_ids(columns[0], tokenizer, path, number))
+            result.target.append(_ids(columns[1], tokenizer, path, number))
+            result.weights.append(_weight(columns[2], path, number))
+        if not result.weights:
+            raise UserError("has no entry", path, remedy=MADE_WITH)
+        with open(path, "rb") as stream:
+            result.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return result
+
+
+def _read_header(path: str | Path, line: str) -> dict[str, Any]:
+    mark, _, rest = line.partition("\t")
+    if mark != DICTIONARY_MARK:
+        raise UserError(
+            f"does not begin with {DICTIONARY_MARK} and a tab: not a dictionary of ours", path, 1, MADE_WITH
+        )
+    try:
+        header = json.loads(rest)
+    except json.JSONDecodeError as error:
+        raise UserError(f"the header is not valid JSON: {error}", path, 1, MADE_WITH) from error
+    if not isinstance(header, dict) or not all(isinstance(header.get(key), str) for key in ("source", "target")):
+        raise UserError("the header does not name source and target", path, 1, MADE_WITH)
+    return header
+
+
+def _ids(column: str, tokenizer: Tokenizer, path: str | Path, number: int) -> list[int]:
+    """The ids of a column's pieces: ordinary ones."""
+    ids = []
+    for piece in column.split(" "):
+        index = tokenizer.id(piece) if piece else None
+        if index is None or index < FIRST_PIECE:
+            raise UserError(f"piece {piece!r} is not in the vocabulary", path, number, MADE_WITH)
+        ids.append(index)
+    return ids
+
+
+def _weight(column: str, path: str | Path, number: int) -> float:
+    try:
+        weight = float(column)
+    except ValueError:
+        weight = math.nan
+    if not (math.isfinite(weight) and weight > 0):
+        raise UserError(f"weight {column!r} is not a positive number", path, number)
+    return weight

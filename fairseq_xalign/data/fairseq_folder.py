@@ -1,0 +1,113 @@
+"""Folders made by fairseq-preprocess: which of their files are recognised, and a manifest made up for them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, MANIFEST_FILE
+from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages
+from fairseq_xalign.data.mmap import MappedTokens
+from fairseq_xalign.data.vocabulary import read_dict, symbols_sha256
+from fairseq_xalign.errors import UserError
+
+UNNAMED_LANGUAGE = "und"
+"""ISO 639's code for an undetermined language: fairseq's ``train.bin`` does not say whose text it holds."""
+FAIRSEQ_BITEXT = re.compile(r"(?P<split>train|valid|test)\.(?P<source>[^.-]+)-(?P<target>[^.-]+)\.(?P<language>[^.-]+)")
+FAIRSEQ_NAMES = (
+    "{split}.{xx}-{yy}.{xx} and .{yy} (bitext); {split}.{xx}-None.{xx} and {xx}/{split} (text in xx); "
+    f"{{split}} (text in a language that is called {UNNAMED_LANGUAGE!r}), each with .bin and .idx"
+)
+"""The files of fairseq-preprocess that are recognised, for messages."""
+
+
+def fairseq_dict(path: Path) -> Path:
+    """The dictionary of such a folder: ``dict.txt``, or ``dict.{xx}.txt`` when all are the same."""
+    if (path / DICT_FILE).exists():
+        return path / DICT_FILE
+    files = sorted(path.glob("dict.*.txt"))
+    if not files:
+        raise UserError(
+            f"neither {MANIFEST_FILE} nor {DICT_FILE} is there: not a data folder",
+            path,
+            remedy="Make one with `xalign-preprocess binarize --output`",
+        )
+    if len({file.read_bytes() for file in files}) > 1:
+        raise UserError(
+            f"{' and '.join(file.name for file in files)} differ: one vocabulary must serve all languages",
+            path,
+            remedy="Run fairseq-preprocess with --joined-dictionary",
+        )
+    return files[0]
+
+
+def fairseq_manifest(path: Path) -> dict[str, Any]:
+    """A manifest for a folder made by fairseq-preprocess, without checksums and counts of ``<unk>``.
+
+    Names recognised: see :data:`FAIRSEQ_NAMES`. Lengths are read from the indices.
+    """
+    symbols = read_dict(fairseq_dict(path))
+    mono: dict[tuple[str, str], str] = {}
+    bitext: dict[tuple[str, str, str], dict[str, str]] = {}
+    for file in sorted(path.glob("*.idx")):
+        prefix = file.name.removesuffix(".idx")
+        match = FAIRSEQ_BITEXT.fullmatch(prefix)
+        if prefix in SPLITS:
+            mono[prefix, UNNAMED_LANGUAGE] = prefix
+        elif match and match["target"] == "None":
+            mono[match["split"], match["language"]] = prefix
+        elif match and match["language"] in (match["source"], match["target"]):
+            bitext.setdefault((match["split"], match["source"], match["target"]), {})[match["language"]] = prefix
+    for file in sorted(path.glob("*/*.idx")):
+        language, split = file.parent.name, file.name.removesuffix(".idx")
+        if split in SPLITS and LANGUAGE_NAME.fullmatch(language):
+            mono[split, language] = f"{language}/{split}"
+    streams: list[dict[str, Any]] = []
+    for (split, language), prefix in mono.items():
+        sentences, tokens, longest, files = _counts(path, [prefix])
+        streams.append(
+            {"kind": "mono", "language": language, "split": split, "sentences": sentences[0], "tokens": tokens[0]}
+        )
+        streams[-1] |= {"longest": longest[0], "unknown": None, "files": files, "source": {}, "dropped": {}}
+    for (split, source, target), sides in bitext.items():
+        if len(sides) != 2:
+            raise UserError(f"{split}.{source}-{target} has only one side: {next(iter(sides.values()))}", path)
+        sentences, tokens, longest, files = _counts(path, [sides[source], sides[target]])
+        if sentences[0] != sentences[1]:
+            raise UserError(
+                f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, {sentences[1]} in {target}", path
+            )
+        streams.append({"kind": "bitext", "source_language": source, "target_language": target, "split": split})
+        streams[-1] |= {
+            "sentences": sentences[0],
+            "tokens": tokens,
+            "longest": longest,
+            "unknown": None,
+            "files": files,
+        }
+        streams[-1] |= {"source": {}, "dropped": {}}
+    if not streams:
+        raise UserError(
+            f"neither {MANIFEST_FILE} nor a stream is there", path, remedy=f"Names that are recognised: {FAIRSEQ_NAMES}"
+        )
+    languages = list(dict.fromkeys(name for stream in streams for name in stream_languages(stream)))
+    return {
+        "format": DATA_FORMAT,
+        "languages": languages,
+        "vocabulary": {"size": len(symbols), "sha256": symbols_sha256(symbols)},
+        "tokenizer": None,
+        "streams": streams,
+    }
+
+
+def _counts(path: Path, prefixes: list[str]) -> tuple[list[int], list[int], list[int], dict[str, dict[str, Any]]]:
+    """Items, ids, longest of each prefix, and the files with their sizes."""
+    mapped = [MappedTokens(path / prefix) for prefix in prefixes]
+    files = [f"{prefix}{part}" for prefix in prefixes for part in (".bin", ".idx")]
+    return (
+        [len(m) for m in mapped],
+        [len(m.tokens) for m in mapped],
+        [int(m.sizes.max(initial=0)) for m in mapped],
+        {name: {"size": (path / name).stat().st_size, "sha256": None} for name in files},
+    )

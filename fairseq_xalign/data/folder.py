@@ -1,0 +1,171 @@
+"""The data folder: a manifest, a tokenizer and memory-mapped streams of several kinds (docs/design.md, "Data folder").
+
+The manifest alone decides what a folder holds: it is written last, so that a folder whose making was killed is the old
+folder or none. Opening compares the manifest with the files' sizes, which takes the same time for any amount of text;
+``xalign-preprocess check`` compares checksums and contents too.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_xalign.constants import MANIFEST_FILE, SUBWORD_FILE
+from fairseq_xalign.data.fairseq_folder import fairseq_manifest
+from fairseq_xalign.data.manifest import read_manifest, size_problems, stream_prefixes, stream_title
+from fairseq_xalign.data.mmap import MappedTokens
+from fairseq_xalign.errors import UserError
+
+if TYPE_CHECKING:
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """The tokenizer of a subword folder or a data folder."""
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+    return Tokenizer.load(path)
+
+
+class DataFolder:
+    """An opened data folder; make one with :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        manifest: the parsed ``manifest.json`` (in fairseq mode, one made up from the files).
+        languages: their order of record; it only ever grows.
+        fairseq_mode: whether there was no manifest.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], fairseq_mode: bool = False) -> None:
+        self.path, self.manifest, self.fairseq_mode = path, manifest, fairseq_mode
+        self.languages: list[str] = list(manifest["languages"])
+        self._mapped: dict[str, MappedTokens] = {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> DataFolder:
+        """Open a folder and compare its manifest with its files.
+
+        Raises:
+            UserError: no such folder, a manifest of a newer version, or files that are missing or of another size; it
+                names file and remedy.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
+        if not (path / MANIFEST_FILE).exists():
+            folder = cls(path, fairseq_manifest(path), fairseq_mode=True)
+            warnings.warn(
+                f"{path} has no {MANIFEST_FILE}: opened as a folder of fairseq-preprocess, read-only and unchecked. "
+                f"`xalign-preprocess check --write-manifest {path}` adopts it.",
+                stacklevel=2,
+            )
+            return folder
+        manifest = read_manifest(path)
+        for problem in size_problems(path, manifest):
+            raise problem
+        return cls(path, manifest)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The folder's tokenizer."""
+        if not (self.path / SUBWORD_FILE).exists():
+            raise UserError(
+                "this data folder has no tokenizer",
+                self.path / SUBWORD_FILE,
+                remedy=f"Copy {SUBWORD_FILE} and the model file of the subword folder it was made with into it",
+            )
+        return load_tokenizer(self.path)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return int(self.manifest["vocabulary"]["size"])
+
+    def mono(self, split: str) -> dict[str, MappedTokens]:
+        """Monolingual text of a split by language, in the order of ``languages``."""
+        found = {s["language"]: self._mapped_streams(s)[0] for s in self._streams("mono", split)}
+        return {language: found[language] for language in self.languages if language in found}
+
+    def bitext(self, split: str) -> dict[tuple[str, str], tuple[MappedTokens, MappedTokens]]:
+        """Bitext of a split by (source, target): item i of the one translates item i of the other."""
+        found = {}
+        for stream in self._streams("bitext", split):
+            source, target = self._mapped_streams(stream)
+            found[stream["source_language"], stream["target_language"]] = (source, target)
+        return found
+
+    def dictionaries(self) -> dict[tuple[str, str], Path]:
+        """The dictionary file of every (source, target)."""
+        return {
+            (s["source_language"], s["target_language"]): self.path / next(iter(s["files"]))
+            for s in self._streams("dictionary")
+        }
+
+    def require(self, kind: str, split: str | None = None, names: Sequence[str] | None = None) -> dict[Any, Any]:
+        """What :meth:`mono`, :meth:`bitext` or :meth:`dictionaries` gives, none of it missing.
+
+        Args:
+            kind: ``mono``, ``bitext`` or ``dictionary``.
+            split: ``train``, ``valid`` or ``test``; None for dictionaries.
+            names: languages (``en``) or pairs (``en-de``) that must be there, and alone are returned in that order;
+                None takes all, at least one.
+
+        Raises:
+            UserError: a stream is missing or empty; it says what to run.
+        """
+        found: dict[Any, Any]
+        if kind == "dictionary":
+            found = dict(self.dictionaries())
+        else:
+            found = dict(self.mono(str(split)) if kind == "mono" else self.bitext(str(split)))
+        keys: list[Any] = list(found)
+        if names is not None:
+            keys = [name if kind == "mono" else tuple(name.split("-", 1)) for name in names]
+        elif not keys:
+            raise self._missing(kind, split, "XX" if kind == "mono" else "XX-YY")
+        for key in keys:
+            name = key if kind == "mono" else "-".join(key)
+            if key not in found:
+                raise self._missing(kind, split, name)
+            if kind != "dictionary" and not len(found[key] if kind == "mono" else found[key][0]):
+                raise UserError(
+                    f"{kind} {split} {name} is empty", self.path, remedy=self._how_to_make(kind, split, name)
+                )
+        return {key: found[key] for key in keys}
+
+    def _missing(self, kind: str, split: str | None, name: str) -> UserError:
+        there = [stream_title(s) for s in self.manifest["streams"] if s["kind"] == kind]
+        title = " ".join(filter(None, [kind, split, name if "XX" not in name else "stream"]))
+        return UserError(
+            f"no {title} in this data folder ({kind} streams there: {', '.join(there) or 'none'})",
+            self.path,
+            remedy=self._how_to_make(kind, split, name),
+        )
+
+    def _how_to_make(self, kind: str, split: str | None, name: str) -> str:
+        files = "FILE,FILE" if kind == "bitext" else "FILE"
+        when = f" --split {split}" if split else ""
+        run = f"xalign-preprocess binarize --subword {self.path} --{kind} {name}={files}{when} --output {self.path}"
+        return f"Run `{run}`"
+
+    def _streams(self, kind: str, split: str | None = None) -> Iterator[dict[str, Any]]:
+        return (s for s in self.manifest["streams"] if s["kind"] == kind and (split is None or s["split"] == split))
+
+    def _mapped_streams(self, stream: dict[str, Any]) -> list[MappedTokens]:
+        """Map a stream's files once; the counts of manifest and index must agree."""
+        mapped = []
+        for prefix in stream_prefixes(stream):
+            if prefix not in self._mapped:
+                self._mapped[prefix] = MappedTokens(self.path / prefix)
+            if len(self._mapped[prefix]) != stream["sentences"]:
+                raise UserError(
+                    f"holds {len(self._mapped[prefix])} sentences, {MANIFEST_FILE} says {stream['sentences']}",
+                    self.path / f"{prefix}.idx",
+                    remedy=f"Binarize {stream_title(stream)} again",
+                )
+            mapped.append(self._mapped[prefix])
+        return mapped

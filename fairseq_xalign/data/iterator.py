@@ -1,0 +1,255 @@
+"""Batches in the one global order, resumable anywhere: what fairseq's trainer iterates over.
+
+An *epoch* is a number of updates. Batch g of the endless global sequence goes to rank ``g mod W``
+as its micro-batch ``g div W``; loader process k of n prepares micro-batches ``m mod n = k``. The place
+travels with each batch, so that it is known without regard to prefetching, and state says
+(window, batch): the same on all ranks, valid for any number of workers, loader processes or
+micro-batches.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from fairseq_xalign.data.collate import Collater
+from fairseq_xalign.data.windows import Place, Planner, Window
+from fairseq_xalign.errors import UserError
+
+STATE_VERSION = 2
+"""fairseq reads ``iterations_in_epoch`` from states of version 2."""
+MOST_UPDATES_AN_EPOCH = 10_000
+
+
+class _Walk(IterableDataset):
+    """A rank's micro-batches from a place on, with the place that follows each round."""
+
+    def __init__(self, planner: Planner, collater: Collater, place: Place, steps: int, rank: int, world: int) -> None:
+        self.planner, self.collater, self.place = planner, collater, place
+        self.steps, self.rank, self.world = steps, rank, world
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        k, n = (worker.id, worker.num_workers) if worker else (0, 1)
+        place, batch = self.place, self.place.batch
+        window = self.planner.plan(place)
+        for m in range(self.steps):
+            mine: tuple[Window, int, Place] | None = None
+            for r in range(self.world):
+                while batch >= len(window.batches):
+                    place, batch = window.following, 0
+                    window = self.planner.plan(place)
+                if r == self.rank:
+                    mine = (window, batch, place)
+                batch += 1
+            assert mine is not None
+            if m % n != k:
+                continue
+            sample = self.collater(mine[0], mine[1])
+            sample["number"] = [mine[2].window, mine[1]]
+            sample["place"] = {**place.to_dict(), "batch": batch}
+            yield sample
+
+
+class EpochIterator:
+    """One epoch's micro-batches of one rank, with fairseq's ``CountingIterator`` interface."""
+
+    def __init__(self, batches: Iterator[dict[str, Any]], start: int, total: int, consumed: Callable) -> None:
+        self._batches, self.n, self.total, self._consumed = batches, start, total, consumed
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> EpochIterator:
+        return self
+
+    def has_next(self) -> bool:
+        return self.n < self.total
+
+    def take(self, n: int) -> EpochIterator:
+        self.total = min(self.total, n)
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if not self.has_next():
+            raise StopIteration
+        begin = time.perf_counter()
+        sample = next(self._batches)
+        self.n += 1
+        self._consumed(sample, time.perf_counter() - begin)
+        return sample
+
+
+class BatchIterator:
+    """Training batches for ever, an epoch at a time (fairseq's ``EpochBatchIterating``).
+
+    Args:
+        planner, collater: where batches come from.
+        fingerprint: what the order of draws depends on; a state with another is refused.
+        rank, world: of this worker.
+        update_freq: micro-batches an update, for each epoch (the last value serves later ones).
+        updates_per_epoch: or None: about one pass over the largest stream, at most 10,000.
+        num_workers: loader processes; 0 loads in this one.
+        buffer: batches each loader process keeps ready.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        collater: Collater,
+        fingerprint: dict[str, Any],
+        rank: int,
+        world: int,
+        update_freq: Sequence[int],
+        updates_per_epoch: int | None,
+        num_workers: int,
+        buffer: int = 4,
+        epoch: int = 1,
+    ) -> None:
+        self.planner, self.collater, self.fingerprint = planner, collater, fingerprint
+        self.rank, self.world, self.update_freq = rank, world, list(update_freq)
+        self.num_workers, self.buffer, self.epoch = num_workers, max(2, buffer), epoch
+        self.place = planner.start()
+        self.updates_per_epoch = updates_per_epoch or self._one_pass()
+        self._resume_update = 0
+        self._current: EpochIterator | None = None
+        self._waited, self._clock = 0.0, time.perf_counter()
+
+    def _one_pass(self) -> int:
+        """Updates that one pass over the largest stream takes, judged by the first window."""
+        window = self.planner.plan(self.planner.start())
+        sizes = [len(s) for s in self.planner.streams]
+        largest = max(range(len(sizes)), key=sizes.__getitem__)
+        draws = sizes[largest] / self.planner.probabilities[largest]
+        batches = draws * len(window.batches) / self.planner.window
+        return max(1, min(MOST_UPDATES_AN_EPOCH, math.ceil(batches / (self.world * self.freq(1)))))
+
+    def freq(self, epoch: int) -> int:
+        """Micro-batches an update in this epoch (from 1), as ``--update-freq`` says."""
+        return self.update_freq[min(epoch, len(self.update_freq)) - 1]
+
+    def __len__(self) -> int:
+        return self.updates_per_epoch * self.freq(self.epoch)
+
+    @property
+    def next_epoch_idx(self) -> int:
+        return self.epoch + 1 if self._current is not None and self.end_of_epoch() else self.epoch
+
+    @property
+    def first_batch(self) -> dict[str, Any]:
+        """A real batch, which fairseq keeps for ranks that lack one (none does here)."""
+        return next(iter(_Walk(self.planner, self.collater, self.place, 1, self.rank, self.world)))
+
+    @property
+    def iterations_in_epoch(self) -> int:
+        return self._current.n if self._current is not None else self._resume_update * self.freq(self.epoch)
+
+    def end_of_epoch(self) -> bool:
+        return self._current is not None and not self._current.has_next()
+
+    def next_epoch_itr(
+        self, shuffle: bool = True, fix_batches_to_gpus: bool = False, set_dataset_epoch: bool = True
+    ) -> EpochIterator:
+        """The (rest of the) next epoch."""
+        self.epoch = self.next_epoch_idx
+        freq = self.freq(self.epoch)
+        start, total = self._resume_update * freq, self.updates_per_epoch * freq
+        self._resume_update = 0
+        walk = _Walk(self.planner, self.collater, self.place, total - start, self.rank, self.world)
+        if self.num_workers > 0:
+            loader = DataLoader(
+                walk, batch_size=None, num_workers=self.num_workers, prefetch_factor=self.buffer,
+                multiprocessing_context="fork",
+            )  # fmt: skip
+            batches: Iterator[dict[str, Any]] = iter(loader)
+        else:
+            batches = iter(walk)
+        self._clock = time.perf_counter()
+        self._current = EpochIterator(batches, start, total, self._delivered)
+        return self._current
+
+    def _delivered(self, sample: dict[str, Any], waited: float) -> None:
+        self.place = Place(**sample.pop("place"))
+        self._waited += waited
+
+    def waiting_share(self) -> float:
+        """Share of the time since the last call that went into waiting for data, 0 to 1."""
+        now = time.perf_counter()
+        share = self._waited / max(now - self._clock, 1e-9)
+        self._waited, self._clock = 0.0, now
+        return min(share, 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the next update starts, in units that do not depend on the number of workers."""
+        ended = self.end_of_epoch()
+        return {
+            "version": STATE_VERSION,
+            "epoch": self.epoch + 1 if ended else self.epoch,
+            "iterations_in_epoch": 0 if ended else self.iterations_in_epoch,
+            "updates_in_epoch": 0 if ended else self.iterations_in_epoch // self.freq(self.epoch),
+            "updates_per_epoch": self.updates_per_epoch,
+            "place": self.place.to_dict(),
+            "fingerprint": self.fingerprint,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where ``state`` was taken.
+
+        Raises:
+            UserError: if the order of draws has changed since, naming what differs.
+        """
+        if "place" not in state:
+            raise UserError(
+                "the checkpoint's place in the data is not one of this task's",
+                remedy="Add --reset-dataloader to start a new pass, or use --finetune-from-model",
+            )
+        changed = {
+            name: (state["fingerprint"].get(name), value)
+            for name, value in self.fingerprint.items()
+            if state["fingerprint"].get(name) != value
+        }
+        if changed:
+            said = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())
+            raise UserError(
+                f"cannot resume at the exact place in the data: {said}",
+                remedy="Restore these settings, or add --reset-dataloader to start a new pass",
+            )
+        self.epoch = state["epoch"]
+        self.updates_per_epoch = state["updates_per_epoch"]
+        self._resume_update = state["updates_in_epoch"]
+        self.place = Place(**state["place"])
+        self._current = None
+
+
+class ValidationIterator:
+    """Every batch of fixed windows once, dealt out to the ranks; the same at every call."""
+
+    def __init__(self, windows: Sequence[Window], collater: Collater, rank: int, world: int, num_workers: int) -> None:
+        self.collater = collater
+        everything = [(w, b) for w in windows for b in range(len(w.batches))]
+        self.rounds = -(-len(everything) // world)
+        mine = everything[rank::world]
+        # A rank without a batch in the last round gets an empty one, which fairseq ignores.
+        self.items: list[tuple[Window, int] | None] = [*mine, *[None] * (self.rounds - len(mine))]
+        self.epoch = 1
+
+    def __len__(self) -> int:
+        return self.rounds
+
+    @property
+    def first_batch(self) -> dict[str, Any] | str:
+        first = self.items[0] if self.items else None
+        return {**self.collater(*first), "number": [-1, 0]} if first else "DUMMY"
+
+    def _samples(self) -> Iterator[dict[str, Any]]:
+        for item in self.items:
+            yield {**self.collater(*item), "number": [-1, 0]} if item else {}
+
+    def next_epoch_itr(
+        self, shuffle: bool = False, fix_batches_to_gpus: bool = False, set_dataset_epoch: bool = True
+    ) -> EpochIterator:
+        return EpochIterator(self._samples(), 0, self.rounds, lambda sample, waited: None)

@@ -1,0 +1,81 @@
+"""``manifest.json`` of a data folder: its streams, and whether the files on disk are those it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_json
+
+KINDS = ("mono", "bitext", "dictionary")
+SPLITS = ("train", "valid", "test")
+LANGUAGE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""A hyphen separates the languages of a pair and a dot the parts of a file name: neither is in a language's name."""
+
+
+def stream_languages(stream: Mapping[str, Any]) -> tuple[str, ...]:
+    """``("en",)`` for monolingual text, ``("en", "de")`` for bitext and dictionaries."""
+    if stream["kind"] == "mono":
+        return (stream["language"],)
+    return (stream["source_language"], stream["target_language"])
+
+
+def stream_title(stream: Mapping[str, Any]) -> str:
+    """What a person calls a stream: ``mono train en``, ``bitext valid en-de``, ``dictionary en-de``."""
+    return " ".join(filter(None, [stream["kind"], stream.get("split"), "-".join(stream_languages(stream))]))
+
+
+def stream_prefixes(stream: Mapping[str, Any]) -> list[str]:
+    """The prefixes of a stream's mapped files within the folder: one for ``mono``, source and target for ``bitext``."""
+    return [name.removesuffix(".bin") for name in stream["files"] if name.endswith(".bin")]
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Read and judge the manifest of a folder, without a look at its other files.
+
+    Raises:
+        UserError: it is missing, damaged or of a newer version.
+    """
+    file = Path(path) / MANIFEST_FILE
+    manifest = read_json(file)
+    version = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(version, int):
+        raise UserError("not the manifest of a data folder: it names no format", file)
+    if version > DATA_FORMAT:
+        raise UserError(
+            f"format {version} is newer than this fairseq_xalign, which knows formats up to {DATA_FORMAT}",
+            file,
+            remedy="Install the version that made it, or a newer one",
+        )
+    try:
+        size = manifest["vocabulary"]["size"], manifest["vocabulary"]["sha256"]
+        known = set(manifest["languages"])
+        for stream in manifest["streams"]:
+            if stream["kind"] not in KINDS or not set(stream_languages(stream)) <= known or not stream["files"]:
+                raise UserError(f"damaged: it has a stream that cannot be: {stream}", file)
+            if stream["kind"] != "dictionary" and len(stream_prefixes(stream)) != len(stream_languages(stream)):
+                raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file)
+            if stream["kind"] != "dictionary":
+                stream["split"], stream["sentences"]
+        del size
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file) from error
+    return manifest
+
+
+def size_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[UserError]:
+    """One error for every file of the manifest that is missing or of another size."""
+    for stream in manifest["streams"]:
+        for name, about in stream["files"].items():
+            remedy = f"Binarize {stream_title(stream)} again, or copy the file again if it was copied"
+            file = path / name
+            if not file.is_file():
+                yield UserError(f"missing, {MANIFEST_FILE} names it", file, remedy=remedy)
+            elif file.stat().st_size != about["size"]:
+                yield UserError(
+                    f"{file.stat().st_size} bytes long, {MANIFEST_FILE} says {about['size']}", file, remedy=remedy
+                )

@@ -1,0 +1,59 @@
+"""Shares of streams: temperature within a kind, weights between kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairseq_xalign.data.sampling import temperature_probabilities
+from fairseq_xalign.data.streams import BitextStream, MonoStream
+from fairseq_xalign.errors import UserError, unknown_name
+
+
+def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
+    """Read ``name:weight,...``; every name must be known, every weight at least 0, one of them above."""
+    weights: dict[str, float] = {}
+    for item in filter(None, text.split(",")):
+        name, _, value = item.partition(":")
+        if name not in known:
+            raise unknown_name(f"name in {option}", name, list(known))
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            weights[name] = -1.0
+        if not 0 <= weights[name] < float("inf"):
+            raise UserError(f"{option}: the weight of {name!r} must be a number of at least 0, not {value!r}")
+    if sum(weights.values()) <= 0:
+        raise UserError(f"{option} {text!r} gives no weight to anything")
+    return weights
+
+
+def stream_probabilities(
+    streams: Sequence[MonoStream | BitextStream],
+    temperature: float,
+    language_weights: str | None = None,
+    stream_weights: str | None = None,
+) -> np.ndarray:
+    """Probability of each stream, float64 [streams], summing to 1.
+
+    Within a kind: by temperature over its streams' units, or by ``language_weights`` (languages, and
+    ``en-de`` directions). Between kinds: by ``stream_weights``, else in proportion to units, so that
+    all kinds end a pass together: what shuffling one concatenation would give (ALIGN-MLM, G.3).
+    """
+    names = [s.name.split("/", 1)[1] for s in streams]
+    sizes = np.array([len(s) for s in streams], dtype=np.float64)
+    by_hand = parse_weights(language_weights, "--sampling-weights", names) if language_weights else None
+    kinds = list(dict.fromkeys(s.kind for s in streams))
+    shares = parse_weights(stream_weights, "--stream-weights", kinds) if stream_weights else None
+    result = np.zeros(len(streams))
+    for kind in kinds:
+        ours = np.array([s.kind == kind for s in streams])
+        if by_hand and any(by_hand.get(n, 0) for n, o in zip(names, ours) if o):
+            weights = np.array([by_hand.get(n, 0.0) for n in names])[ours]
+            within = weights / weights.sum()
+        else:
+            within = temperature_probabilities(sizes[ours], temperature)
+        share = shares.get(kind, 0.0) if shares else sizes[ours].sum()
+        result[ours] = share * within
+    return result / result.sum()

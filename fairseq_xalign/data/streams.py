@@ -1,0 +1,138 @@
+"""Streams of training sequences: text cut into units that can be drawn by number.
+
+A *unit* is what one draw takes: a block of running tokens, a sentence, or a pair of translations.
+Units are read straight from memory-mapped files; nothing here grows with the corpus.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from fairseq_xalign.constants import BOS, EOS
+from fairseq_xalign.data.mmap import MappedTokens
+from fairseq_xalign.errors import UserError
+
+BREAK_MODES = ("none", "complete", "eos")
+PACKING_MODES = ("pairs", "halves")
+
+
+def copy_ranges(source: np.ndarray, begins: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
+    """``out[to[i] : to[i] + lengths[i]] = source[begins[i] : begins[i] + lengths[i]]`` for every i."""
+    total = int(lengths.sum())
+    within = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    out[np.repeat(to, lengths) + within] = source[np.repeat(begins, lengths) + within]
+
+
+class Stream(Protocol):
+    """What the sampler and the collater ask of a stream.
+
+    Attributes:
+        name: unique, for instance ``mono/en`` or ``bitext/en-de``; draws are keyed by it.
+        kind: ``mono`` or ``bitext``.
+        share: several units may share a sequence of at most ``limit`` tokens.
+    """
+
+    name: str
+    kind: str
+    share: bool
+    limit: int
+
+    def __len__(self) -> int: ...
+
+    def lengths(self, units: np.ndarray) -> np.ndarray:
+        """Tokens [n, sides] that each unit adds to a sequence; -1 for a unit that is left out."""
+        ...
+
+
+class MonoStream:
+    """Monolingual text of one language.
+
+    Args:
+        tokens: sentences, each ending in ``</s>``.
+        limit: longest sequence, ``<s>`` included.
+        mode: ``none``: blocks of ``limit - 1`` running tokens, sentences cut where they fall (as
+            RoBERTa and ALIGN-MLM's MLM data), the rest of the text that fills no block is left out;
+            ``complete``: whole sentences, as many as fit; ``eos``: one sentence a sequence. In the
+            latter two a sentence of more than ``limit - 1`` tokens is cut.
+    """
+
+    kind = "mono"
+
+    def __init__(self, language: str, tokens: MappedTokens, limit: int, mode: str) -> None:
+        if mode not in BREAK_MODES:
+            raise UserError(f"--sample-break-mode {mode!r}", remedy=f"Choose from {', '.join(BREAK_MODES)}")
+        if limit < 4:
+            raise UserError(f"--tokens-per-sample {limit} is too small", remedy="It must be at least 4")
+        self.name, self.language, self.mapped, self.limit, self.mode = f"mono/{language}", language, tokens, limit, mode
+        self.share = mode == "complete"
+        self.block = limit - 1
+        self.total = int(tokens.starts[-1] + tokens.sizes[-1]) if len(tokens) else 0
+
+    def __len__(self) -> int:
+        if self.mode == "none":
+            return max(self.total // self.block, min(self.total, 1))
+        return len(self.mapped)
+
+    def lengths(self, units: np.ndarray) -> np.ndarray:
+        if self.mode == "none":
+            sizes = np.minimum(self.total - units * self.block, self.block)
+        else:
+            sizes = np.minimum(self.mapped.sizes[units], self.block)
+        return sizes.astype(np.int64)[:, None]
+
+    def write(self, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
+        """Copy units into ``out`` at ``to``; lengths as given by :meth:`lengths`, [n, 1]."""
+        sizes = lengths[:, 0]
+        begins = units * self.block if self.mode == "none" else self.mapped.starts[units]
+        copy_ranges(self.mapped.tokens, begins, sizes, out, to)
+        if self.mode != "none":
+            out[to + sizes - 1] = EOS  # a cut sentence still ends
+
+    def count_cut(self) -> int:
+        """How many sentences are longer than a sequence takes (they are cut)."""
+        return 0 if self.mode == "none" else count_above(self.mapped, self.block)
+
+
+class BitextStream:
+    """Pairs of translations, the source language first.
+
+    Args:
+        limit: longest sequence: ``<s> x </s> y </s>`` with ``pairs``; with ``halves`` (ALIGN-MLM,
+            Appendix G.3) as many pairs as fit, ``<s> x1 </s> x2 </s> ...`` in the first half and
+            ``<s> y1 </s> y2 </s> ...`` in the second, each half at most ``limit / 2``. A pair that does not
+            fit is left out (Appendix G.3) and counted.
+    """
+
+    kind = "bitext"
+
+    def __init__(
+        self, source: str, target: str, tokens: tuple[MappedTokens, MappedTokens], limit: int, packing: str
+    ) -> None:
+        if packing not in PACKING_MODES:
+            raise UserError(f"--tlm-packing {packing!r}", remedy=f"Choose from {', '.join(PACKING_MODES)}")
+        self.name, self.languages, self.mapped = f"bitext/{source}-{target}", (source, target), tokens
+        self.limit, self.share = limit, packing == "halves"
+
+    def __len__(self) -> int:
+        return len(self.mapped[0])
+
+    def lengths(self, units: np.ndarray) -> np.ndarray:
+        sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)
+        if self.share:
+            too_long = (sides > self.limit // 2 - 1).any(axis=1)
+        else:
+            too_long = sides.sum(axis=1) > self.limit - 1
+        sides[too_long] = -1
+        return sides
+
+    def write(self, side: int, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
+        """Copy one side of the units into ``out`` at ``to``; lengths [n] of that side."""
+        mapped = self.mapped[side]
+        copy_ranges(mapped.tokens, mapped.starts[units], lengths, out, to)
+
+
+def count_above(mapped: MappedTokens, limit: int, chunk: int = 1 << 22) -> int:
+    """How many sentences have more than ``limit`` tokens; reads sizes piece by piece."""
+    return sum(int((mapped.sizes[i : i + chunk] > limit).sum()) for i in range(0, len(mapped), chunk))

@@ -1,0 +1,247 @@
+"""Windows: some thousand draws, sorted by length and cut into batches, the same on every machine.
+
+Every worker plans every window (a few milliseconds, lengths only) and so knows the one global
+sequence of batches; batch number g goes to rank ``g mod W``. The place in training is (window,
+batch), whatever the number of workers, loader processes or micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from fairseq_xalign.data.sampling import Quotas, permute
+from fairseq_xalign.data.streams import BitextStream, MonoStream
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.random import combine, name_key
+
+Source = MonoStream | BitextStream
+
+
+@dataclass
+class Place:
+    """Where training stands: the next batch to be drawn.
+
+    Attributes:
+        window: number of the window, from 0.
+        batch: number of the batch in it.
+        drawn: draws that each stream has given to earlier windows.
+        owed: draws that were due to each stream up to there.
+        left_out: units drawn that fit no sequence, up to this window.
+    """
+
+    window: int = 0
+    batch: int = 0
+    drawn: list[int] = field(default_factory=list)
+    owed: list[float] = field(default_factory=list)
+    left_out: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass
+class Window:
+    """A planned window.
+
+    Attributes:
+        stream, unit, key: of each draw, int64 [n], draws of one sequence side by side.
+        lengths: tokens of each draw's sides, int64 [n, 2] (0 for the second of a monolingual one).
+        sequences: where each sequence's draws start, and n, int64 [m + 1].
+        batches: the sequences of each batch, the longest first.
+        following: the place of the next window.
+    """
+
+    stream: np.ndarray
+    unit: np.ndarray
+    key: np.ndarray
+    lengths: np.ndarray
+    sequences: np.ndarray
+    batches: list[np.ndarray]
+    following: Place
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How large a batch may be: tokens (without padding) and sequences; None is no limit."""
+
+    tokens: int | None = None
+    sequences: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokens is None and self.sequences is None:
+            raise UserError("a batch needs a limit", remedy="Give --max-tokens or --batch-size")
+
+
+class Planner:
+    """Plans windows of a list of streams.
+
+    Args:
+        streams: what to draw from, in a fixed order.
+        probabilities: of each stream, summing to 1; None for one pass in order (validation).
+        window: draws a window.
+        budget: of a batch.
+        seed: of all draws.
+        shuffle: draw units by a keyed permutation, and batches of a window in random order.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[Source],
+        probabilities: np.ndarray,
+        window: int,
+        budget: Budget,
+        seed: int,
+    ) -> None:
+        self.streams, self.budget, self.seed, self.window = list(streams), budget, seed, window
+        self.probabilities = probabilities
+        self.quotas = Quotas(probabilities, window)
+        self.stream_keys = [name_key(seed, s.name) for s in self.streams]
+        self._last: tuple[int, Window] | None = None
+
+    def start(self) -> Place:
+        return Place(0, 0, [0] * len(self.streams), [0.0] * len(self.streams))
+
+    def plan(self, place: Place) -> Window:
+        """The window that ``place`` is in."""
+        if self._last is None or self._last[0] != place.window:
+            self._last = (place.window, self._plan(place))
+        return self._last[1]
+
+    def _plan(self, place: Place) -> Window:
+        drawn = np.array(place.drawn, dtype=np.int64)
+        counts, owed = self.quotas.next(np.array(place.owed), drawn)
+        draws = [self._draw(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
+        stream, unit, key, lengths = (np.concatenate(column) for column in zip(*draws))
+        fits = lengths[:, 0] >= 0
+        left_out = place.left_out + int((~fits).sum())
+        following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist(), left_out)
+        return assemble(
+            self.streams, stream[fits], unit[fits], key[fits], lengths[fits], self.budget, following,
+            shuffle_key=name_key(self.seed, "window", place.window),
+        )  # fmt: skip
+
+    def _draw(self, s: int, begin: int, count: int) -> tuple[np.ndarray, ...]:
+        """``count`` draws of stream ``s`` from draw ``begin`` on: (stream, unit, key, lengths)."""
+        stream, size = self.streams[s], len(self.streams[s])
+        number = np.arange(begin, begin + count)
+        passes = number // size
+        unit = np.empty(count, dtype=np.int64)
+        key = np.empty(count, dtype=np.int64)
+        for p in np.unique(passes):
+            pass_key = name_key(self.stream_keys[s], int(p))
+            within = passes == p
+            unit[within] = permute(torch.from_numpy(number[within] % size), size, pass_key).numpy()
+            key[within] = combine(pass_key, torch.from_numpy(unit[within])).numpy()
+        return np.full(count, s), unit, key, two_sides(stream.lengths(unit))
+
+
+def two_sides(lengths: np.ndarray) -> np.ndarray:
+    """Lengths [n, 1 or 2] -> [n, 2]."""
+    return lengths if lengths.shape[1] == 2 else np.concatenate([lengths, np.zeros_like(lengths)], axis=1)
+
+
+def one_pass(streams: Sequence[Source], budget: Budget, seed: int, chunk: int) -> list[Window]:
+    """Every unit once, in order, sorted by length within chunks: for validation.
+
+    Masks are functions of (seed, stream, unit), so they are the same at every validation.
+    """
+    windows = []
+    for s, stream in enumerate(streams):
+        pass_key = name_key(name_key(seed, stream.name), 0)
+        for begin in range(0, len(stream), chunk):
+            unit = np.arange(begin, min(begin + chunk, len(stream)))
+            key = combine(pass_key, torch.from_numpy(unit)).numpy()
+            lengths = two_sides(stream.lengths(unit))
+            fits = lengths[:, 0] >= 0
+            where = np.full(int(fits.sum()), s)
+            windows.append(assemble(streams, where, unit[fits], key[fits], lengths[fits], budget, Place()))
+    return windows
+
+
+def assemble(
+    streams: Sequence[Source],
+    stream: np.ndarray,
+    unit: np.ndarray,
+    key: np.ndarray,
+    lengths: np.ndarray,
+    budget: Budget,
+    following: Place,
+    shuffle_key: int | None = None,
+) -> Window:
+    """Put draws into sequences, sort these by length and cut them into batches."""
+    sequences = share_sequences(streams, stream, lengths)
+    sizes = sequence_sizes(streams, stream, lengths, sequences)
+    first_key = key[sequences[:-1]]
+    # Longest first; the keys break ties, so that equal lengths mix at random.
+    order = np.lexsort((first_key, -sizes)) if shuffle_key is not None else np.argsort(-sizes, kind="stable")
+    batches = cut_batches(order, sizes[order], budget)
+    if shuffle_key is not None:
+        number = torch.arange(len(batches))
+        batches = [batches[i] for i in combine(shuffle_key, number).argsort(stable=True).tolist()]
+    return Window(stream, unit, key, lengths, sequences, batches, following)
+
+
+def share_sequences(streams: Sequence[Source], stream: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Where sequences start among the draws, and n: consecutive draws of a sharing stream that fit together."""
+    if not any(s.share for s in streams):
+        return np.arange(len(stream) + 1)
+    starts, last, first_side, second_side = [], -1, 0, 0
+    for i, (s, (a, b)) in enumerate(zip(stream.tolist(), lengths.tolist())):
+        limit = streams[s].limit
+        half = streams[s].kind == "bitext"
+        room = limit // 2 if half else limit
+        if s == last and streams[s].share and 1 + first_side + a <= room and 1 + second_side + b <= room:
+            first_side, second_side = first_side + a, second_side + b
+        else:
+            starts.append(i)
+            last, first_side, second_side = s, a, b
+    return np.array([*starts, len(stream)], dtype=np.int64)
+
+
+def sequence_sizes(
+    streams: Sequence[Source], stream: np.ndarray, lengths: np.ndarray, sequences: np.ndarray
+) -> np.ndarray:
+    """Tokens of each sequence, ``<s>`` included (two of them in packed halves), int64 [m]."""
+    if len(sequences) == 1:
+        return np.zeros(0, dtype=np.int64)
+    halves = np.array([s.share and s.kind == "bitext" for s in streams])
+    body = np.add.reduceat(lengths.sum(axis=1), sequences[:-1])
+    return body + 1 + halves[stream[sequences[:-1]]]
+
+
+def cut_batches(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np.ndarray]:
+    """Cut sorted sequences into batches of nearly equal size within the budget.
+
+    A sequence that alone exceeds the token budget is a user error: training on it would need more
+    memory than was allowed, leaving it out would be silent.
+    """
+    if not len(order):
+        return []
+    if budget.tokens is not None and sizes[0] > budget.tokens:
+        raise UserError(
+            f"a sequence of {sizes[0]} tokens does not fit into --max-tokens {budget.tokens}",
+            remedy="Raise --max-tokens or lower --tokens-per-sample",
+        )
+    total = int(sizes.sum())
+    count = max(
+        -(-total // budget.tokens) if budget.tokens else 1,
+        -(-len(order) // budget.sequences) if budget.sequences else 1,
+    )
+    fair_tokens, fair_sequences = total / count, len(order) / count
+    batches, begin, tokens = [], 0, 0
+    for i, size in enumerate(sizes.tolist()):
+        full = (budget.tokens is not None and tokens + size > budget.tokens) or (
+            budget.sequences is not None and i - begin >= budget.sequences
+        )
+        fair = tokens >= fair_tokens if budget.tokens else i - begin >= fair_sequences
+        if i > begin and (full or fair):
+            batches.append(order[begin:i])
+            begin, tokens = i, 0
+        tokens += size
+    batches.append(order[begin:])
+    return batches

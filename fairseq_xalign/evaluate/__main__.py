@@ -1,0 +1,22 @@
+"""``xalign-evaluate``: predictions, scores, alignment, retrieval, tables and plots."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from fairseq_xalign import cli
+
+COMMANDS = {
+    name: f"fairseq_xalign.evaluate.{name}"
+    for name in ("predict", "score", "align", "retrieve", "compare", "plot", "papers", "info")
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``xalign-evaluate``; returns the exit status (0 done, 1 failed, 2 wrong usage)."""
+    return cli.main("xalign-evaluate", "Predict, score, measure alignment and compare runs.", COMMANDS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

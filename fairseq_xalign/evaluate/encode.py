@@ -1,0 +1,104 @@
+"""Sentence vectors from an encoder: batches by length, no padding, the order of the input restored."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_xalign import cli
+from fairseq_xalign.constants import BOS, EOS
+from fairseq_xalign.errors import unknown_name
+from fairseq_xalign.objectives.batch import PackedBatch, pack
+
+POOLING = ("mean", "cls", "max")
+BATCH_TOKENS = 8192
+
+
+def encode_sentences(
+    encoder: Any,
+    tokenizer: Any,
+    lines: Sequence[str],
+    pooling: str = "mean",
+    batch_tokens: int = BATCH_TOKENS,
+    *,
+    language: int | None = None,
+    max_tokens: int | None = None,
+    bf16: bool = False,
+) -> Tensor:
+    """One vector a line, float32 [n, D] on the CPU, in the order of ``lines``.
+
+    Args:
+        encoder: the encoder; it runs where its parameters are, in evaluation mode.
+        lines: sentences; an empty one has the vector of ``<s> </s>``.
+        pooling: ``mean`` or ``max`` over the pieces (``<s>`` and ``</s>`` not counted), or ``cls``, the
+            vector of ``<s>``.
+        batch_tokens: tokens a batch holds at most (a longer sentence is a batch of its own).
+        language: the lines' language, its 1-based place in the model's list; None for none.
+        max_tokens: longest input with ``<s>`` and ``</s>``; default the encoder's positions. What is cut off
+            is counted on stderr.
+        bf16: compute in bfloat16 (automatic mixed precision).
+    """
+    if pooling not in POOLING:
+        raise unknown_name("pooling", pooling, POOLING)
+    if max_tokens is None:
+        max_tokens = int(encoder.config.max_positions)
+    rows, cut = [], 0
+    for line in lines:
+        ids = tokenizer.encode(line)
+        cut += len(ids) > max_tokens - 2
+        rows.append([BOS, *ids[: max_tokens - 2], EOS])
+    if cut:
+        cli.say(f"{cut} of {len(rows)} sentences cut off at {max_tokens} tokens")
+    device = encoder.embed_tokens.weight.device
+    precision = torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+    result = torch.empty(len(rows), encoder.embed_tokens.weight.shape[1])
+    batches = list(batches_by_length([len(row) for row in rows], batch_tokens))
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        with torch.inference_mode(), precision:
+            for indices in cli.progress(batches, "encoding"):
+                batch = pack([rows[i] for i in indices])
+                if language is not None:
+                    batch.languages = torch.full_like(batch.tokens, language)
+                batch = batch.to(device)
+                result[indices] = pool(encoder(batch).float(), batch, pooling).cpu()
+    finally:
+        encoder.train(was_training)
+    return result
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices in batches of at most ``batch_tokens`` tokens, longest sentences first, every index once."""
+    batch: list[int] = []
+    total = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and total + lengths[index] > batch_tokens:
+            yield batch
+            batch, total = [], 0
+        batch.append(index)
+        total += lengths[index]
+    if batch:
+        yield batch
+
+
+def pool(features: Tensor, batch: PackedBatch, pooling: str) -> Tensor:
+    """Features [T, D] of a batch of B sequences, each with ``<s>`` first and ``</s>`` last -> [B, D]."""
+    starts = batch.starts.long()
+    if pooling == "cls":
+        return features[starts[:-1]]
+    lengths = batch.lengths
+    owner = torch.arange(len(batch), device=features.device).repeat_interleave(lengths)  # [T]
+    ends = starts[1:] - 1
+    inner = (batch.positions > 0) & (torch.arange(len(owner), device=features.device) != ends[owner])
+    inner |= (lengths <= 2)[owner]  # nothing between <s> and </s>: those two stand for the sentence
+    owner, features = owner[inner], features[inner]
+    if pooling == "max":
+        low = features.new_full((len(batch), features.shape[1]), -torch.inf)
+        return low.scatter_reduce(0, owner[:, None].expand_as(features), features, "amax")
+    sums = features.new_zeros(len(batch), features.shape[1]).index_add_(0, owner, features)
+    return sums / torch.bincount(owner, minlength=len(batch))[:, None]

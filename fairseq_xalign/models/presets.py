@@ -1,0 +1,48 @@
+"""Named encoder shapes: what ``--arch`` offers. Fields not named keep the defaults of ``EncoderConfig``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairseq_xalign.errors import unknown_name
+from fairseq_xalign.models.encoder import EncoderConfig
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Learns in minutes on two cores where learned positions, small embeddings or no layer norm on them stay at the
+    # unigram loss. Dropout 0: nothing is seen often enough in minutes to be learned by heart.
+    "xalign_tiny": {
+        "layers": 2,
+        "heads": 4,
+        "width": 128,
+        "ffn_width": 512,
+        "positions": "rotary",
+        "embedding_std": 0.1,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    },
+    # ALIGN-MLM (Tang et al. 2022), Table 10, and the configuration files of its code (514 positions are 512 usable).
+    "xalign_small": {"layers": 8, "heads": 8, "width": 512, "ffn_width": 2048},
+    # multilingual BERT, cased (Devlin et al. 2019): bert_config.json of the release.
+    "xalign_mbert": {
+        "layers": 12,
+        "heads": 12,
+        "width": 768,
+        "ffn_width": 3072,
+        "n_segments": 2,
+        "layernorm_eps": 1e-12,
+    },
+    # XLM-R base and large (Conneau et al. 2020, section 3 and appendix), RoBERTa's layout.
+    "xalign_xlmr_base": {"layers": 12, "heads": 12, "width": 768, "ffn_width": 3072},
+    "xalign_xlmr_large": {"layers": 24, "heads": 16, "width": 1024, "ffn_width": 4096},
+}
+
+
+def preset(name: str, vocab_size: int, **changes: Any) -> EncoderConfig:
+    """The configuration of preset ``name`` with ``changes`` to single fields.
+
+    >>> preset("xalign_tiny", 1000, layers=3).layers
+    3
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, list(PRESETS))
+    return EncoderConfig.from_dict({**PRESETS[name], "vocab_size": vocab_size, **changes})

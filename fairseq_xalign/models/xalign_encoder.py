@@ -1,0 +1,152 @@
+"""The encoder as a fairseq model: ``--arch xalign_tiny`` and the other presets."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Optional
+
+import torch
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
+from torch import Tensor, nn
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.encoder import ATTENTION, POSITIONS, Encoder, EncoderConfig
+from fairseq_xalign.models.presets import PRESETS, preset
+
+
+@dataclass
+class XAlignEncoderConfig(FairseqDataclass):
+    """Changes to a preset; what is left out is as ``--arch`` says."""
+
+    encoder_layers: Optional[int] = field(default=None, metadata={"help": "layers (default: the preset's)"})
+    encoder_embed_dim: Optional[int] = field(default=None, metadata={"help": "width (default: the preset's)"})
+    encoder_ffn_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "width inside feed-forward blocks (default: the preset's)"}
+    )
+    encoder_attention_heads: Optional[int] = field(default=None, metadata={"help": "heads (default: the preset's)"})
+    max_positions: Optional[int] = field(default=None, metadata={"help": "longest sequence (default: the preset's)"})
+    positions: ChoiceEnum(("preset", *POSITIONS)) = field(  # type: ignore[valid-type]
+        default="preset", metadata={"help": "kind of positions (papers: learned; rotary learns faster when small)"}
+    )
+    dropout: Optional[float] = field(default=None, metadata={"help": "dropout (default: the preset's)"})
+    attention_dropout: Optional[float] = field(
+        default=None, metadata={"help": "dropout on attention weights (default: the preset's)"}
+    )
+    activation_dropout: Optional[float] = field(
+        default=None, metadata={"help": "dropout inside feed-forward blocks (default: the preset's)"}
+    )
+    embedding_std: Optional[float] = field(
+        default=None, metadata={"help": "deviation of token embeddings at the start (default: the preset's)"}
+    )
+    language_embeddings: bool = field(
+        default=False,
+        metadata={
+            "help": "add a learned language embedding to each token (XLM and DICT-MLM as printed; never ALIGN-MLM)"
+        },
+    )
+    attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
+        default="fused", metadata={"help": "fused: the fastest kernel; plain: the padded reference, equal and slow"}
+    )
+
+
+FIELDS = {
+    "encoder_layers": "layers",
+    "encoder_embed_dim": "width",
+    "encoder_ffn_embed_dim": "ffn_width",
+    "encoder_attention_heads": "heads",
+    "max_positions": "max_positions",
+    "positions": "positions",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "embedding_std": "embedding_std",
+}
+"""Options and the fields of EncoderConfig that they set."""
+SHAPE_FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_std")
+"""Fields that may differ from a checkpoint's: no weight depends on them."""
+
+
+def chosen_fields(cfg: Any) -> dict[str, Any]:
+    """The fields of EncoderConfig that options set by hand."""
+    values = {name: getattr(cfg, option, None) for option, name in FIELDS.items()}
+    return {k: str(v) if k == "positions" else v for k, v in values.items() if v is not None and str(v) != "preset"}
+
+
+def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict[str, Any] | None) -> EncoderConfig:
+    """The encoder's configuration from ``--arch``, options, and the checkpoint it starts from.
+
+    Raises:
+        UserError: where an option contradicts the checkpoint, naming both values.
+    """
+    arch = getattr(cfg, "_name", None) or "xalign_small"
+    chosen = chosen_fields(cfg)
+    if checkpoint is None:
+        if getattr(cfg, "language_embeddings", False):
+            chosen["n_languages"] = n_languages
+        return preset(arch, vocab_size, **chosen)
+    start = EncoderConfig.from_dict(checkpoint)
+    for name, value in {**PRESETS[arch], **chosen}.items():
+        if name not in SHAPE_FREE and getattr(start, name) != value:
+            by = f"option for {name}" if name in chosen else f"--arch {arch}"
+            raise UserError(
+                f"{by} says {name} {value}, the checkpoint has {getattr(start, name)}",
+                remedy="Use the architecture that the checkpoint was trained with",
+            )
+    values = {**asdict(start), **{k: v for k, v in chosen.items() if k in SHAPE_FREE}}
+    return EncoderConfig.from_dict(values)
+
+
+@register_model("xalign_encoder", dataclass=XAlignEncoderConfig)
+class XAlignModel(BaseFairseqModel):
+    """An encoder, the heads of downstream tasks, and whatever modules objectives bring.
+
+    Attributes:
+        encoder: the Transformer.
+        heads: by task name; empty in pre-training.
+    """
+
+    def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
+        super().__init__()
+        self.encoder = Encoder(config, attention)
+        self.heads = nn.ModuleDict()
+
+    @classmethod
+    def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":
+        config = resolve_config(cfg, len(task.tokenizer), len(task.languages), task.start_encoder)
+        return cls(config, str(cfg.attention))
+
+    def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(self, *arguments)``: one forward pass as data-parallel wrappers see it."""
+        return function(self, *arguments)
+
+    def max_positions(self) -> float:
+        config = self.encoder.config
+        return config.max_positions if config.positions == "learned" else math.inf
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """Fit a checkpoint to this model: foreign heads go, heads it lacks start fresh.
+
+        Raises:
+            UserError: where a weight that both have differs in shape.
+        """
+        own = self.state_dict()
+        for key in [k for k in state_dict if k.startswith(("heads.", "objectives.")) and k not in own]:
+            del state_dict[key]
+        for key, value in own.items():
+            if key not in state_dict and key.startswith(("heads.", "objectives.")):
+                state_dict[key] = value
+        for key in state_dict.keys() & own.keys():
+            if state_dict[key].shape != own[key].shape:
+                raise UserError(
+                    f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
+                    remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
+                )
+
+
+def _keep(args: Any) -> None:
+    """A preset sets nothing in the options: what they leave out is resolved when the model is built."""
+
+
+for _arch in PRESETS:
+    register_model_architecture("xalign_encoder", _arch)(_keep)

@@ -1,0 +1,46 @@
+"""``--optimizer adamw``: torch's fused AdamW, which updates all parameters in one kernel on CPU and GPU.
+
+fairseq's own ``adam`` loops over parameters unless apex is installed. Decoupled weight decay
+(Loshchilov and Hutter 2019) as in fairseq's.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, List
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer, register_optimizer
+from omegaconf import II
+
+
+@dataclass
+class AdamWConfig(FairseqDataclass):
+    """Settings of AdamW; defaults are ALIGN-MLM's released ones (torch's own)."""
+
+    adam_betas: str = field(default="(0.9, 0.999)", metadata={"help": "betas of Adam (RoBERTa: (0.9, 0.98))"})
+    adam_eps: float = field(default=1e-8, metadata={"help": "epsilon of Adam (RoBERTa: 1e-6)"})
+    weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay (RoBERTa, PPA, TPP: 0.01)"})
+    lr: List[float] = II("optimization.lr")
+
+
+@register_optimizer("adamw", dataclass=AdamWConfig)
+class FusedAdamW(FairseqOptimizer):
+    """torch.optim.AdamW with ``fused=True``."""
+
+    def __init__(self, cfg: Any, params: Collection[torch.nn.Parameter]) -> None:
+        super().__init__(cfg)
+        self._optimizer = torch.optim.AdamW(params, fused=True, **self.optimizer_config)
+
+    @property
+    def optimizer_config(self) -> dict[str, Any]:
+        """What may change when training resumes: taken from the command line, not from the checkpoint."""
+        import ast
+
+        lr = self.cfg.lr[0] if isinstance(self.cfg.lr, Collection) else self.cfg.lr
+        betas = ast.literal_eval(self.cfg.adam_betas)
+        return {"lr": lr, "betas": betas, "eps": self.cfg.adam_eps, "weight_decay": self.cfg.weight_decay}
+
+    @property
+    def supports_flat_params(self) -> bool:
+        return True

@@ -1,0 +1,332 @@
+"""Task ``align_mlm``: pre-training on monolingual text, bitext and dictionaries.
+
+ALIGN-MLM (Tang et al. 2022) and what it is compared with; the objective is the criterion's.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from fairseq.dataclass import ChoiceEnum
+from fairseq.logging import metrics
+from fairseq.tasks import register_task
+
+import fairseq_xalign.criterions.xalign  # noqa: F401  (fairseq imports tasks and models only)
+from fairseq_xalign.constants import MASK, PAD
+from fairseq_xalign.data.collate import CollateOptions, Collater
+from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
+from fairseq_xalign.data.mixture import stream_probabilities
+from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
+from fairseq_xalign.data.windows import Budget, Planner, one_pass
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.alignment import alignment_score
+from fairseq_xalign.objectives.align import DictionaryTensors
+from fairseq_xalign.objectives.masking import MaskingOptions, Translations, Vocabulary
+from fairseq_xalign.objectives.objective import Context
+from fairseq_xalign.objectives.random import name_key, permutation_sample
+from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
+
+logger = logging.getLogger(__name__)
+VALIDATION_CHUNK = 4096
+UNIGRAM_TOKENS = 20_000_000
+"""At most so many tokens a language are counted for ``--unigram-bias``."""
+
+
+@dataclass
+class AlignMLMConfig(TrainingConfig):
+    """Streams, sampling and masking of pre-training."""
+
+    languages: Optional[str] = field(
+        default=None, metadata={"help": "train on these languages of the folder, comma-separated (default: all)"}
+    )
+    tokens_per_sample: int = field(
+        default=512, metadata={"help": "longest sequence in tokens, <s> included (ALIGN-MLM, Appendix G.3: 512)"}
+    )
+    sample_break_mode: ChoiceEnum(BREAK_MODES) = field(  # type: ignore[valid-type]
+        default="none",
+        metadata={"help": "none: blocks of running text; complete: whole sentences that fit; eos: one sentence"},
+    )
+    mask_prob: float = field(default=0.15, metadata={"help": "share of tokens selected (papers: 0.15; WEAM 0.3)"})
+    leave_unmasked_prob: float = field(default=0.1, metadata={"help": "share of the selected that stay"})
+    random_token_prob: float = field(default=0.1, metadata={"help": "share of the selected replaced at random"})
+    random_token_lang: ChoiceEnum(("any", "same", "l1")) = field(  # type: ignore[valid-type]
+        default="any",
+        metadata={"help": "random replacements come from either half of a doubled vocabulary, the same half, or the "
+                  "natural one (the released code of ALIGN-MLM)"},
+    )  # fmt: skip
+    random_token_pool: ChoiceEnum(("regular", "all")) = field(  # type: ignore[valid-type]
+        default="regular", metadata={"help": "ordinary pieces only, or every id (fairseq, transformers)"}
+    )
+    sampling_temperature: float = field(
+        default=1.0, metadata={"help": "T in p ~ n^(1/T) over languages (ALIGN-MLM: 1; MMTE: 5)"}
+    )
+    sampling_weights: Optional[str] = field(
+        default=None, metadata={"help": "languages' shares by hand instead, as en:2,de:1"}
+    )
+    stream_weights: Optional[str] = field(
+        default=None, metadata={"help": "shares of mono and bitext, as mono:3,bitext:1 (default: all end together)"}
+    )
+    window_size: int = field(default=4096, metadata={"help": "draws that are sorted by length together"})
+    tlm_packing: ChoiceEnum(PACKING_MODES) = field(  # type: ignore[valid-type]
+        default="halves",
+        metadata={"help": "halves: many pairs a sequence, originals first (Appendix G.3); pairs: one (XLM, PPA)"},
+    )
+    tlm_positions: ChoiceEnum(("reset", "continue")) = field(  # type: ignore[valid-type]
+        default="reset",
+        metadata={"help": "positions start again in the second half (XLM, released code) or run on (PPA)"},
+    )
+    tlm_shuffle_order: bool = field(
+        default=False, metadata={"help": "a coin decides which side comes first (default: always the source)"}
+    )
+    unigram_bias: bool = field(
+        default=False, metadata={"help": "start the LM head's bias at log unigram frequencies (helps short runs)"}
+    )
+    alignment_queries: int = field(
+        default=2048, metadata={"help": "words whose nearest neighbour is looked up at validation (0: none)"}
+    )
+
+
+@register_task("align_mlm", dataclass=AlignMLMConfig)
+class AlignMLMTask(TrainingTask):
+    """Pre-training of an encoder on a data folder."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.folder = DataFolder.open(cfg.data)
+        self.tokenizer = self.folder.tokenizer
+        self.check_vocabulary(cfg.data)
+        self.languages = list(self.start["languages"]) if self.start else []
+        self.languages += [name for name in self.folder.languages if name not in self.languages]
+        self.trained = self._chosen_languages()
+        self.criterion: Any = None
+        self.dictionaries = {
+            pair: Dictionary.load(path, self.tokenizer)
+            for pair, path in self.folder.dictionaries().items()
+            if set(pair) <= set(self.trained)
+        }
+        self._entries: dict[torch.device, DictionaryTensors] = {}
+        self._alignment: float | None = None
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "AlignMLMTask":
+        return cls(cfg)
+
+    def _chosen_languages(self) -> list[str]:
+        if not self.cfg.languages:
+            return list(self.folder.languages)
+        chosen = self.cfg.languages.split(",")
+        for name in chosen:
+            if name not in self.folder.languages:
+                raise UserError(
+                    f"--languages names {name!r}, which is not in the folder",
+                    self.cfg.data,
+                    remedy=f"It has {', '.join(self.folder.languages)}",
+                )
+        return chosen
+
+    # -- objectives ----------------------------------------------------------------------------
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        self.criterion = super().build_criterion(cfg)
+        names = [w.objective.name for w in self.criterion.objectives]
+        if any(w.objective.needs_dictionary for w in self.criterion.objectives):
+            self.folder.require("dictionary")
+            if not self.dictionaries:
+                raise UserError("no dictionary between the languages trained on", self.cfg.data)
+        if "dict" in names and not any(d.single for d in self.dictionaries.values()):
+            raise UserError(
+                "DICT-MLM needs a dictionary of single pieces", self.cfg.data,
+                remedy="Make it with `xalign-preprocess dictionary --pieces single`",
+            )  # fmt: skip
+        if self.criterion.needs_language_embeddings and not self.encoder_config.n_languages:
+            raise UserError(
+                f"--criterion {cfg._name} has language embeddings in its paper, this model has none",
+                remedy=f"Add --language-embeddings, or use --criterion xalign --objectives {','.join(names)}",
+            )
+        return self.criterion
+
+    def objective_context(self, device: torch.device, sample: dict[str, Any], dictionary_sample: int) -> Context:
+        """What objectives need beside the batch, on its device."""
+        entries = None
+        if any(w.objective.name == "align" for w in self.criterion.objectives):
+            if device not in self._entries:
+                self._entries[device] = self._all_entries().to(device)
+            entries = self._entries[device]
+        return Context(entries, dictionary_sample, name_key(self.cfg.seed, "entries", *sample["number"]))
+
+    def _all_entries(self) -> DictionaryTensors:
+        source = [ids for d in self.dictionaries.values() for ids in d.source]
+        target = [ids for d in self.dictionaries.values() for ids in d.target]
+        return DictionaryTensors.build(source, target, PAD)
+
+    def _translations(self) -> Translations:
+        triples = []
+        for (source, target), dictionary in self.dictionaries.items():
+            s, t = self.languages.index(source) + 1, self.languages.index(target) + 1
+            for a, b in zip(dictionary.source, dictionary.target):
+                if len(a) == len(b) == 1 and a != b:
+                    triples += [(a[0], b[0], t), (b[0], a[0], s)]
+        return Translations.build(triples, len(self.tokenizer))
+
+    # -- data ----------------------------------------------------------------------------------
+
+    def _streams(self, split: str) -> list[MonoStream | BitextStream]:
+        kinds = {w.objective.stream for w in self.criterion.objectives if w.objective.stream}
+        streams: list[MonoStream | BitextStream] = []
+        cfg = self.cfg
+        if "mono" in kinds:
+            mono = self.folder.require("mono", split)
+            streams += [
+                MonoStream(name, mono[name], cfg.tokens_per_sample, str(cfg.sample_break_mode))
+                for name in self.trained
+                if name in mono
+            ]
+        if "bitext" in kinds:
+            bitext = self.folder.require("bitext", split) if split == "train" else self.folder.bitext(split)
+            streams += [
+                BitextStream(*pair, files, cfg.tokens_per_sample, str(cfg.tlm_packing))
+                for pair, files in bitext.items()
+                if set(pair) <= set(self.trained)
+            ]
+        streams = [s for s in streams if len(s)]
+        if not streams:
+            raise UserError(f"nothing to read for split {split!r} in languages {', '.join(self.trained)}", cfg.data)
+        return streams
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        if split in self.datasets:
+            return
+        streams = self._streams(split)
+        for stream in streams:
+            cut = stream.count_cut() if isinstance(stream, MonoStream) else 0
+            note = f", {cut} sentences longer than --tokens-per-sample will be cut" if cut else ""
+            logger.info(f"{split} {stream.name}: {len(stream)} units{note}")
+        self.datasets[split] = StreamDataset(streams)
+
+    def stream_names(self) -> list[str]:
+        """Names of the training streams, by number."""
+        return [s.name for s in self.datasets[self.train_subset()].streams] if self.datasets else []
+
+    def _collater(self, streams: list[Any]) -> Collater:
+        cfg, criterion = self.cfg, self.criterion
+        masking = {w.objective.stream: w.objective.masking for w in criterion.objectives if w.objective.stream}
+        options = CollateOptions(
+            masking=masking,
+            rates=MaskingOptions(cfg.mask_prob, cfg.leave_unmasked_prob, cfg.random_token_prob),
+            vocabulary=masking_vocabulary(self.tokenizer, str(cfg.random_token_lang), str(cfg.random_token_pool)),
+            languages={name: i for i, name in enumerate(self.languages, start=1)},
+            translations=self._translations() if "dictionary" in masking.values() else None,
+            dictionary=criterion.dictionary_options,
+            reset_positions=str(cfg.tlm_positions) == "reset",
+            shuffle_order=cfg.tlm_shuffle_order,
+        )
+        return Collater(streams, options)
+
+    def get_batch_iterator(
+        self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
+        num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
+        **unused: Any,
+    ) -> Any:  # fmt: skip
+        """The dataset's one iterator; fairseq asks again at every epoch."""
+        key = (max_tokens, max_sentences, num_shards, shard_id, num_workers)
+        if key in dataset.iterators:
+            return dataset.iterators[key]
+        budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
+        collater = self._collater(streams)
+        if dataset is not self.datasets.get("train"):
+            windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)
+            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards, num_workers)
+            return dataset.iterators[key]
+        probabilities = stream_probabilities(
+            streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights
+        )
+        window = max(1, cfg.window_size)
+        fingerprint = {
+            "streams": [[s.name, len(s)] for s in streams],
+            "shares": [round(float(p), 9) for p in probabilities],
+            "--seed": cfg.seed,
+            "--window-size": window,
+            "--max-tokens": max_tokens,
+            "--batch-size": max_sentences,
+            "--tokens-per-sample": cfg.tokens_per_sample,
+            "--sample-break-mode": str(cfg.sample_break_mode),
+            "--tlm-packing": str(cfg.tlm_packing),
+            "dictionaries": sorted(d.sha256 for d in self.dictionaries.values()),
+        }
+        planner = Planner(streams, probabilities, window, budget, cfg.seed)
+        dataset.iterators[key] = BatchIterator(
+            planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
+            num_workers, data_buffer_size, epoch,
+        )  # fmt: skip
+        return dataset.iterators[key]
+
+    # -- model and validation ------------------------------------------------------------------
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        model = super().build_model(cfg, from_checkpoint)
+        if self.cfg.unigram_bias and self.start is None:
+            model.encoder.initialize_output_bias(self._unigram_counts())
+        return model
+
+    def _unigram_counts(self) -> torch.Tensor:
+        counts = np.zeros(len(self.tokenizer), dtype=np.int64)
+        for name, tokens in self.folder.require("mono", "train").items():
+            if name in self.trained:
+                for begin in range(0, min(len(tokens.tokens), UNIGRAM_TOKENS), 1 << 22):
+                    piece = tokens.tokens[begin : min(begin + (1 << 22), UNIGRAM_TOKENS)]
+                    counts += np.bincount(piece, minlength=len(counts))
+        return torch.from_numpy(counts)
+
+    def max_positions(self) -> int:
+        return self.cfg.tokens_per_sample
+
+    def begin_valid_epoch(self, epoch: int, model: Any) -> None:
+        self._alignment = self._measure_alignment(model.encoder.embed_tokens.weight.detach().float())
+
+    def _measure_alignment(self, embeddings: torch.Tensor) -> float | None:
+        """Nearest-neighbour alignment (ALIGN-MLM, section 5) of up to ``--alignment-queries`` words, in percent."""
+        wanted = self.cfg.alignment_queries
+        if wanted <= 0:
+            return None
+        if len(self.tokenizer.derived_ids):
+            natural, derived = self.tokenizer.natural_ids, self.tokenizer.derived_ids
+            chosen = permutation_sample(len(natural), min(wanted, len(natural)), name_key("alignment"))
+            source = embeddings[natural.start + chosen.to(embeddings.device)]
+            return alignment_score(source, embeddings[derived.start : derived.stop], chosen.to(embeddings.device))
+        pairs = [
+            (a[0], b[0])
+            for d in self.dictionaries.values()
+            for a, b in zip(d.source, d.target)
+            if len(a) == len(b) == 1
+        ]
+        if not pairs:
+            return None
+        targets = sorted({b for _, b in pairs})
+        place = {b: i for i, b in enumerate(targets)}
+        first = dict(reversed(pairs))  # the first translation of each word
+        words = sorted(first)[:wanted]
+        device = embeddings.device
+        gold = torch.tensor([place[first[w]] for w in words], device=device)
+        return alignment_score(
+            embeddings[torch.tensor(words, device=device)], embeddings[torch.tensor(targets, device=device)], gold
+        )
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
+        super().reduce_metrics(logging_outputs, criterion)
+        if not criterion.training and self._alignment is not None:
+            metrics.log_scalar("alignment", self._alignment, round=2)
+
+
+def masking_vocabulary(tokenizer: Any, random_language: str, random_pool: str) -> Vocabulary:
+    """What masking must know of a tokenizer's ids."""
+    natural, derived = tokenizer.natural_ids, tokenizer.derived_ids
+    shared = None
+    if tokenizer.derived and tokenizer.derived["kept"]:
+        shared = torch.zeros(len(natural), dtype=torch.bool)
+        shared[torch.tensor(tokenizer.derived["kept"])] = True
+    last = derived.stop if len(derived) else natural.stop
+    return Vocabulary(len(tokenizer), MASK, natural.start, last, len(natural), random_language, random_pool, shared)

@@ -1,0 +1,180 @@
+"""What pre-training and fine-tuning tasks share: precision, seeds, iterators, what a checkpoint holds."""
+
+import contextlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Optional, List
+
+import torch
+from fairseq.data import FairseqDataset
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask
+from omegaconf import II
+
+from fairseq_xalign import compat, optimizer  # noqa: F401  (registers --optimizer adamw)
+from fairseq_xalign.constants import CHECKPOINT_FORMAT
+from fairseq_xalign.data.tokenizer import Tokenizer
+from fairseq_xalign.errors import UserError, show_user_errors_in_one_line
+from fairseq_xalign.models.checkpoint import read_checkpoint
+from fairseq_xalign.objectives.random import name_key
+
+compat.apply()
+show_user_errors_in_one_line()
+
+
+@dataclass
+class TrainingConfig(FairseqDataclass):
+    """Options of all our tasks."""
+
+    data: str = field(default="", metadata={"help": "data folder (xalign-preprocess binarize or benchmark makes it)"})
+    autocast: ChoiceEnum(("none", "bf16")) = field(  # type: ignore[valid-type]
+        default="none", metadata={"help": "bf16: mixed precision on CPU and GPU (fairseq's --bf16 needs a GPU)"}
+    )
+    updates_per_epoch: Optional[int] = field(
+        default=None,
+        metadata={"help": "updates an epoch (default: one pass over the largest stream, at most 10,000)"},
+    )
+    seed: int = II("common.seed")
+    update_freq: List[int] = II("optimization.update_freq")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+
+
+class StreamDataset(FairseqDataset):
+    """What fairseq keeps as the dataset of a split: a list of streams, and the iterator once made."""
+
+    def __init__(self, streams: list[Any]) -> None:
+        self.streams = streams
+        self.iterators: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return sum(len(s) for s in self.streams)
+
+
+class TrainingTask(FairseqTask):
+    """Base of our tasks.
+
+    Attributes:
+        tokenizer: fixes the vocabulary.
+        languages: names in the order of language embeddings; new ones append.
+        start_encoder: the encoder's fields in the checkpoint that training starts from, or None.
+    """
+
+    tokenizer: Tokenizer
+    languages: list[str]
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.start = start_checkpoint(cfg)
+        self.start_encoder: dict[str, Any] | None = self.start["encoder"] if self.start else None
+        self.encoder_config: Any = None
+        self._iterating: Any = None
+
+    # -- what a checkpoint holds -------------------------------------------------------------
+
+    def checkpoint_fields(self) -> dict[str, Any]:
+        """Further fields of ``task_state``; plain values only."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "format": CHECKPOINT_FORMAT,
+            "encoder": asdict(self.encoder_config),
+            "languages": list(self.languages),
+            "tokenizer": self.tokenizer.state(),
+            **self.checkpoint_fields(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What fairseq restores when it loads a model to use it: nothing that the folder lacks."""
+
+    def check_vocabulary(self, where: str) -> None:
+        """Refuse a checkpoint whose vocabulary is another than ``self.tokenizer``'s."""
+        if self.start is None:
+            return
+        other = Tokenizer.from_state(self.start["tokenizer"])
+        if other.sha256 != self.tokenizer.sha256:
+            raise UserError(
+                f"its vocabulary ({len(self.tokenizer)} symbols, {self.tokenizer.sha256[:12]}) is not that of the "
+                f"checkpoint {self.start['path']} ({len(other)} symbols, {other.sha256[:12]})",
+                where,
+                remedy="Binarize with the subword folder that the checkpoint was trained with",
+            )
+
+    # -- training ------------------------------------------------------------------------------
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        model = super().build_model(cfg, from_checkpoint)
+        self.encoder_config = model.encoder.config
+        return model
+
+    def has_sharded_data(self, split: str) -> bool:
+        """Shards are one concatenation, so fairseq must not swap them by epoch."""
+        return False
+
+    def _precision(self, model: torch.nn.Module) -> Any:
+        if str(self.cfg.autocast) == "none":
+            return contextlib.nullcontext()
+        return torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16)
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+    ) -> Any:
+        model.train()
+        model.set_num_updates(update_num)
+        # Dropout as a function of the batch, not of the rank: the same for any number of workers.
+        torch.manual_seed(name_key(self.cfg.seed, "dropout", *sample["number"]))
+        with self._precision(model):
+            loss, sample_size, logs = criterion(model, sample)
+        if ignore_grad:
+            loss = loss * 0
+        optimizer.backward(loss)
+        return loss, sample_size, logs
+
+    def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
+        model.eval()
+        with torch.no_grad(), self._precision(model):
+            return criterion(model, sample)
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        self._iterating = next(iter(self.datasets[self.train_subset()].iterators.values()), None)
+
+    def train_subset(self) -> str:
+        """The split that has a training iterator."""
+        for name, dataset in self.datasets.items():
+            if any(hasattr(i, "waiting_share") for i in dataset.iterators.values()):
+                return name
+        return next(iter(self.datasets))
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
+        if not logging_outputs:
+            return
+        for name, priority in (("ntokens", 180), ("nsentences", 190)):
+            count = sum(float(log.get(name, 0)) for log in logging_outputs)
+            metrics.log_scalar({"ntokens": "wpb", "nsentences": "bsz"}[name], count, priority=priority, round=1)
+            if name == "ntokens" and criterion.training:
+                metrics.log_speed("wps", count, priority=90, round=1)
+        criterion.__class__.reduce_metrics(logging_outputs)
+        if criterion.training and hasattr(self._iterating, "waiting_share"):
+            metrics.log_scalar("data_wait", self._iterating.waiting_share(), round=3)
+
+    @property
+    def source_dictionary(self) -> None:
+        return None
+
+    @property
+    def target_dictionary(self) -> None:
+        return None
+
+
+def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
+    """``task_state`` (and ``path``) of the checkpoint that training will resume or start from."""
+    save_dir = getattr(cfg, "save_dir", None) or ""
+    restore = getattr(cfg, "restore_file", None) or "checkpoint_last.pt"
+    last = Path(save_dir) / restore if restore == "checkpoint_last.pt" else Path(restore)
+    chosen = last if last.exists() else Path(cfg.finetune_from_model) if cfg.finetune_from_model else None
+    if chosen is None:
+        return None
+    return {**read_checkpoint(chosen)["task_state"], "path": str(chosen)}

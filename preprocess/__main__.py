@@ -1,0 +1,22 @@
+"""``xalign-preprocess`` (or ``python -m preprocess``): from raw text to data folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from fairseq_xalign import cli
+
+COMMANDS = {
+    name: f"preprocess.{name}"
+    for name in ("fetch", "subword", "derive", "dictionary", "binarize", "benchmark", "check")
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the commands; see :func:`fairseq_xalign.cli.main` for exit codes."""
+    return cli.main("xalign-preprocess", "From raw text to data folders.", COMMANDS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

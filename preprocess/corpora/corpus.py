@@ -1,0 +1,151 @@
+"""What a corpus is, and the folder one is written into.
+
+Files of a corpus folder: running text ``text.{lang}.txt`` (a sentence a line), parallel text ``{split}.{lang}.txt``
+(line n of all languages belong together) or ``{split}.{src}-{tgt}.{lang}.txt``, treebanks ``{split}.{lang}.conllu``,
+labelled sentences ``{split}.{lang}.tsv`` (label, TAB, text), dictionaries ``{src}-{tgt}.txt`` (word, space, word), and
+``corpus.json``, which tells what they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_json, write_json
+from preprocess.corpora.archive import Archive
+
+CORPUS_FILE = "corpus.json"
+CORPUS_FORMAT = 1
+
+
+class CorpusFolder:
+    """The folder a reader writes to: it counts what goes into every file and what was left out.
+
+    Attributes:
+        dropped: reason -> how many sentences (verses, pairs ...) were left out for it.
+        notes: more that ``corpus.json`` should tell.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files: dict[str, dict[str, int]] = {}
+        self.dropped: Counter[str] = Counter()
+        self.notes: dict[str, Any] = {}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[CountedFile]:
+        """Open a new file of the corpus for writing, UTF-8 with ``\\n`` line ends."""
+        with open(self.path / name, "w", encoding="utf-8", newline="\n") as stream:
+            counted = CountedFile(stream)
+            yield counted
+        size = (self.path / name).stat().st_size
+        self.files[name] = {counted.unit: counted.items, "words": counted.words, "size": size}
+
+
+class CountedFile:
+    """A text file that counts its items (lines or sentences) and words (split at spaces)."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.items = self.words = 0
+        self.unit = "lines"
+
+    def line(self, text: str) -> None:
+        """Write one line."""
+        self._stream.write(f"{text}\n")
+        self.items += 1
+        self.words += len(text.split())
+
+    def tree(self, rows: list[str], words: int) -> None:
+        """Write one CoNLL-U sentence: its comment and token lines, and the blank line after them."""
+        self.unit = "sentences"
+        self._stream.write("\n".join(rows) + "\n\n")
+        self.items += 1
+        self.words += words
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One entry of the catalogue.
+
+    Attributes:
+        build: reads the archives (by file name) and writes the corpus.
+        working_space: bytes that building needs at most on the disk beside the archives.
+        revision: goes up when ``build`` changes, so that caches made by an older one are built anew.
+    """
+
+    name: str
+    summary: str
+    kind: str
+    languages: tuple[str, ...]
+    licence: str
+    attribution: str
+    cleaning: str
+    archives: tuple[Archive, ...]
+    build: Callable[[dict[str, Path], CorpusFolder], None] = field(repr=False)
+    working_space: int
+    revision: int = 1
+
+    @property
+    def download_size(self) -> int:
+        """Bytes of all archives."""
+        return sum(archive.size for archive in self.archives)
+
+    @property
+    def needs(self) -> str:
+        """The command or means that downloading takes: ``pip``, ``npm`` or ``https``."""
+        return ", ".join(sorted({archive.kind for archive in self.archives}))
+
+    @property
+    def version(self) -> str:
+        """Versions of the sources, as ``package version``."""
+        return ", ".join(dict.fromkeys(f"{archive.package} {archive.version}" for archive in self.archives))
+
+    def describe(self) -> dict[str, Any]:
+        """What ``--list --json`` tells, and the head of ``corpus.json``."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "kind": self.kind,
+            "languages": list(self.languages),
+            "version": self.version,
+            "licence": self.licence,
+            "attribution": self.attribution,
+        }
+
+    def write(self, archives: dict[str, Path], path: Path) -> None:
+        """Read ``archives`` and write the whole corpus, ``corpus.json`` last, into the folder ``path``."""
+        folder = CorpusFolder(path)
+        self.build(archives, folder)
+        write_json(
+            path / CORPUS_FILE,
+            {
+                "format": CORPUS_FORMAT,
+                "revision": self.revision,
+                **self.describe(),
+                "cleaning": self.cleaning,
+                "dropped": dict(folder.dropped),
+                **folder.notes,
+                "archives": {archive.file: archive.sha256 for archive in self.archives},
+                "files": {name: folder.files[name] for name in sorted(folder.files)},
+            },
+        )
+
+    def state(self, path: Path) -> str:
+        """How the folder ``path`` stands: ``ready``, ``missing``, ``outdated`` or ``damaged``. Reads no corpus file."""
+        if not path.exists():
+            return "missing"
+        try:
+            about = read_json(path / CORPUS_FILE)
+            expected = (CORPUS_FORMAT, self.revision, {archive.file: archive.sha256 for archive in self.archives})
+            if (about["format"], about["revision"], about["archives"]) != expected:
+                return "outdated"
+            whole = all((path / name).stat().st_size == file["size"] for name, file in about["files"].items())
+        except (UserError, OSError, LookupError, TypeError):
+            return "damaged"
+        return "ready" if whole else "damaged"

@@ -1,0 +1,139 @@
+"""``OUTPUT.manifest.json``: how a derived file was made, so that it can be undone and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign import files
+from fairseq_xalign.errors import UserError, unknown_name
+from preprocess.derive.marks import SPLITS
+from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
+
+FORMAT = 1
+SUFFIX = ".manifest.json"
+DEFAULT_SEED = 1
+DEFAULT_OVERLAP = 0.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What fixes a derived language.
+
+    Attributes:
+        orders: word orders, in the order they are applied.
+        transliterated: whether words are then transliterated.
+        split: how sentences are found.
+        data_format: the format of the file.
+        seed, overlap: as the options.
+    """
+
+    orders: tuple[str, ...]
+    transliterated: bool
+    split: str
+    data_format: str
+    seed: int = DEFAULT_SEED
+    overlap: float = DEFAULT_OVERLAP
+
+    @property
+    def transforms(self) -> list[str]:
+        """All transformations, in the order they are applied."""
+        return [*self.orders, *([TRANSLITERATION] if self.transliterated else [])]
+
+    def record(self) -> dict[str, Any]:
+        """The settings as the manifest has them; ``overlap`` only where there is a transliteration."""
+        return {
+            "transforms": self.transforms,
+            "inv_split": self.split,
+            "data_format": self.data_format,
+            "seed": self.seed,
+            "overlap": self.overlap if self.transliterated else None,
+        }
+
+
+def parse_transforms(text: str) -> tuple[tuple[str, ...], bool]:
+    """``trans,inv`` as (word orders, whether transliterated): words come first however the list is written."""
+    names = [name.strip() for name in text.split(",")]
+    known = [*WORD_ORDERS, TRANSLITERATION]
+    for name in names:
+        if name not in known:
+            raise unknown_name("transformation", name, known)
+        if names.count(name) > 1:
+            raise UserError(f"--transform names {name!r} twice")
+    return tuple(name for name in names if name != TRANSLITERATION), TRANSLITERATION in names
+
+
+def manifest_path(output: str | Path) -> Path:
+    """Where the manifest of a derived file stands: beside it."""
+    return Path(f"{output}{SUFFIX}")
+
+
+def write(
+    output: Path, source: Path, settings: Settings, reverse: bool, subword: str | None, counts: Mapping[str, int]
+) -> None:
+    """Write the manifest of ``output``."""
+    files.write_json(
+        manifest_path(output),
+        {
+            "format": FORMAT,
+            "kind": "derived",
+            "reverse": reverse,
+            **settings.record(),
+            "input": {"name": source.name, "sha256": files.sha256(source)},
+            "output": {"name": output.name, "sha256": files.sha256(output)},
+            "subword_sha256": subword,
+            "counts": dict(counts),
+        },
+    )
+
+
+def read(derived: Path) -> dict[str, Any] | None:
+    """The manifest beside a derived file, None if there is none.
+
+    Raises:
+        UserError: if it is of another format, itself of a reversal, or the file has changed since.
+    """
+    path = manifest_path(derived)
+    if not path.exists():
+        return None
+    manifest = files.read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("kind") != "derived":
+        raise UserError(f"not a manifest of format {FORMAT}", path, remedy="Derive the file again with this version")
+    if manifest["reverse"]:
+        raise UserError("this file was made by --reverse: it is natural text already", derived)
+    if files.sha256(derived) != manifest["output"]["sha256"]:
+        raise UserError(
+            f"the file is not the one that {path.name} describes",
+            derived,
+            remedy="Derive it again, or delete the manifest to reverse it unchecked",
+        )
+    return manifest
+
+
+def settings_for_reverse(manifest: dict[str, Any], given: Mapping[str, Any], path: Path) -> Settings:
+    """The settings that ``manifest`` records; options ``given`` (None where not) must agree with it."""
+    names: Sequence[tuple[str, str]] = (
+        ("transforms", "--transform"),
+        ("inv_split", "--inv-split"),
+        ("data_format", "--format"),
+        ("seed", "--seed"),
+        ("overlap", "--overlap"),
+    )
+    for key, option in names:
+        if given.get(key) is not None and given[key] != manifest[key]:
+            raise UserError(
+                f"{option} says {_shown(given[key])}, the manifest {_shown(manifest[key])}",
+                manifest_path(path),
+                remedy=f"Leave {option} out to take the manifest's",
+            )
+    orders, transliterated = parse_transforms(",".join(manifest["transforms"]))
+    if manifest["inv_split"] not in SPLITS:
+        raise unknown_name("sentence split", manifest["inv_split"], list(SPLITS))
+    overlap = DEFAULT_OVERLAP if manifest["overlap"] is None else manifest["overlap"]
+    return Settings(orders, transliterated, manifest["inv_split"], manifest["data_format"], manifest["seed"], overlap)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)

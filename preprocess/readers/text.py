@@ -1,0 +1,42 @@
+"""Running text: one passage a line, words divided by white space, line for line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from preprocess.readers.source import lines
+from preprocess.readers.words import Change, Counts, Passage, SpacedText
+
+SENTENCE_BY_SENTENCE = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text and its number, from 1."""
+
+    line: int
+    text: str
+
+
+def read(path: str | Path) -> Iterator[Line]:
+    """Yield every line, the empty ones too: parallel files keep their line counts."""
+    for number, text in lines(path):
+        yield Line(number, text)
+
+
+def derive(example: Line, change: Change, counts: Counts) -> Line:
+    """The line with its words changed; its white space stays as it was."""
+    spaced = SpacedText(example.text)
+    counts["words"] += len(spaced.words)
+    if not spaced.words:
+        counts["lines without words"] += 1
+        return example
+    return Line(example.line, spaced.with_words(change.arrange(Passage(spaced.words, (example.line,))).words))
+
+
+def write(stream: IO[str], example: Line) -> None:
+    """Write one line."""
+    stream.write(example.text + "\n")

@@ -1,0 +1,55 @@
+"""Small texts and a small subword folder for the tests of data folders; made up, the same every time."""
+
+from __future__ import annotations
+
+import io
+import random
+from functools import cache
+from pathlib import Path
+
+from fairseq_xalign.data.tokenizer import Tokenizer
+
+SYLLABLES = {"en": "the ing er on wa lk hou se tree", "de": "der ung en ge hau s baum sch ön"}
+
+
+def sentences(language: str, count: int, seed: int = 1) -> list[str]:
+    """``count`` made-up sentences of three to nine words; line i has the same number of words in every language."""
+    lengths, words = random.Random(seed), random.Random(f"{language}{seed}")
+    syllables = SYLLABLES[language].split()
+    return [
+        " ".join("".join(words.choices(syllables, k=words.randint(1, 3))) for _ in range(lengths.randint(3, 9))) + "."
+        for _ in range(count)
+    ]
+
+
+@cache
+def model_bytes(pieces: int = 90) -> bytes:
+    """A SentencePiece model of both languages, with our special ids."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences("en", 400) + sentences("de", 400)),
+        model_writer=model,
+        vocab_size=pieces,
+        bos_id=0,
+        pad_id=1,
+        eos_id=2,
+        unk_id=3,
+        control_symbols=["<mask>"],
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def subword_folder(path: Path, pieces: int = 90) -> Tokenizer:
+    """Write a subword folder and return its tokenizer."""
+    tokenizer = Tokenizer.trained(model_bytes(pieces), ["en", "de"])
+    tokenizer.save(path)
+    return tokenizer
+
+
+def write_lines(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    return path

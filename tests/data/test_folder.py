@@ -1,0 +1,260 @@
+"""The data folder as a reader sees it: what opens, what is refused, and what it says to run."""
+
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairseq_xalign.constants import EOS
+from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.vocabulary import read_dict
+from fairseq_xalign.errors import UserError
+from preprocess.__main__ import main
+from tests.data.samples import sentences, subword_folder, write_lines
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data folder with two languages, a pair and a dictionary."""
+    root = tmp_path_factory.mktemp("made")
+    tokenizer = subword_folder(root / "sub")
+    for name in ("en", "de"):
+        write_lines(root / name, sentences(name, 50))
+    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
+    write_lines(root / "dictionary", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"])
+    common = ["--subword", str(root / "sub"), "--output", str(root / "data"), "--workers", "1"]
+    train = ["--mono", f"de={root}/de", "--mono", f"en={root}/en", "--dictionary", f"en-de={root}/dictionary"]
+    assert main(["binarize", *common, *train]) == 0
+    assert main(["binarize", *common, "--bitext", f"en-de={root}/en,{root}/de", "--split", "valid"]) == 0
+    return root
+
+
+@pytest.fixture
+def data(made, tmp_path):
+    shutil.copytree(made / "data", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def change_manifest(data, change):
+    manifest = json.loads((data / "manifest.json").read_text())
+    change(manifest)
+    (data / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_streams_are_given_by_kind_and_split_in_the_order_of_record(data):
+    folder = DataFolder.open(data)
+    assert folder.languages == list(folder.mono("train")) == ["de", "en"]
+    assert folder.mono("valid") == folder.bitext("train") == {}
+    [(pair, (source, target))] = folder.bitext("valid").items()
+    assert pair == ("en", "de")
+    expected = [[*folder.tokenizer.encode(line), EOS] for line in sentences("de", 50)]
+    assert [item.tolist() for item in target] == expected
+    assert [item.tolist() for item in folder.mono("train")["de"]] == expected
+    assert len(source) == len(target) == 50
+    assert folder.dictionaries() == {("en", "de"): data / "dictionary/en-de.tsv"}
+    assert folder.vocabulary_size == len(folder.tokenizer) == 90
+    assert not folder.fairseq_mode
+
+
+def test_the_order_of_record_is_the_manifests(data):
+    change_manifest(data, lambda m: m["languages"].reverse())
+    assert list(DataFolder.open(data).mono("train")) == ["en", "de"]
+
+
+def test_a_data_folder_is_a_subword_folder(data):
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+    assert Tokenizer.load(data).sha256 == DataFolder.open(data).manifest["tokenizer"]["sha256"]
+
+
+@pytest.mark.parametrize("name", ["mono/train.en.bin", "bitext/valid.en-de.de.idx", "dictionary/en-de.tsv"])
+@pytest.mark.parametrize(
+    "how, message", [("cut", "bytes long, manifest.json says"), ("remove", "missing, manifest.json")]
+)
+def test_a_file_that_disagrees_with_the_manifest_is_refused(data, name, how, message):
+    if how == "cut":
+        (data / name).write_bytes((data / name).read_bytes()[:-1])
+    else:
+        (data / name).unlink()
+    with pytest.raises(UserError, match=message) as caught:
+        DataFolder.open(data)
+    assert caught.value.where == data / name
+    assert caught.value.remedy.startswith("Binarize ")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda m: m.update(format=2), "format 2 is newer than this fairseq_xalign, which knows formats up to 1"),
+        (lambda m: m.pop("format"), "names no format"),
+        (lambda m: m.pop("streams"), "damaged: KeyError"),
+        (lambda m: m.pop("vocabulary"), "damaged: KeyError"),
+        (lambda m: m.update(languages=["en"]), "a stream that cannot be"),
+        (lambda m: m["streams"][0].update(kind="sound"), "a stream that cannot be"),
+        (lambda m: m["streams"][0].pop("sentences"), "damaged: KeyError"),
+        (
+            lambda m: m["streams"][-1]["files"].popitem() and m["streams"][-1]["files"].popitem(),
+            "names the wrong files",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(data, change, message):
+    change_manifest(data, change)
+    with pytest.raises(UserError, match=message) as caught:
+        DataFolder.open(data)
+    assert caught.value.where == data / "manifest.json"
+
+
+def test_a_manifest_that_is_not_json_is_refused(data):
+    (data / "manifest.json").write_text('{"format": 1, ')
+    with pytest.raises(UserError, match="not valid JSON"):
+        DataFolder.open(data)
+
+
+def test_an_index_that_counts_other_sentences_is_refused(data):
+    change_manifest(data, lambda m: m["streams"][0].update(sentences=51))
+    folder = DataFolder.open(data)
+    with pytest.raises(UserError, match=r"holds 50 sentences, manifest\.json says 51"):
+        folder.mono("train")
+
+
+def test_what_is_no_data_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such data folder"):
+        DataFolder.open(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="not a data folder"):
+        DataFolder.open(tmp_path)
+
+
+def test_what_is_required_is_given_and_nothing_else(data):
+    folder = DataFolder.open(data)
+    assert list(folder.require("mono", "train")) == ["de", "en"]
+    assert list(folder.require("mono", "train", ["en"])) == ["en"]
+    assert list(folder.require("bitext", "valid", ["en-de"])) == [("en", "de")]
+    assert list(folder.require("dictionary")) == [("en", "de")]
+
+
+@pytest.mark.parametrize(
+    "asked, what, run",
+    [
+        (("mono", "train", ["fr"]), "no mono train fr in", "--mono fr=FILE --split train"),
+        (("mono", "valid"), "no mono valid stream in", "--mono XX=FILE --split valid"),
+        (
+            ("bitext", "train"),
+            r"no bitext train stream in .*bitext valid en-de",
+            "--bitext XX-YY=FILE,FILE --split train",
+        ),
+        (("bitext", "valid", ["de-en"]), "no bitext valid de-en in", "--bitext de-en=FILE,FILE --split valid"),
+        (("dictionary", None, ["en-fr"]), "no dictionary en-fr in", "--dictionary en-fr=FILE --output"),
+    ],
+)
+def test_a_missing_stream_says_what_to_run(data, asked, what, run):
+    with pytest.raises(UserError, match=what) as caught:
+        DataFolder.open(data).require(*asked)
+    assert "xalign-preprocess binarize" in caught.value.remedy
+    assert run in caught.value.remedy
+
+
+def test_opening_reads_neither_text_nor_tokenizer(data):
+    """What opening costs must not depend on the size of the data: no file but the manifest is opened."""
+    program = f"""
+import sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from fairseq_xalign.data.folder import DataFolder
+DataFolder.open({str(data)!r})
+print([name for name in opened if name.startswith({str(data)!r})])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([str(data / "manifest.json")])
+
+
+# Folders of fairseq-preprocess
+
+
+def fairseq_preprocess(*options):
+    command = [sys.executable, "-m", "fairseq_cli.preprocess", "--dataset-impl", "mmap", *map(str, options)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def theirs(made):
+    """What fairseq-preprocess makes of the same pieces, as a pair and as one text."""
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(made / "sub")
+    for name in ("en", "de"):
+        lines = [" ".join(map(tokenizer.piece, tokenizer.encode(line))) for line in sentences(name, 50)]
+        write_lines(made / f"pieces.{name}", lines)
+    dictionary = made / "sub" / "dict.txt"
+    prefix = ["--trainpref", made / "pieces"]
+    pair = ["-s", "en", "-t", "de", "--srcdict", dictionary, "--joined-dictionary", "--destdir", made / "pair"]
+    fairseq_preprocess(*prefix, *pair)
+    alone = ["--only-source", "--srcdict", dictionary]
+    fairseq_preprocess(*prefix, "-s", "en", *alone, "--destdir", made / "source")
+    fairseq_preprocess("--trainpref", made / "pieces.de", *alone, "--destdir", made / "unnamed")
+    fairseq_preprocess("--trainpref", made / "pieces.de", *alone, "--destdir", made / "folders" / "de")
+    shutil.copy(dictionary, made / "folders")
+    return made
+
+
+@pytest.mark.parametrize(
+    "name, kind, key",
+    [("pair", "bitext", ("en", "de")), ("source", "mono", "en"), ("unnamed", "mono", "und"), ("folders", "mono", "de")],
+)
+def test_a_folder_of_fairseq_preprocess_opens_with_a_warning(theirs, name, kind, key):
+    with pytest.warns(UserWarning, match="opened as a folder of fairseq-preprocess, read-only"):
+        folder = DataFolder.open(theirs / name)
+    assert folder.fairseq_mode
+    assert folder.vocabulary_size == 90
+    ours = DataFolder.open(theirs / "data").mono("train")
+    found = folder.require(kind, "train")
+    assert list(found) == [key]
+    for language, mapped in [("de" if key == "und" else key, found[key])] if kind == "mono" else zip(key, found[key]):
+        assert mapped.tokens.tolist() == ours[language].tokens.tolist()
+        assert np.array_equal(mapped.sizes, ours[language].sizes)
+    with pytest.raises(UserError, match="this data folder has no tokenizer"):
+        folder.tokenizer  # noqa: B018
+
+
+def test_a_folder_of_fairseq_preprocess_whose_vocabulary_is_not_in_our_order_is_refused(theirs, tmp_path):
+    fairseq_preprocess("--only-source", "--trainpref", theirs / "pieces.de", "--destdir", tmp_path / "other")
+    with warnings.catch_warnings(), pytest.raises(UserError, match=r"dict\.txt:1: the first symbol is .* not <mask>"):
+        DataFolder.open(tmp_path / "other")
+
+
+def test_a_folder_of_fairseq_preprocess_with_two_vocabularies_is_refused(theirs, tmp_path):
+    shutil.copytree(theirs / "pair", tmp_path / "pair")
+    with open(tmp_path / "pair/dict.de.txt", "a") as stream:
+        stream.write("more 1\n")
+    with pytest.raises(UserError, match=r"dict\.de\.txt and dict\.en\.txt differ.*--joined-dictionary"):
+        DataFolder.open(tmp_path / "pair")
+
+
+@pytest.mark.parametrize(
+    "lines, line, message",
+    [
+        (["<mask> 1", "a b c"], 2, "not of the form `symbol count`"),
+        (["<mask> 1", "alone"], 2, "not of the form"),
+        (["<mask> 1", "a 1", "a 2"], 3, "'a' is there twice"),
+        (["<mask> 1", "</s> 1"], 2, "'</s>' is there twice"),
+        (["a 1"], 1, "the first symbol is 'a', not <mask>"),
+    ],
+)
+def test_a_dict_that_fairseq_would_read_otherwise_is_refused(tmp_path, lines, line, message):
+    path = write_lines(tmp_path / "dict.txt", lines)
+    with pytest.raises(UserError, match=message) as caught:
+        read_dict(path)
+    assert caught.value.line == line
+
+
+def test_a_dict_is_read_as_fairseq_reads_it(made):
+    from fairseq.data import Dictionary
+
+    assert read_dict(made / "sub" / "dict.txt") == Dictionary.load(str(made / "sub" / "dict.txt")).symbols

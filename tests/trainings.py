@@ -1,0 +1,82 @@
+"""Real runs of fairseq's commands for tests, each in a process of its own that is ready in tenths of a second.
+
+A fork server imports fairseq once; each run forks from it. Nothing of ours is imported unless a run asks for it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sys
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.preprocess"])
+
+TINY = (
+    "--task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16"
+    " --encoder-attention-heads 2 --criterion masked_lm --optimizer adam --lr 0.001 --batch-size 8 --max-positions 64"
+    " --tokens-per-sample 32 --sample-break-mode complete --required-batch-size-multiple 1 --num-workers 0 --cpu"
+    " --no-progress-bar --log-format simple --log-interval 1 --seed 1"
+).split()
+"""fairseq's own masked language model, as small as it gets; one update takes some 10 ms."""
+
+
+def run_function(function, *args, log: Path | None = None) -> ForkServerProcess:
+    """Start ``function(*args)`` in a fresh process; its output goes to ``log``."""
+    process = _context.Process(target=_run, args=(function, args, log), daemon=True)
+    process.start()
+    return process
+
+
+def _run(function, args, log: Path | None) -> None:
+    if log is not None:
+        stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(stream, 1)
+        os.dup2(stream, 2)
+    function(*args)
+
+
+def command(module: str, arguments: list[str], patched: bool = False) -> None:
+    """What ``fairseq-train`` and its like do, optionally with our workarounds in place."""
+    import importlib
+
+    import torch
+
+    torch.set_num_threads(1)
+    if patched:
+        from fairseq_xalign import compat
+
+        compat.apply()
+    sys.argv = [module.replace("_cli.", "-"), *arguments]
+    importlib.import_module(module).cli_main()
+
+
+def train(arguments: list[str], log: Path, patched: bool = False) -> ForkServerProcess:
+    """Start ``fairseq-train`` with ``arguments``."""
+    return run_function(command, "fairseq_cli.train", [str(a) for a in arguments], patched, log=log)
+
+
+def wait(process: ForkServerProcess, seconds: float = 60) -> int:
+    """The exit status of a run; one that does not end in time fails the test."""
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        raise AssertionError(f"not done after {seconds} s")
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def tiny_data(folder: Path) -> Path:
+    """A folder in fairseq's format: 200 and 20 sentences over 30 words."""
+    rng = random.Random(1)
+    words = [f"w{i}" for i in range(30)]
+    for split, count in (("train", 200), ("valid", 20)):
+        lines = [" ".join(rng.choices(words, k=rng.randint(4, 12))) for _ in range(count)]
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    files = ["--trainpref", f"{folder}/train.txt", "--validpref", f"{folder}/valid.txt"]
+    out = ["--only-source", "--destdir", f"{folder}/bin", "--workers", "1"]
+    assert wait(run_function(command, "fairseq_cli.preprocess", files + out, log=folder / "preprocess.log")) == 0
+    return folder / "bin"
