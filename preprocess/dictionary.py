@@ -252,14 +252,18 @@ def _run_natural(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def usable_entries(
-    pairs: Iterator[tuple[str, str]], tokenizer: Tokenizer, mode: str, coverage: Coverage
+    pairs: Iterator[tuple[str, str] | None], tokenizer: Tokenizer, mode: str, coverage: Coverage
 ) -> Iterator[tuple[Ids, Ids]]:
-    """The ids of the pairs that can be used; the others are counted by reason in ``coverage``.
+    """The ids of the pairs that can be used; the others are counted by reason in ``coverage``. None is a row out of shape.
 
     Identical sides are dropped: their cosine is 1 without a gradient and would only thin the mean.
     """
-    for source, target in pairs:
+    for pair in pairs:
         coverage.read += 1
+        if pair is None:
+            coverage.dropped["a row has more or fewer columns than the header"] += 1
+            continue
+        source, target = pair
         if not (source.strip() and target.strip()):
             coverage.dropped["a side is empty"] += 1
             continue
@@ -283,7 +287,7 @@ def usable_entries(
             yield sides[0], sides[1]
 
 
-def read_muse(path: str) -> Iterator[tuple[str, str]]:
+def read_muse(path: str) -> Iterator[tuple[str, str] | None]:
     """Pairs of a MUSE dictionary; phrases are possible where a tab divides the sides."""
     for number, line in lines(path):
         if not line.strip():
@@ -299,8 +303,11 @@ def read_muse(path: str) -> Iterator[tuple[str, str]]:
         yield sides[0].strip(), sides[1].strip()
 
 
-def read_csv(path: str, source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pairs of a table with a header; ``source`` and ``target`` guard against a file of the other direction."""
+def read_csv(path: str, source: str, target: str) -> Iterator[tuple[str, str] | None]:
+    """Pairs of a table with a header; ``source`` and ``target`` guard against a file of the other direction.
+
+    A row with more or fewer columns than the header is None: TICO-19's tables have some, with a comma unquoted.
+    """
     rows = csv.reader(text + "\n" for _, text in lines(path))
     header = next(rows, [])
     first, second = _pair_columns(header, path)
@@ -308,7 +315,8 @@ def read_csv(path: str, source: str, target: str) -> Iterator[tuple[str, str]]:
         if not row:
             continue
         if len(row) != len(header):
-            raise UserError(f"{len(row)} columns, the header has {len(header)}", path, rows.line_num)
+            yield None
+            continue
         if "sourceLang" in header and "targetLang" in header:
             found = [_primary(row[header.index(name)]) for name in ("sourceLang", "targetLang")]
             if found == [_primary(target), _primary(source)] and found[0] != found[1]:

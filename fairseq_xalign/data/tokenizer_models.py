@@ -160,12 +160,12 @@ class HuggingFaceModel:
                 self._symbols = dict(enumerate(wordpiece_symbols(text)))
                 self._tokenizer = bert_tokenizer(self._symbols, lowercase)
             else:
-                value = json.loads(text)
-                text = json.dumps(with_prefix_space(value)) if "ByteLevel" in text else text
+                if "ByteLevel" in text:
+                    text = json.dumps(with_prefix_space(json.loads(text)))
                 self._tokenizer = tokenizers.Tokenizer.from_str(text)
                 vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
                 self._symbols = {foreign: symbol for symbol, foreign in vocabulary.items()}
-                self.wordpiece = value["model"].get("type") == "WordPiece"
+                self.wordpiece = isinstance(self._tokenizer.model, tokenizers.models.WordPiece)
         except UserError:
             raise
         except Exception as error:  # the library raises plain Exception for whatever it cannot read
@@ -178,9 +178,18 @@ class HuggingFaceModel:
         self.size = max(self._symbols, default=-1) + 1
 
     def encode(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._tokenizer.encode(self._bare(text), add_special_tokens=False).ids
+
+    def _bare(self, text: str) -> str:
+        """``text`` without outer characters that normalise to white space: a zero-width non-joiner at
+        a word's end joins the space after it in a line, and must not become a space of its own here."""
+        if text.isascii() or self._tokenizer.normalizer is None:
+            return text
+        normal = self._tokenizer.normalizer.normalize_str(text)
+        return normal.strip(" ") if normal != normal.strip(" ") else text
 
     def parts(self, word: str) -> list[tuple[int, str]]:
+        word = self._bare(word)
         encoding = self._tokenizer.encode(word, add_special_tokens=False)
         # Offsets count within what the library was given: give it the normalised word, so that a
         # character which normalises to several is not written twice.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairseq_xalign.constants import FIRST_PIECE, RESERVED_FIRST, RESERVED_GAP, RESERVED_LAST, UNK
-from fairseq_xalign.data.tokenizer_models import SubwordModel
+from fairseq_xalign.data.tokenizer_models import SPACE, SubwordModel
 from fairseq_xalign.errors import UserError
 
 CACHED_WORDS = 1 << 16
@@ -129,4 +129,4 @@ class Transliteration:
             numbers = [reserved_index(character) for character in run]
             pieces = [self._model.piece(self._foreign[n]) for n in numbers if n is not None and n < len(self._foreign)]
             texts.append(self._model.spell(pieces, first=not texts) if len(pieces) == len(run) else run)
-        return "".join(texts)
+        return "".join(texts) or SPACE  # a word stays a word

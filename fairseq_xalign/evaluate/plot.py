@@ -213,7 +213,7 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
 
 
 def _keys(figure: Any, axis: Any, names: list[str], settings: list[tuple[str, str]]) -> None:
-    """The legend, right of the panels: a colour is an objective with its dictionary, a shape a pair and transformation."""
+    """The legend, right of the panels: a colour an objective (and dictionary), a shape a transformation."""
     from matplotlib.patches import Patch
 
     pairs = {pair for pair, _ in settings}

@@ -150,7 +150,7 @@ def _attend_bucket(qkv: Tensor, bucket: Bucket, dropout: float) -> Tensor:
         q, k, v = qkv.unbind(0)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bucket.mask, dropout_p=dropout)
     out = out.transpose(1, 2).flatten(2).flatten(0, 1)  # [rows * longest, D]
-    return out if bucket.slots is None else out.index_select(0, bucket.slots)
+    return out if bucket.slots is None else select_rows(out, bucket.slots)
 
 
 class _Pad(torch.autograd.Function):
@@ -163,9 +163,29 @@ class _Pad(torch.autograd.Function):
         return x.index_select(0, source)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         (slots,) = ctx.saved_tensors
         return gradient.index_select(0, slots), None, None
+
+
+def select_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """``x.index_select(0, rows)`` for ``rows`` without repetition: its gradient copies where autograd's adds."""
+    return _Select.apply(x, rows)
+
+
+class _Select(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.length = x.shape[0]
+        return x.index_select(0, rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        result = gradient.new_zeros(ctx.length, *gradient.shape[1:])
+        return result.index_copy_(0, ctx.saved_tensors[0], gradient), None
 
 
 class _CpuAttention(torch.autograd.Function):

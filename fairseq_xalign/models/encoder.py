@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fairseq_xalign.constants import PAD
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.models import positions
-from fairseq_xalign.models.attention import Plan, attend, choose
+from fairseq_xalign.models.attention import Plan, attend, choose, select_rows
 from fairseq_xalign.models.dropout import dropout
 from fairseq_xalign.objectives.batch import PackedBatch
 
@@ -204,7 +204,7 @@ class Encoder(nn.Module):
         x, at = self._embed(batch), batch.positions
         plan = self._plan(batch, x)
         if plan.order is not None:
-            x, at = x.index_select(0, plan.order), at[plan.order]
+            x, at = select_rows(x, plan.order), at[plan.order]
         angles = None
         if self.config.positions == "rotary":
             angles = positions.rotary_angles(at, self.config.width // self.config.heads, _wide(x.dtype))
@@ -212,7 +212,7 @@ class Encoder(nn.Module):
             x = layer(x, plan, angles)
         if self.final_norm is not None:
             x = self.final_norm(x)
-        return x if plan.inverse is None else x.index_select(0, plan.inverse)
+        return x if plan.inverse is None else select_rows(x, plan.inverse)
 
     def _embed(self, batch: PackedBatch) -> Tensor:
         x = self.embed_tokens(batch.tokens)

@@ -41,7 +41,7 @@ class CorpusFolder:
     def open(self, name: str) -> Iterator[CountedFile]:
         """Open a new file of the corpus for writing, UTF-8 with ``\\n`` line ends."""
         with open(self.path / name, "w", encoding="utf-8", newline="\n") as stream:
-            counted = CountedFile(stream)
+            counted = CountedFile(stream, "sentences" if name.endswith(".conllu") else "lines")
             yield counted
         size = (self.path / name).stat().st_size
         self.files[name] = {counted.unit: counted.items, "words": counted.words, "size": size}
@@ -50,10 +50,10 @@ class CorpusFolder:
 class CountedFile:
     """A text file that counts its items (lines or sentences) and words (split at spaces)."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], unit: str) -> None:
         self._stream = stream
         self.items = self.words = 0
-        self.unit = "lines"
+        self.unit = unit
 
     def line(self, text: str) -> None:
         """Write one line."""
@@ -63,7 +63,6 @@ class CountedFile:
 
     def tree(self, rows: list[str], words: int) -> None:
         """Write one CoNLL-U sentence: its comment and token lines, and the blank line after them."""
-        self.unit = "sentences"
         self._stream.write("\n".join(rows) + "\n\n")
         self.items += 1
         self.words += words

@@ -31,7 +31,7 @@ from preprocess.derive.order import OrderOptions
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
 from preprocess.derive.transliteration import Transliteration
-from preprocess.derive.vocabulary import doubled_tokenizer
+from preprocess.derive.vocabulary import doubled_tokenizer, recorded_tokenizer
 from preprocess.readers import FORMATS
 
 EXAMPLE = """example:
@@ -153,11 +153,4 @@ def _tokenizer(args: argparse.Namespace, settings: Settings, recorded: dict[str,
         # With a doubled vocabulary at hand the seed may be meant for a random order.
         of_order = any(WORD_ORDERS[name].seeded for name in settings.orders)
         return doubled_tokenizer(args.subword, args.output_subword, args.overlap, args.seed, of_order)
-    tokenizer = doubled_tokenizer(args.subword, None, settings.overlap, settings.seed, True)
-    if tokenizer.sha256 != recorded["subword_sha256"]:
-        raise UserError(
-            "not the vocabulary that the file was derived with",
-            args.subword,
-            remedy="Give the folder that was its --output-subword or --subword",
-        )
-    return tokenizer
+    return recorded_tokenizer(args.subword, settings.overlap, settings.seed, recorded["subword_sha256"])

@@ -23,9 +23,8 @@ def doubled_tokenizer(
     Raises:
         UserError: if a folder that exists disagrees with the options.
     """
-    if subword is None:
-        raise UserError("trans needs a vocabulary", remedy="Give --subword DIR, made by xalign-preprocess subword")
-    base = Tokenizer.load(subword)
+    base = _load(subword)
+    assert subword is not None
     if base.derived is not None:
         _check_agreement(base, subword, overlap, None if seed_of_order else seed)
         if output is not None and Path(output).resolve() != Path(subword).resolve():
@@ -39,6 +38,25 @@ def doubled_tokenizer(
     if output is not None:
         _write_once(doubled, Path(output))
     return doubled
+
+
+def recorded_tokenizer(subword: str | None, overlap: float, seed: int, sha256: str) -> Tokenizer:
+    """The tokenizer that a derived file was made with, which ``sha256`` proves; ``subword`` may be either folder."""
+    base = _load(subword)
+    tokenizer = base if base.derived is not None else base.doubled(overlap, seed)
+    if tokenizer.sha256 != sha256:
+        raise UserError(
+            "not the vocabulary that the file was derived with",
+            subword,
+            remedy="Give the folder that was its --output-subword or --subword",
+        )
+    return tokenizer
+
+
+def _load(subword: str | None) -> Tokenizer:
+    if subword is None:
+        raise UserError("trans needs a vocabulary", remedy="Give --subword DIR, made by xalign-preprocess subword")
+    return Tokenizer.load(subword)
 
 
 def _write_once(doubled: Tokenizer, output: Path) -> None:

@@ -53,3 +53,28 @@ def subword_folder(path: Path, pieces: int = 90) -> Tokenizer:
 def write_lines(path: Path, lines: list[str]) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     return path
+
+
+def fairseq_preprocess(*options: object) -> None:
+    """What the command ``fairseq-preprocess --dataset-impl mmap`` does, in this process."""
+    from fairseq import options as fairseq_options
+    from fairseq_cli import preprocess
+
+    arguments = ["--dataset-impl", "mmap", *map(str, options)]
+    preprocess.main(fairseq_options.get_preprocessing_parser().parse_args(arguments))
+
+
+def fairseq_folders(root: Path, tokenizer: Tokenizer, count: int = 50) -> None:
+    """Write ``root/{pair,source,unnamed,folders}``: the same sentences under every name fairseq-preprocess gives."""
+    for name in SYLLABLES:
+        pieces = [" ".join(map(tokenizer.piece, tokenizer.encode(line))) for line in sentences(name, count)]
+        write_lines(root / f"pieces.{name}", pieces)
+    tokenizer.save(root / "vocabulary")
+    dictionary = root / "vocabulary" / "dict.txt"
+    pair = ["-s", "en", "-t", "de", "--srcdict", dictionary, "--joined-dictionary", "--destdir", root / "pair"]
+    fairseq_preprocess("--trainpref", root / "pieces", *pair)
+    alone = ["--only-source", "--srcdict", dictionary]
+    fairseq_preprocess("--trainpref", root / "pieces", "-s", "en", *alone, "--destdir", root / "source")
+    fairseq_preprocess("--trainpref", root / "pieces.de", *alone, "--destdir", root / "unnamed")
+    fairseq_preprocess("--trainpref", root / "pieces.de", *alone, "--destdir", root / "folders" / "de")
+    (root / "folders" / "dict.txt").write_bytes(dictionary.read_bytes())

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.vocabulary import read_dict
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
-from tests.data.samples import sentences, subword_folder, write_lines
+from tests.data.samples import fairseq_folders, fairseq_preprocess, sentences, subword_folder, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -178,29 +177,12 @@ print([name for name in opened if name.startswith({str(data)!r})])
 # Folders of fairseq-preprocess
 
 
-def fairseq_preprocess(*options):
-    command = [sys.executable, "-m", "fairseq_cli.preprocess", "--dataset-impl", "mmap", *map(str, options)]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-
-
 @pytest.fixture(scope="module")
 def theirs(made):
-    """What fairseq-preprocess makes of the same pieces, as a pair and as one text."""
+    """What fairseq-preprocess makes of the same pieces."""
     from fairseq_xalign.data.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.load(made / "sub")
-    for name in ("en", "de"):
-        lines = [" ".join(map(tokenizer.piece, tokenizer.encode(line))) for line in sentences(name, 50)]
-        write_lines(made / f"pieces.{name}", lines)
-    dictionary = made / "sub" / "dict.txt"
-    prefix = ["--trainpref", made / "pieces"]
-    pair = ["-s", "en", "-t", "de", "--srcdict", dictionary, "--joined-dictionary", "--destdir", made / "pair"]
-    fairseq_preprocess(*prefix, *pair)
-    alone = ["--only-source", "--srcdict", dictionary]
-    fairseq_preprocess(*prefix, "-s", "en", *alone, "--destdir", made / "source")
-    fairseq_preprocess("--trainpref", made / "pieces.de", *alone, "--destdir", made / "unnamed")
-    fairseq_preprocess("--trainpref", made / "pieces.de", *alone, "--destdir", made / "folders" / "de")
-    shutil.copy(dictionary, made / "folders")
+    fairseq_folders(made, Tokenizer.load(made / "sub"))
     return made
 
 
@@ -225,7 +207,7 @@ def test_a_folder_of_fairseq_preprocess_opens_with_a_warning(theirs, name, kind,
 
 def test_a_folder_of_fairseq_preprocess_whose_vocabulary_is_not_in_our_order_is_refused(theirs, tmp_path):
     fairseq_preprocess("--only-source", "--trainpref", theirs / "pieces.de", "--destdir", tmp_path / "other")
-    with warnings.catch_warnings(), pytest.raises(UserError, match=r"dict\.txt:1: the first symbol is .* not <mask>"):
+    with pytest.raises(UserError, match=r"dict\.txt:1: the first symbol is .* not <mask>"):
         DataFolder.open(tmp_path / "other")
 
 

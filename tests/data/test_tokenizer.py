@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,29 +50,34 @@ WORDS = st.one_of(
 ).filter(lambda word: len(word.split()) == 1 and word.split()[0] == word)
 
 
-def train_wordpiece(folder: Path) -> Path:
-    """A small BERT-like vocab.txt: [PAD], [unused], [UNK] ... in BERT's own order, then pieces."""
-    tokenizer = tokenizers.BertWordPieceTokenizer(lowercase=True)
-    names = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(LINES, vocab_size=700, special_tokens=names, show_progress=False)
-    tokenizer.save_model(str(folder))
+def make_wordpiece(folder: Path) -> Path:
+    """A small BERT-like vocab.txt: BERT's specials in its own order, letters, frequent words and endings."""
+    words = Counter(word for line in LINES for word in re.findall(r"\w+", line.lower()))
+    endings = Counter(f"##{word[-k:]}" for word in words.elements() for k in (2, 3) if len(word) > k)
+    letters = sorted(set("".join(LINES).lower()) - {" "})
+    symbols = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    symbols += [f"##{letter}" for letter in letters if letter.isalnum()]
+    symbols += [word for word, _ in words.most_common(300) if len(word) > 1]
+    symbols += [ending for ending, _ in endings.most_common(200)]
+    (folder / "vocab.txt").write_text("".join(f"{symbol}\n" for symbol in symbols), encoding="utf-8")
     return folder / "vocab.txt"
 
 
-def train_xlmr(folder: Path) -> Path:
+def make_xlmr(folder: Path) -> Path:
     """A small XLM-R-like tokenizer.json: unigram, metaspace, ``<mask>`` as the last id."""
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    processor = sentencepiece.SentencePieceProcessor(
+        model_proto=train_sentencepiece(iter(LINES), 600, "unigram", 0.9995)
+    )
+    names = ["<s>", "<pad>", "</s>", "<unk>"]
+    vocabulary = [(name, 0.0) for name in names]
+    vocabulary += [(processor.id_to_piece(i), processor.get_score(i)) for i in range(FIRST_PIECE, len(processor))]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.Unigram(vocabulary, unk_id=3))
     tokenizer.normalizer = tokenizers.normalizers.NFKC()
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
         [tokenizers.pre_tokenizers.WhitespaceSplit(), tokenizers.pre_tokenizers.Metaspace()]
     )
     tokenizer.decoder = tokenizers.decoders.Metaspace()
-    names = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = tokenizers.trainers.UnigramTrainer(
-        vocab_size=600, special_tokens=names, unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(LINES, trainer)
-    tokenizer.add_special_tokens(["<mask>"])
+    tokenizer.add_special_tokens([*names, "<mask>"])
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder / "tokenizer.json"
 
@@ -98,8 +105,8 @@ def train_foreign_sentencepiece(folder: Path) -> Path:
 
 
 FOREIGN = {
-    "wordpiece": train_wordpiece,
-    "xlmr": train_xlmr,
+    "wordpiece": make_wordpiece,
+    "xlmr": make_xlmr,
     "roberta": train_roberta,
     "sentencepiece": train_foreign_sentencepiece,
 }

@@ -2,10 +2,10 @@
 
 import importlib
 import json
-import lzma
 import os
 import tracemalloc
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,12 @@ from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import WORD_ORDERS
 from preprocess.derive.transliteration import Transliteration
 from preprocess.readers import FORMATS, conllu, ner, nli, qa, text
+from preprocess.readers.source import lines
 from preprocess.readers.words import Passage, SpacedText
 from tests.data.samples import model_bytes, sentences, write_lines
 
 DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
-SMALL = settings(max_examples=60, deadline=None)
+SMALL = settings(max_examples=30, deadline=None)
 COMPOSITIONS = ["inv", "perm", "trans", "inv,perm", "perm,inv", "inv,trans", "trans,perm", "inv,perm,trans"]
 
 
@@ -91,7 +92,7 @@ def test_inversion_reverses_words_and_leaves_the_final_mark_last(split, attached
 @pytest.mark.parametrize("split", list(SPLITS))
 @pytest.mark.parametrize("attached", [True, False])
 def test_inversion_is_its_own_inverse_for_any_words(split, attached):
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=120, deadline=None)
     @given(st.lists(st.text(alphabet='ab.!?")…,', min_size=1, max_size=4), max_size=7))
     def check(words):
         line = " ".join(words)
@@ -134,7 +135,7 @@ def test_every_order_of_a_short_sentence_is_about_as_frequent():
 
 def test_permutation_keeps_sentences_apart_and_their_marks_last():
     order = WORD_ORDERS["perm"](OrderOptions("all-final", 3))
-    words = "a b c d e. f g h i j!".split()
+    words = ["a", "b", "c", "d", "e.", "f", "g", "h", "i", "j!"]
     new = order.arrange(Passage(words, (1,))).words
     assert sorted(w.strip(".!") for w in new[:5]) == list("abcde")
     assert sorted(w.strip(".!") for w in new[5:]) == list("fghij")
@@ -169,8 +170,10 @@ def test_text_comes_back(transform, split, doubled):
 def test_text_of_any_characters_comes_back_as_the_tokenizer_spells_it(doubled):
     there, back = pipelines("inv,perm,trans", doubled)
 
-    @settings(max_examples=200, deadline=None)
-    @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\0", max_codepoint=0xEFFFF), max_size=30))
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\0", max_codepoint=0xEFFFF), max_size=30)
+    )
     def check(line):
         spaced = SpacedText(line)
         spelled = spaced.with_words([there.transliteration.normal(word) for word in spaced.words])
@@ -373,9 +376,7 @@ def test_derived_ids_are_the_shifted_ids_on_a_thousand_real_lines(tmp_path):
     source = next(DATA.glob("ntrex/**/newstest2019-src.eng.txt*"), None)
     if source is None:
         pytest.skip("needs the NTREX texts of XALIGN_DATA")
-    raw = lzma.open(source, "rt", encoding="utf-8") if source.suffix == ".xz" else open(source, encoding="utf-8")
-    with raw as stream:
-        real = stream.read().splitlines()[:1000]
+    real = [line for _, line in islice(lines(source), 1000)]
     write_lines(tmp_path / "text.en", real)
     sentencepiece.SentencePieceTrainer.train(
         input=str(tmp_path / "text.en"),
@@ -403,8 +404,10 @@ def test_derived_ids_are_the_shifted_ids_on_a_thousand_real_lines(tmp_path):
         assert doubled.encode(derived_line) == shifted
     back = ["--reverse", "--subword", f"{tmp_path}/sub2", "--format", "text", "--input", f"{tmp_path}/derived"]
     assert main(["derive", *back, "--output", f"{tmp_path}/back"]) == 0
-    spelled = [" ".join(tokenizer.decode(tokenizer.encode(word)) or word for word in line.split()) for line in real]
-    assert [" ".join(line.split()) for line in (tmp_path / "back").read_text("utf-8").splitlines()] == spelled
+    assert (
+        "words respelled by the tokenizer" not in json.loads((tmp_path / "derived.manifest.json").read_text())["counts"]
+    )
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "text.en").read_bytes()
 
 
 # The command
@@ -539,7 +542,7 @@ def test_memory_does_not_grow_with_the_text(place):
         return result
 
     peak(100)
-    assert peak(4000) < peak(400) + 100_000
+    assert peak(2000) < peak(200) + 100_000
 
 
 def test_a_span_is_never_taken_for_a_final_mark():

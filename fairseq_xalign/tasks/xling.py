@@ -1,0 +1,174 @@
+"""Tasks ``xling_tagging`` and ``xling_classification``: fine-tune on some languages, watch others.
+
+``fairseq-train LABELLED --task xling_tagging --finetune-from-model CKPT``: tokenizer, vocabulary and
+encoder come from the checkpoint, labels from the folder (``xalign-preprocess benchmark``).
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+from fairseq.dataclass import ChoiceEnum
+from fairseq.tasks import register_task
+
+import fairseq_xalign.criterions.xling  # noqa: F401  (fairseq imports tasks and models only)
+from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
+from fairseq_xalign.data.labelled import ENCODERS, LabelledCollater, LabelledFolder, LabelledStream
+from fairseq_xalign.data.sampling import temperature_probabilities
+from fairseq_xalign.data.tokenizer import Tokenizer
+from fairseq_xalign.data.windows import Budget, Planner, one_pass
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.heads import POOLINGS
+from fairseq_xalign.models.labeller import build_head
+from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
+
+logger = logging.getLogger(__name__)
+WINDOW = 4096
+
+
+@dataclass
+class XlingTaggingConfig(TrainingConfig):
+    """Fine-tuning on labelled examples."""
+
+    train_languages: Optional[str] = field(
+        default=None, metadata={"help": "languages to train on, comma-separated (default: en if there, else all)"}
+    )
+    valid_languages: Optional[str] = field(
+        default=None, metadata={"help": "languages to validate on (default: those trained on; zero-shot selection "
+                                "on others is not zero-shot)"}
+    )  # fmt: skip
+    max_length: int = field(
+        default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11; XTREME: 128)"}
+    )
+    head_dropout: float = field(default=0.1, metadata={"help": "dropout in the head"})
+
+
+@dataclass
+class XlingClassificationConfig(XlingTaggingConfig):
+    """Fine-tuning on labelled texts."""
+
+    pooling: ChoiceEnum(POOLINGS) = field(  # type: ignore[valid-type]
+        default="cls", metadata={"help": "what stands for the text: its first token, the mean or the maximum"}
+    )
+    head_hidden: int = field(default=0, metadata={"help": "width of a hidden tanh layer in the head (0: none)"})
+
+
+@register_task("xling_tagging", dataclass=XlingTaggingConfig)
+class XlingTaggingTask(TrainingTask):
+    """Tags of words, read from their first subwords."""
+
+    head_name = "tagging"
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.folder = LabelledFolder.open(cfg.data)
+        if self.folder.task != self.head_name:
+            raise UserError(
+                f"its task is {self.folder.task}, not {self.head_name}", cfg.data,
+                remedy=f"Use --task xling_{self.folder.task}",
+            )  # fmt: skip
+        if self.start is None:
+            raise UserError("fine-tuning needs an encoder to start from", remedy="Add --finetune-from-model CKPT")
+        if self.start.get("labels", self.folder.labels) != self.folder.labels:
+            raise UserError(
+                f"its labels are {self.folder.labels}, the checkpoint's {self.start['labels']}", cfg.data,
+                remedy="Fine-tune from the pre-trained checkpoint instead",
+            )  # fmt: skip
+        self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
+        self.languages = list(self.start["languages"])
+        self._in_training: list[str] = []
+
+    @classmethod
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTaggingTask":
+        return cls(cfg)
+
+    def head_settings(self) -> dict[str, Any]:
+        """What rebuilds the head from a checkpoint."""
+        return {"task": self.head_name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout}
+
+    def checkpoint_fields(self) -> dict[str, Any]:
+        return {**self.head_settings(), "labelled": self.folder.name, "max_length": self.cfg.max_length,
+                "train_languages": self._chosen("train")}  # fmt: skip
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        model = super().build_model(cfg, from_checkpoint)
+        model.heads[self.head_name] = build_head(self.encoder_config.width, self.head_settings())
+        for name, parameter in model.encoder.named_parameters():
+            if name.startswith("lm_"):
+                parameter.requires_grad_(False)  # the LM head stays as it was, for further pre-training
+        return model
+
+    def _chosen(self, split: str) -> list[str]:
+        """Languages of a split: as asked, else English, else all there are."""
+        asked = self.cfg.train_languages if split == "train" else self.cfg.valid_languages or self.cfg.train_languages
+        available = self.folder.languages(split)
+        if asked:
+            return asked.split(",")
+        return ["en"] if "en" in available else available
+
+    def reported_languages(self) -> list[str]:
+        """Every language that scores are logged for: the same on all ranks."""
+        return list(dict.fromkeys(self._chosen("train") + self._chosen("valid")))
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        if split in self.datasets:
+            return
+        streams = []
+        for language in self._chosen(split):
+            rows = list(self.folder.rows(split, language))
+            encoded = ENCODERS[self.head_name](
+                self.tokenizer, rows, self.folder.labels, language, min(self.cfg.max_length, self._longest())
+            )
+            if not encoded.examples:
+                raise UserError(f"no {split} example in {language}", self.cfg.data)
+            note = f", {encoded.cut} {'words' if self.head_name == 'tagging' else 'texts'} cut" if encoded.cut else ""
+            logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
+            streams.append(LabelledStream(encoded, self.cfg.max_length))
+        self.datasets[split] = StreamDataset(streams)
+
+    def _longest(self) -> int:
+        learned = self.encoder_config is not None and self.encoder_config.positions == "learned"
+        return self.encoder_config.max_positions if learned else self.cfg.max_length
+
+    def get_batch_iterator(
+        self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
+        num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
+        **unused: Any,
+    ) -> Any:  # fmt: skip
+        """The dataset's one iterator; fairseq asks again at every epoch."""
+        key = (max_tokens, max_sentences, num_shards, shard_id, num_workers)
+        if key in dataset.iterators:
+            return dataset.iterators[key]
+        budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
+        numbers = {name: i for i, name in enumerate(self.languages, start=1)}
+        collater = LabelledCollater(streams, self.head_name, numbers, self.reported_languages())
+        if dataset is not self.datasets.get("train"):
+            windows = one_pass(streams, budget, cfg.seed, WINDOW)
+            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards, num_workers)
+            return dataset.iterators[key]
+        sizes = [len(s) for s in streams]
+        window = min(WINDOW, sum(sizes))
+        fingerprint = {
+            "streams": [[s.name, len(s)] for s in streams], "--seed": cfg.seed,
+            "--max-tokens": max_tokens, "--batch-size": max_sentences, "--max-length": cfg.max_length,
+        }  # fmt: skip
+        planner = Planner(streams, temperature_probabilities(np.array(sizes), 1.0), window, budget, cfg.seed)
+        dataset.iterators[key] = BatchIterator(
+            planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
+            num_workers, data_buffer_size, epoch,
+        )  # fmt: skip
+        return dataset.iterators[key]
+
+    def max_positions(self) -> int:
+        return self.cfg.max_length
+
+
+@register_task("xling_classification", dataclass=XlingClassificationConfig)
+class XlingClassificationTask(XlingTaggingTask):
+    """One label of a text."""
+
+    head_name = "classification"
+
+    def head_settings(self) -> dict[str, Any]:
+        return {**super().head_settings(), "pooling": str(self.cfg.pooling), "head_hidden": self.cfg.head_hidden}

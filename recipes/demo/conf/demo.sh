@@ -1,0 +1,23 @@
+# make demo: the paper's hardest pair on a laptop, at most 20 minutes on two cores.
+# Encoder: 2 layers x 128, rotary positions, 30 % masking: what gets off the ground in minutes.
+TRANSFORMS="trans,inv"          # Table 3: Trans∘Inv, where objectives differ most
+OBJECTIVES="mlm xlm dict_mlm align_mlm"
+SEEDS="1"
+DICTIONARIES="frequent"         # which 25 % of the vocabulary: the most frequent pieces
+NATURAL=""                      # no natural languages
+
+ARCH=xalign_tiny
+VOCABULARY=3000
+LINES=60000                     # sentences of English for pre-training
+VALID_LINES=500
+BLOCK=64
+BATCH=32
+UPDATES=2400
+LEARNING_RATE=4e-3
+MASK=0.3
+PARALLEL_SHARE=0.25             # XLM's parallel sentences (Appendix G.3: 25 %)
+SHARE=0.25                      # dictionary (section 4: 25 % of the vocabulary)
+DICT_TARGET=label               # DICT-MLM's label variant: the one that learns at this scale
+TAG_UPDATES=600
+TAG_LEARNING_RATE=5e-4
+TAG_BATCH=32

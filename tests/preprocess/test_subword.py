@@ -1,0 +1,220 @@
+"""``xalign-preprocess subword``: what is sampled, what is trained, what is refused."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from fairseq_xalign.data.tokenizer import Tokenizer, reserved_symbol
+from fairseq_xalign.errors import UserError
+from preprocess.__main__ import main
+from preprocess.subword import Corpus, draw_lines, quotas, survey, train_sentencepiece
+
+TEXT = Path(__file__).parents[1] / "data" / "text.en.txt"
+LINES = TEXT.read_text(encoding="utf-8").splitlines()
+SMALL = ["--vocab-size", "300", "--character-coverage", "0.9995"]
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def foreign_lines(count: int) -> list[str]:
+    """Lines in a made-up language of Greek letters, of which English has none."""
+    draw = random.Random(5)
+    words = ["".join(draw.choices("αβγδελμνοπρστ", k=5)) for _ in range(40)]
+    return [" ".join(draw.choices(words, k=12)) for _ in range(count)]
+
+
+def numbered(folder: Path, count: int) -> Corpus:
+    path = write(folder / f"{count}.txt", *map(str, range(count)))
+    return survey({"xx": [path]}, seed=1)[0]
+
+
+# Sampling
+
+
+@pytest.mark.parametrize(
+    ("temperature", "expected"),
+    [  # p_l for sizes 1e6, 1e4, 1e2 (MMTE, section 3), worked out by hand in float64
+        (1, [0.9900009900, 0.0099000099, 0.0000990001]),
+        (5, [0.6424272485, 0.2557548942, 0.1018178573]),
+        (100, [0.3487962348, 0.3330978183, 0.3181059469]),
+    ],
+)
+def test_languages_share_the_lines_by_temperature(temperature, expected):
+    counts = quotas([1_000_000, 10_000, 100], temperature, 1_000_000)
+    assert sum(counts) == 1_000_000
+    assert [count / 1_000_000 for count in counts] == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_more_lines_are_drawn_than_the_languages_have_together():
+    assert sum(quotas([70, 30], 1, 2_000_000)) == 100
+    assert quotas([70, 30], 1, 2_000_000) == [70, 30]
+
+
+def test_no_language_is_left_out():
+    assert min(quotas([10**9, 1], 1, 100)) == 1
+
+
+@pytest.mark.parametrize(("lines", "quota"), [(100, 40), (100, 100), (100, 250), (7, 1), (1, 5)])
+def test_exactly_the_quota_is_drawn_and_lines_repeat_evenly(tmp_path, lines, quota):
+    drawn = list(draw_lines(numbered(tmp_path, lines), quota, seed=3))
+    assert len(drawn) == quota
+    times = [drawn.count(str(i)) for i in range(lines)]
+    assert {quota // lines, -(-quota // lines)} >= set(times)
+
+
+def test_the_draw_is_uniform_and_depends_on_the_seed_alone(tmp_path):
+    corpus = numbered(tmp_path, 40)
+    draws = [list(draw_lines(corpus, 10, seed)) for seed in range(400)]
+    assert draws[3] == list(draw_lines(corpus, 10, 3)) != draws[4]
+    times = [sum(str(i) in draw for draw in draws) for i in range(40)]
+    assert min(times) > 60 and max(times) < 145, "100 expected, standard deviation 8.7"
+
+
+def test_the_report_sample_is_drawn_from_the_whole_file(tmp_path):
+    corpus = numbered(tmp_path, 5000)
+    assert len(set(corpus.sample)) == 1000
+    assert 400 < sum(int(text) >= 2500 for text in corpus.sample) < 600
+
+
+# Training
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_joint_vocabulary_is_trained_and_reported(tmp_path, capsys, model_type):
+    greek = write(tmp_path / "el.txt", *foreign_lines(20), "", "  ")
+    command = ["subword", "--input", f"en={TEXT}", "--input", f"el={greek}", *SMALL, "--language-tokens", "el,en"]
+    command += ["--model-type", model_type, "--output", str(tmp_path / "out"), "--json"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    tokenizer = Tokenizer.load(tmp_path / "out")
+    assert tokenizer.pieces == report["pieces"] == 300
+    assert len(tokenizer) == report["size"] == 5 + 300 + 2
+    assert report["sha256"] == tokenizer.sha256
+    assert tokenizer.languages == ["en", "el"] and tokenizer.symbols()[-2:] == ["<2el>", "<2en>"]
+    english, other = report["languages"]
+    assert (english["lines"], other["lines"], other["empty"]) == (300, 20, 2)
+    assert english["drawn"] + other["drawn"] == 320 and other["drawn"] > 20, "the small language is repeated"
+    for row in (english, other):
+        assert row["coverage"] > 0.999 and row["unknown"] < 0.001 and 1 <= row["pieces_per_word"] < 5
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dict.txt", "spm.model", "subword.json"]
+
+
+def test_the_printed_report_names_its_sample(tmp_path, capsys):
+    assert main(["subword", "--input", f"en={TEXT}", *SMALL, "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "305 ids = 5 special + 300 pieces" in printed.out and "drawn with seed 1" in printed.out
+    assert "%" in printed.out and printed.err.startswith("training 300 pieces on 300 lines")
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path):
+    def made(name: str, seed: int) -> Tokenizer:
+        command = ["subword", "--input", f"en={TEXT}", *SMALL, "--sentences", "150", "--seed", str(seed)]
+        assert main([*command, "--output", str(tmp_path / name)]) == 0
+        return Tokenizer.load(tmp_path / name)
+
+    first, again, other = made("a", 1), made("b", 1), made("c", 2)
+    assert first.model_bytes == again.model_bytes and first.sha256 == again.sha256
+    assert first.sha256 != other.sha256
+
+
+def test_lines_longer_than_sentencepieces_default_limit_are_used(tmp_path):
+    long_line = " ".join(foreign_lines(200))
+    assert len(long_line.encode()) > 4192 * 2
+    data = train_sentencepiece(iter([*LINES, long_line]), 400, "unigram", 1.0)
+    assert Tokenizer.trained(data).encode("αβγ") != [3]
+    assert 3 not in Tokenizer.trained(data).encode(long_line)
+
+
+def test_files_of_one_language_are_read_one_after_the_other(tmp_path, capsys):
+    half = [write(tmp_path / f"{i}.txt", *LINES[i::2]) for i in range(2)]
+    command = ["subword", "--input", f"en={half[0]}", "--input", f"en={half[1]}", *SMALL, "--json"]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    assert [row["lines"] for row in json.loads(capsys.readouterr().out)["languages"]] == [300]
+
+
+def test_transliterated_lines_are_left_out_and_counted(tmp_path, capsys):
+    path = write(tmp_path / "en.txt", *LINES, reserved_symbol(7), f"the {reserved_symbol(70000)}")
+    assert main(["subword", "--input", f"en={path}", *SMALL, "--output", str(tmp_path / "out")]) == 0
+    assert "left out: 2 lines" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_the_largest_possible_size_that_an_error_names_is_the_largest(model_type):
+    with pytest.raises(UserError, match="too large for this text") as caught:
+        train_sentencepiece(iter(LINES), 50_000, model_type, 0.9995)
+    largest = int(str(caught.value).split("the largest possible is ")[1].split(".")[0])
+    assert Tokenizer.trained(train_sentencepiece(iter(LINES), largest, model_type, 0.9995)).pieces == largest
+    with pytest.raises(UserError, match=f"the largest possible is {largest}"):
+        train_sentencepiece(iter(LINES), largest + 1, model_type, 0.9995)
+
+
+def test_the_smallest_possible_size_that_an_error_names_is_possible():
+    with pytest.raises(UserError, match="too small") as caught:
+        train_sentencepiece(iter(LINES), 10, "unigram", 0.9995)
+    smallest = int(str(caught.value).split("alone need ")[1].split(".")[0])
+    assert Tokenizer.trained(train_sentencepiece(iter(LINES), smallest, "unigram", 0.9995)).pieces == smallest
+
+
+# Adopting
+
+
+def test_a_wordpiece_vocabulary_is_adopted(tmp_path, capsys):
+    names = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "walk", "##ing"]
+    path = write(tmp_path / "vocab.txt", *names)
+    assert main(["subword", "--model", str(path), "--output", str(tmp_path / "out"), "--language-tokens", "de"]) == 0
+    assert "10 ids = 5 special + 3 pieces + 1 language tokens + 1 that no text contains" in capsys.readouterr().out
+    tokenizer = Tokenizer.load(tmp_path / "out")
+    assert tokenizer.encode("The walking") == [5, 6, 7]
+    assert tokenizer.to_foreign([5, 6, 7, 8, 9]) == [6, 7, 8, None, 1]
+    assert main(["subword", "--model", str(path), "--output", str(tmp_path / "out"), "--lowercase", "no"]) == 0
+    assert Tokenizer.load(tmp_path / "out").encode("The walking") == [3, 6, 7]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "en.txt", *SMALL], "not of the form NAME=VALUE"),
+        (["--input", "e n={en}", *SMALL], "'e n' is no language name"),
+        (["--input", "en={folder}/none.txt", *SMALL], "none.txt: No such file"),
+        (["--input", "en={en}"], "--vocab-size N"),
+        (["--input", "en={en}", "--vocab-size", "-3"], "--vocab-size N"),
+        (["--input", "en={en}", *SMALL, "--temperature", "0"], "temperature must be above 0"),
+        (["--input", "en={en}", *SMALL, "--character-coverage", "2"], "--character-coverage must be"),
+        (["--input", "en={en}", *SMALL, "--sentences", "0"], "--sentences must be"),
+        (["--input", "en={en}", *SMALL, "--language-tokens", "de,de"], "names a language twice"),
+        (["--input", "en={empty}", *SMALL], "empty.txt: no line has natural text"),
+        (["--input", "en={latin}", *SMALL], "latin.txt:2: invalid UTF-8"),
+        (["--input", "en={en}", "--vocab-size", "90000"], "the largest possible is"),
+        (["--model", "{folder}/none.model"], "none.model: No such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
+    (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
+    places = {"en": TEXT, "folder": tmp_path, "empty": write(tmp_path / "empty.txt", "", " ")}
+    places["latin"] = tmp_path / "latin.txt"
+    command = ["subword", *(argument.format(**places) for argument in arguments), "--output", str(tmp_path / "out")]
+    assert main(command) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert message in last and last.startswith("xalign-preprocess subword: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.txt", "latin.txt"]
+
+
+def test_input_and_model_exclude_each_other(tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        main(["subword", "--input", "en=a", "--model", "b.model", "--output", str(tmp_path / "out")])
+    assert caught.value.code == 2
+
+
+def test_an_output_that_is_something_else_is_refused_before_any_work(tmp_path, capsys):
+    write(tmp_path / "thesis.txt", "years of work")
+    assert main(["subword", "--input", "en=/none", *SMALL, "--output", str(tmp_path)]) == 1
+    assert "not a subword folder" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
