@@ -70,7 +70,7 @@ def allow_checkpoint_classes() -> None:
 
 
 def _broadcast_classes() -> list[Any]:
-    """The classes in the state that rank 0 sends to the others, as pickled by protocol 2."""
+    """The classes in the state that rank 0 sends to the others."""
     import collections
     import typing
 
@@ -78,9 +78,9 @@ def _broadcast_classes() -> list[Any]:
     from fairseq.distributed import utils as distributed_utils
 
     return [
-        (dict, "__builtin__.dict"),
-        (list, "__builtin__.list"),
-        (int, "__builtin__.long"),
+        dict,
+        list,
+        int,
         collections.defaultdict,
         (typing.Any, "typing.Any"),
         omegaconf.DictConfig,

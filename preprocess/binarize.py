@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,7 @@ def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Nam
     total = math.ceil(sum(stream["source"]["bytes"]) / CHUNK_BYTES)
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(update.staging / name, dtype)) for name in names]
+        stack.enter_context(closing(chunks))  # ends the workers if writing fails
         for chunk in progress(chunks, stream_title(stream), total):
             lines += chunk.lines
             dropped.update(chunk.dropped)

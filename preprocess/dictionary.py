@@ -96,7 +96,7 @@ def _flat(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in report.items():
         if isinstance(value, dict):
             yield from ((f"{name}: {key}", item) for key, item in value.items())
-        else:
+        elif value is not None:
             yield name, value
 
 
@@ -254,7 +254,7 @@ def _run_natural(args: argparse.Namespace) -> dict[str, Any]:
 def usable_entries(
     pairs: Iterator[tuple[str, str] | None], tokenizer: Tokenizer, mode: str, coverage: Coverage
 ) -> Iterator[tuple[Ids, Ids]]:
-    """The ids of the pairs that can be used; the others are counted by reason in ``coverage``. None is a row out of shape.
+    """The ids of the pairs that can be used; the others (None: a row out of shape) are counted in ``coverage``.
 
     Identical sides are dropped: their cosine is 1 without a gradient and would only thin the mean.
     """

@@ -12,7 +12,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ def available_cores() -> int:
 
 def map_in_order(
     setup: Callable[[], State], work: Callable[[State, Job], Result], jobs: Iterable[Job], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``work(state, job)`` for every job, in order.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import re
@@ -23,6 +24,8 @@ from tests import trainings
 from tests.trainings import TINY, run_function, train, wait
 
 ROOT = Path(__file__).parent.parent
+ALL, NONE, READ = ("apply",), (), ("allow_checkpoint_classes",)
+"""Which workarounds a run has: ours, fairseq as it is, or just enough that it reads its own checkpoints."""
 LIMIT = 20_000
 """Bytes that a file may have in the tests of a full disk; a tiny checkpoint has some 85,000."""
 
@@ -42,19 +45,19 @@ def two_updates(data, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def again(data, two_updates, tmp_path):
-    """Start a run that goes on from the two updates: ``again(*arguments, patched=...) -> process, its log``."""
+    """Start a run that goes on from the two updates: ``again(*arguments, workarounds=...) -> process, its log``."""
     (tmp_path / "ck").mkdir()
     (tmp_path / "ck" / "checkpoint_last.pt").write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
 
-    def start(*arguments, patched=True, log="log"):
+    def start(*arguments, workarounds=ALL, log="log"):
         folder = ["--save-dir", tmp_path / "ck"]
-        return train([data, *TINY, *folder, *arguments], tmp_path / log, patched), tmp_path / log
+        return train([data, *TINY, *folder, *arguments], tmp_path / log, workarounds), tmp_path / log
 
     return start
 
 
 def updates_in(checkpoint: Path) -> int:
-    with torch.serialization.safe_globals([__import__("argparse").Namespace]):
+    with torch.serialization.safe_globals([argparse.Namespace]):
         return torch.load(checkpoint)["optimizer_history"][-1]["num_updates"]
 
 
@@ -62,7 +65,7 @@ def updates_in(checkpoint: Path) -> int:
 
 
 def test_fairseq_alone_cannot_resume(again):
-    process, log = again("--max-update", "4", patched=False)
+    process, log = again("--max-update", "4", workarounds=NONE)
     assert wait(process) == 1
     assert "argparse.Namespace" in log.read_text()
 
@@ -86,44 +89,27 @@ def test_other_classes_in_a_checkpoint_are_still_refused(tmp_path):
     assert "Unsupported global" in (tmp_path / "log").read_text()
 
 
-def _two_workers(again, *arguments, patched) -> tuple[list[int], list[str]]:
+def _two_workers(again, *arguments, workarounds):
+    """Two started workers, each with its log."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     where = ["--distributed-backend", "gloo", "--distributed-world-size", "2", "--distributed-no-spawn"]
     where += ["--distributed-init-method", f"tcp://127.0.0.1:{port}", "--ddp-backend", "legacy_ddp", *arguments]
-    started = [again(*where, "--distributed-rank", rank, patched=patched, log=f"log{rank}") for rank in (0, 1)]
-    if not patched:  # rank 0 would wait for rank 1 for minutes
-        codes = [wait(started[1][0])]
-        started[0][0].kill()
-    else:
-        codes = [wait(process) for process, _ in started]
-    return codes, [log.read_text() for _, log in started]
+    return [again(*where, "--distributed-rank", rank, workarounds=workarounds, log=f"log{rank}") for rank in (0, 1)]
 
 
-def _only_checkpoints_are_allowed(arguments):
-    compat.allow_checkpoint_classes()
-    trainings.command("fairseq_cli.train", arguments)
-
-
-def test_without_the_classes_of_the_broadcast_the_second_worker_cannot_resume(again, monkeypatch):
-    monkeypatch.setattr(trainings, "command", _command_that_only_reads)
-    codes, logs = _two_workers(again, "--max-update", "4", patched=False)
-    assert codes == [1]
-    assert "Unsupported global" in logs[1] and "omegaconf" in logs[1]
-
-
-def _command_that_only_reads(module, arguments, patched):
-    compat.allow_checkpoint_classes()
-    COMMAND(module, arguments, patched)
-
-
-COMMAND = trainings.command
+def test_without_the_classes_of_the_broadcast_the_second_worker_cannot_resume(again):
+    (first, _), (second, log) = _two_workers(again, "--max-update", "4", workarounds=READ)
+    code = wait(second)
+    first.kill()  # it would wait for the second for minutes
+    assert code == 1
+    assert "Unsupported global" in log.read_text() and "omegaconf" in log.read_text()
 
 
 def test_two_workers_resume(again, tmp_path):
-    codes, logs = _two_workers(again, "--max-update", "4", patched=True)
-    assert codes == [0, 0], logs
+    for process, log in _two_workers(again, "--max-update", "4", workarounds=ALL):
+        assert wait(process) == 0, log.read_text()
     assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == 4
 
 
@@ -175,9 +161,9 @@ def test_a_checkpoint_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert events == ["rename"], "fairseq flushes by itself now: the workaround may go"
 
 
-def _train_on_a_full_disk(arguments, patched):
+def _train_on_a_full_disk(arguments):
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
-    trainings.command("fairseq_cli.train", arguments, patched)
+    trainings.command("fairseq_cli.train", arguments, ALL)
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(data, two_updates, tmp_path):
@@ -185,7 +171,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(data, two_upda
     good.parent.mkdir()
     good.write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
     arguments = [str(data), *TINY, "--save-dir", str(good.parent), "--max-update", "4"]
-    process = run_function(_train_on_a_full_disk, arguments, True, log=tmp_path / "log")
+    process = run_function(_train_on_a_full_disk, arguments, log=tmp_path / "log")
     assert wait(process) == 1
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert last.startswith("fairseq-train: ") and "File too large" in last and str(good) in last
@@ -227,12 +213,14 @@ print("fairseq_xalign.tasks" in sys.modules)
 @pytest.mark.parametrize(
     ("before", "found"),
     [
-        ("", True),
-        ("import fairseq_xalign, importlib; sys.meta_path[:] = [f for f in sys.meta_path if 'When' not in str(f)]", False),
+        (
+            "import fairseq_xalign, importlib; sys.meta_path[:] = [f for f in sys.meta_path if 'When' not in str(f)]",
+            False,
+        ),
         ("from fairseq_xalign import compat; compat.complete_user_directory()", True),
         ("import fairseq.utils; from fairseq_xalign import compat; compat.complete_user_directory()", True),
     ],
-    ids=["first", "package before, unpatched", "package before", "fairseq, then package before"],
+    ids=["package before, unpatched", "package before", "fairseq, then package before"],
 )
 def test_user_dir_registers_our_tasks_whatever_was_imported_before(tmp_path, before, found):
     """Unpatched, a package imported before keeps its tasks to itself: were that mended, `found` would be True."""
@@ -249,7 +237,10 @@ def test_user_dir_registers_our_tasks_whatever_was_imported_before(tmp_path, bef
 
 
 def test_waiting_for_fairseq_imports_nothing():
-    code = "import sys, fairseq_xalign.compat as c; c.complete_user_directory(); print({'torch','fairseq'} & {*sys.modules})"
+    code = (
+        "import sys; from fairseq_xalign import compat; compat.complete_user_directory();"
+        " print({*sys.modules} & {'torch', 'fairseq'})"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert out.stdout.strip() == "set()"
 
@@ -257,69 +248,69 @@ def test_waiting_for_fairseq_imports_nothing():
 # The end of a training
 
 
-def _signalled(again, number, patched) -> tuple[int, str]:
-    process, log = again("--max-update", "100000", patched=patched)
-    deadline = time.monotonic() + 30
+def _until_it_trains(process, log: Path) -> None:
+    deadline = time.monotonic() + 60
     while "train_inner" not in (log.read_text() if log.exists() else ""):
         assert time.monotonic() < deadline and process.is_alive(), log.read_text()
         time.sleep(0.02)
-    os.kill(process.pid, number)
-    return wait(process), log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_ends_training_with_a_checkpoint_and_status_1(again, tmp_path, number):
-    code, log = _signalled(again, number, patched=True)
-    assert code == 1
-    stopped = re.search(rf"stopped by {number.name}, (\d+) of 100000 updates done", log)
-    assert stopped, log
+    process, log = again("--max-update", "100000")
+    _until_it_trains(process, log)
+    os.kill(process.pid, number)
+    assert wait(process) == 1
+    stopped = re.search(rf"stopped by {number.name}, (\d+) of 100000 updates done", log.read_text())
+    assert stopped, log.read_text()
     done = int(stopped[1])
     assert done > 2 and updates_in(tmp_path / "ck" / "checkpoint_last.pt") == done
     process, second = again("--max-update", done + 3, log="second")
     assert wait(process) == 0
-    assert f"@ {done} updates" in second.read_text() and "Stopping training" in second.read_text()
+    assert f"@ {done} updates" in second.read_text()
+    assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == done + 3
 
 
-def test_fairseq_alone_dies_of_a_signal(data, tmp_path):
-    def start(*arguments, patched):
-        return train([data, *TINY, "--save-dir", tmp_path, *arguments], tmp_path / "log", patched), tmp_path / "log"
+def test_a_process_that_waits_for_spawned_workers_passes_the_signal_on():
+    code = """
+import multiprocessing, time
+from fairseq_xalign import stopping
+stopping._run.spawns = True
+stopping.install_signal_handlers()
+child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+child.start()
+print("ready", flush=True)
+child.join()
+print(child.exitcode)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.read() == f"{-signal.SIGUSR1}\n"
+    assert process.returncode == 0
 
-    code, _ = _signalled(start, signal.SIGTERM, patched=False)
-    assert code == -signal.SIGTERM
+
+def test_fairseq_alone_dies_of_a_signal(again):
+    process, log = again("--max-update", "100000", workarounds=READ)
+    _until_it_trains(process, log)
+    os.kill(process.pid, signal.SIGTERM)
+    assert wait(process) == -signal.SIGTERM
 
 
-def test_workers_stop_at_the_same_update(again, tmp_path):
-    import threading
-
-    def stop_one():
-        log = tmp_path / "log1"
-        while "@ 2 updates" not in ((tmp_path / "log0").read_text() if (tmp_path / "log0").exists() else ""):
-            time.sleep(0.02)
-        time.sleep(0.2)
-        os.kill(pids[1], signal.SIGTERM)
-        return log
-
-    pids, start = [], again
-
-    def remember(*arguments, **kwargs):
-        process, log = start(*arguments, **kwargs)
-        pids.append(process.pid)
-        return process, log
-
-    thread = threading.Thread(target=stop_one)
-    thread.start()
-    codes, logs = _two_workers(remember, "--max-update", "100000", patched=True)
-    thread.join()
-    assert codes == [1, 1]
-    done = [re.search(r"(\d+) of 100000 updates done", log) for log in logs]
-    assert all(done), logs
+def test_workers_stop_at_the_same_update_when_one_is_told(again, tmp_path):
+    (first, log), (second, other) = _two_workers(again, "--max-update", "100000", workarounds=ALL)
+    _until_it_trains(first, log)  # the other logs warnings alone
+    os.kill(second.pid, signal.SIGTERM)
+    assert [wait(first), wait(second)] == [1, 1]
+    done = [re.search(r"(\d+) of 100000 updates done", text.read_text()) for text in (log, other)]
+    assert all(done), log.read_text()
     assert done[0][1] == done[1][1] == str(updates_in(tmp_path / "ck" / "checkpoint_last.pt"))
 
 
 ENDS = [
     (["--max-update", "3"], 0, 3),
     (["--max-update", "2"], 0, 2),  # already done: fairseq alone does one more
-    (["--max-update", "1000", "--max-epoch", "1"], 0, 11),
+    (["--max-update", "1000", "--max-epoch", "1"], 0, 9),
     (["--max-update", "1000", "--stop-time-hours", "0.0000001"], 1, 3),
     (["--max-update", "1000", "--stop-min-lr", "1"], 0, 2),
 ]
@@ -334,21 +325,15 @@ def test_exit_status_says_whether_what_was_asked_for_was_done(again, tmp_path, a
         assert f"fairseq-train: ended early, {updates} of 1000 updates done" in log.read_text()
 
 
-def test_fairseq_alone_says_done_when_the_time_is_over(data, tmp_path):
-    end = ["--max-update", "1000", "--stop-time-hours", "0.0000001", "--save-dir", tmp_path]
-    assert wait(train([data, *TINY, *end], tmp_path / "log")) == 0
+def test_fairseq_alone_says_done_when_the_time_is_over(again):
+    process, log = again("--max-update", "1000", "--stop-time-hours", "0.0000001", workarounds=READ)
+    assert wait(process) == 0, log.read_text()
 
 
-def _train_once_more(arguments):
-    compat.allow_checkpoint_classes()
-    trainings.command("fairseq_cli.train", arguments)
-
-
-def test_fairseq_alone_does_one_update_too_many_when_started_again(data, two_updates, tmp_path):
-    start = ["--restore-file", two_updates / "checkpoint_last.pt", "--save-dir", tmp_path, "--max-update", "2"]
-    arguments = [str(argument) for argument in [data, *TINY, *start]]
-    assert wait(run_function(_train_once_more, arguments, log=tmp_path / "log")) == 0
-    assert updates_in(tmp_path / "checkpoint_last.pt") == 3
+def test_fairseq_alone_does_one_update_too_many_when_started_again(again, tmp_path):
+    process, log = again("--max-update", "2", workarounds=READ)
+    assert wait(process) == 0, log.read_text()
+    assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == 3
 
 
 # Settings and errors
@@ -356,7 +341,7 @@ def test_fairseq_alone_does_one_update_too_many_when_started_again(data, two_upd
 
 @pytest.mark.parametrize("option", ["fp16", "bf16", "amp"])
 def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(data, tmp_path, option):
-    process = train([data, *TINY, f"--{option}", "--save-dir", tmp_path], tmp_path / "log", patched=True)
+    process = train([data, *TINY, f"--{option}", "--save-dir", tmp_path], tmp_path / "log", ALL)
     assert wait(process) == 1
     lines = (tmp_path / "log").read_text().splitlines()
     assert re.fullmatch(rf"fairseq-train: --{option} does not work on a CPU.*--autocast bf16.*", lines[-1]), lines

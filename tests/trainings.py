@@ -5,6 +5,7 @@ A fork server imports fairseq once; each run forks from it. Nothing of ours is i
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import random
@@ -15,12 +16,12 @@ from pathlib import Path
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.preprocess"])
 
-TINY = (
-    "--task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16"
-    " --encoder-attention-heads 2 --criterion masked_lm --optimizer adam --lr 0.001 --batch-size 8 --max-positions 64"
-    " --tokens-per-sample 32 --sample-break-mode complete --required-batch-size-multiple 1 --num-workers 0 --cpu"
-    " --no-progress-bar --log-format simple --log-interval 1 --seed 1"
-).split()
+TINY = """
+    --task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16
+    --encoder-attention-heads 2 --criterion masked_lm --optimizer adam --lr 0.001 --batch-size 8 --max-positions 64
+    --tokens-per-sample 32 --sample-break-mode complete --required-batch-size-multiple 1 --num-workers 0 --cpu
+    --no-progress-bar --log-format simple --log-interval 1 --seed 1
+""".split()
 """fairseq's own masked language model, as small as it gets; one update takes some 10 ms."""
 
 
@@ -36,27 +37,27 @@ def _run(function, args, log: Path | None) -> None:
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(stream, 1)
         os.dup2(stream, 2)
-    function(*args)
+    try:
+        function(*args)
+    except Exception:  # as the interpreter does; multiprocessing would print the traceback by itself
+        sys.excepthook(*sys.exc_info())
+        raise SystemExit(1) from None
 
 
-def command(module: str, arguments: list[str], patched: bool = False) -> None:
-    """What ``fairseq-train`` and its like do, optionally with our workarounds in place."""
-    import importlib
-
+def command(module: str, arguments: list[str], workarounds: tuple[str, ...] = ()) -> None:
+    """What ``fairseq-train`` and its like do, after the functions of ``compat`` named in ``workarounds``."""
     import torch
 
     torch.set_num_threads(1)
-    if patched:
-        from fairseq_xalign import compat
-
-        compat.apply()
+    for name in workarounds:
+        getattr(importlib.import_module("fairseq_xalign.compat"), name)()
     sys.argv = [module.replace("_cli.", "-"), *arguments]
     importlib.import_module(module).cli_main()
 
 
-def train(arguments: list[str], log: Path, patched: bool = False) -> ForkServerProcess:
+def train(arguments: list, log: Path, workarounds: tuple[str, ...] = ()) -> ForkServerProcess:
     """Start ``fairseq-train`` with ``arguments``."""
-    return run_function(command, "fairseq_cli.train", [str(a) for a in arguments], patched, log=log)
+    return run_function(command, "fairseq_cli.train", [str(a) for a in arguments], workarounds, log=log)
 
 
 def wait(process: ForkServerProcess, seconds: float = 60) -> int:

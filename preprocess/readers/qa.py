@@ -4,7 +4,7 @@ Contexts and questions are changed sentence by sentence and the answers move alo
 is the stretch of the new context that the answer's words now cover. What cannot be kept is counted:
 an answer that begins or ends inside a word is widened to that word, one whose words no longer
 stand together (it crosses sentences, or the order is random) is dropped, and with its last answer
-the question.
+the question. In a script without spaces between words a "word" is a clause, and little is left to move.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Running text: one passage a line, words divided by white space, line for line."""
+"""Running text: one passage a line, words divided by white space, line for line.
+
+Everything but a ``\\r`` before the line's end is kept.
+"""
 
 from __future__ import annotations
 

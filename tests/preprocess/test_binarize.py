@@ -471,3 +471,17 @@ def test_the_type_follows_the_vocabulary(texts, subword, monkeypatch):
     wide, narrow = (MappedTokens(texts / name / "mono/train.en") for name in ("wide", "narrow"))
     assert (wide.dtype, narrow.dtype) == ("int32", "uint16")
     assert wide.tokens.tolist() == narrow.tokens.tolist()
+
+
+def test_from_text_to_a_data_folder_by_commands_alone(texts):
+    folder = ["--subword", f"{texts}/sub"]
+    both = [f"{name}={texts}/text.{name}" for name in ("en", "de")]
+    words = write_lines(texts / "words", [f"{a} {b}" for a, b in (("the", "der"), ("tree", "baum"), ("house", "haus"))])
+    inputs = [option for text in both for option in ("--input", text)]
+    assert main(["subword", *inputs, "--vocab-size", "90", "--output", f"{texts}/sub"]) == 0
+    pair = ["--muse", str(words), "--source", "en", "--target", "de"]
+    assert main(["dictionary", *pair, *folder, "--output", f"{texts}/en-de.tsv"]) == 0
+    options = [option for text in both for option in ("--mono", text)]
+    dictionary = ["--dictionary", f"en-de={texts}/en-de.tsv"]
+    assert run(texts / "sub", texts / "data", *options, *dictionary, workers=2) == 0
+    assert main(["check", f"{texts}/data"]) == 0

@@ -209,7 +209,7 @@ def test_every_published_table_at_hand_is_read_to_its_end():
     for table in tables:
         every = list(read_csv(str(table), "xx", "yy"))
         rows = [row for row in every if row is not None]
-        assert len(rows) >= max(40, len(every) - 3)
+        assert len(rows) >= max(40, 0.98 * len(every))
         assert sum(bool(source.strip() and target.strip()) for source, target in rows) >= 40
 
 

@@ -1,0 +1,364 @@
+"""Training throughput of masked language modelling: real tokens a second, ours against fairseq and transformers.
+
+Everyone trains the same shape on the same rows with the same 15 % masked: forward, loss, backward, gradient
+norm, Adam step, from batches that lie ready in memory. Padding is nobody's token. A repetition passes over the
+same pool of rows; repetitions of the contenders are interleaved, their order rotates. Printed: median and range
+of tokens a second, and ratios to ours pair by pair with a 95 % interval of the mean.
+
+Contenders:
+  ours             this project's encoder: bf16 autocast, no padding, LM head on masked positions, fused AdamW
+  fairseq          its masked_lm criterion, RoBERTa model and Adam at their defaults: float32, padded, rows at random
+  transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 autocast, rows sorted by length, fused AdamW
+                   (on CUDA through torch.compile as well)
+  transformers-fp32  the same in its defaults: float32, rows at random
+
+Rows (``--rows``):
+  blocks     every row as long as --length
+  real       one sentence a row: lengths of UD English EWT (train, 12,543 sentences, BPE of 8,000 pieces)
+  pairs      a sentence and its translation in a row: NTREX-128 English-German (1,997 pairs, joint BPE of 8,000)
+  documents  whole documents cut at 512: UD English EWT (train, 540 documents)
+
+Example: python benchmarks/throughput.py --rows blocks,real --repeat 5 --json throughput.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK, PAD
+from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from fairseq_xalign.models.presets import preset
+from fairseq_xalign.objectives.batch import PackedBatch, pack
+
+CONTENDERS = ("ours", "fairseq", "transformers", "transformers-fp32")
+MASK_RATE = 0.15
+PEAK_TFLOPS = 989.0
+"""Dense bf16 of an H100 or H200 SXM, NVIDIA's data sheet."""
+MAX_LENGTH = 512
+
+# 64 quantiles each, <s> and </s> (pairs: two of each) counted; measured with the texts named above.
+LENGTHS = {
+    "real": "3 4 4 5 5 6 7 7 8 8 9 9 9 10 10 11 11 12 12 13 13 14 14 15 15 15 16 16 17 18 18 19 19 20 20 21 21 22 23 23 "
+    "24 24 25 26 26 27 28 29 29 30 31 32 33 35 36 37 39 41 43 46 49 54 61 79",
+    "pairs": "16 19 23 25 27 29 31 32 34 35 37 38 39 40 42 43 45 46 48 49 50 51 53 54 55 56 58 59 61 62 63 65 66 68 69 "
+    "71 73 74 75 76 78 79 81 82 84 86 88 90 92 94 95 97 100 102 106 108 111 115 119 123 130 137 149 169",
+    "documents": "65 69 73 75 77 80 82 83 86 88 94 97 99 102 104 108 110 114 118 120 123 130 135 142 145 150 154 159 166 "
+    "170 174 185 195 200 213 223 231 235 242 261 269 281 296 311 329 353 392 417 465 512 551 618 706 863 940 1049 1146 "
+    "1297 1416 1611 1672 1896 2235 3850",
+}
+
+Row = tuple[Tensor, Tensor, Tensor]
+"""Input ids, places masked (int64), ids to be predicted there."""
+Step = Callable[[Any], None]
+
+
+def make_rows(kind: str, count: int, length: int, vocabulary: int, seed: int) -> list[Row]:
+    """``count`` rows of random pieces; lengths are drawn evenly from the quantiles, in random order."""
+    draw = random.Random(seed)
+    torch.manual_seed(seed)
+    if kind == "blocks":
+        lengths = [length] * count
+    else:
+        table = [min(int(n), MAX_LENGTH) for n in LENGTHS[kind].split()]
+        lengths = [table[i % len(table)] for i in range(count)]
+        draw.shuffle(lengths)
+    rows = []
+    for n in lengths:
+        ids = torch.randint(FIRST_PIECE, vocabulary, (n,))
+        ids[0], ids[-1] = BOS, EOS
+        places = torch.randperm(n - 2)[: max(1, round(MASK_RATE * n))].sort().values + 1
+        targets = ids[places].clone()
+        ids[places] = MASK
+        rows.append((ids, places, targets))
+    return rows
+
+
+def split(rows: list[Row], size: int) -> list[list[Row]]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def packed(rows: list[Row], device: str) -> PackedBatch:
+    batch = pack([ids for ids, _, _ in rows])
+    starts = batch.starts.tolist()
+    batch.masked = torch.cat([places + start for (_, places, _), start in zip(rows, starts)])
+    batch.targets = torch.cat([targets for _, _, targets in rows])
+    return batch.to(device)
+
+
+def padded(rows: list[Row], no_target: int, device: str) -> tuple[Tensor, Tensor]:
+    """Ids [B, S] padded with ``PAD``, and targets [B, S] that are ``no_target`` at other places."""
+    labels = []
+    for ids, places, targets in rows:
+        label = torch.full_like(ids, no_target)
+        label[places] = targets
+        labels.append(label)
+    pad = nn.utils.rnn.pad_sequence
+    ids = pad([row[0] for row in rows], batch_first=True, padding_value=PAD)
+    return ids.to(device), pad(labels, batch_first=True, padding_value=no_target).to(device)
+
+
+def torch_step(model: nn.Module, loss_of: Callable[[Any], Tensor], device: str, bf16: bool) -> Step:
+    """One update with fused AdamW; the gradient norm is computed as trainers do."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step(batch: Any) -> None:
+        with torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext():
+            loss = loss_of(batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def ours(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:
+    encoder = Encoder(config).to(args.device)
+
+    def loss_of(batch: PackedBatch) -> Tensor:
+        logits = encoder.lm_logits(encoder(batch).index_select(0, batch.masked))
+        return F.cross_entropy(logits.float(), batch.targets)
+
+    batches = [packed(part, args.device) for part in split(rows, args.batch)]
+    return torch_step(encoder, loss_of, args.device, True), batches
+
+
+def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: bool = True) -> tuple[Step, list[Any]]:
+    from transformers import RobertaConfig, RobertaForMaskedLM
+
+    theirs = RobertaConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.ffn_width,
+        max_position_embeddings=config.max_positions + 2,
+        type_vocab_size=1,
+        layer_norm_eps=config.layernorm_eps,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.attention_dropout,
+        attn_implementation="sdpa",
+        pad_token_id=PAD,
+    )
+    model = RobertaForMaskedLM(theirs).to(args.device).train()
+    run = torch.compile(model, dynamic=True) if args.device == "cuda" and best else model
+    if best:
+        rows = sorted(rows, key=lambda row: row[0].numel())
+    batches = []
+    for part in split(rows, args.batch):
+        ids, labels = padded(part, -100, args.device)
+        # rows of one length need no mask: the fastest path
+        mask = None if int((ids == PAD).sum()) == 0 else (ids != PAD).long()
+        batches.append({"input_ids": ids, "labels": labels, "attention_mask": mask})
+    random.Random(1).shuffle(batches)
+    return torch_step(model, lambda batch: run(**batch).loss, args.device, best), batches
+
+
+def fairseq(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:
+    """Model, criterion, task and optimizer as ``fairseq-train`` builds them; the step as its trainer makes it."""
+    from fairseq import optim, options, tasks
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    with tempfile.TemporaryDirectory() as folder:
+        ordinary = config.vocab_size - FIRST_PIECE  # the task adds <mask> last
+        Path(folder, "dict.txt").write_text("".join(f"w{i} 1\n" for i in range(ordinary)), encoding="utf-8")
+        command = [folder, "--task", "masked_lm", "--criterion", "masked_lm", "--arch", "roberta_base"]
+        command += ["--encoder-layers", config.layers, "--encoder-embed-dim", config.width]
+        command += ["--encoder-ffn-embed-dim", config.ffn_width, "--encoder-attention-heads", config.heads]
+        command += ["--dropout", config.dropout, "--attention-dropout", config.attention_dropout]
+        command += ["--max-positions", config.max_positions, "--tokens-per-sample", config.max_positions]
+        command += ["--optimizer", "adam", "--lr", "1e-4", "--cpu"]
+        parser = options.get_training_parser()
+        cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, [str(word) for word in command]))
+        task = tasks.setup_task(cfg.task)
+    if len(task.source_dictionary) != config.vocab_size:
+        raise SystemExit(f"fairseq's vocabulary has {len(task.source_dictionary)} symbols, not {config.vocab_size}")
+    model, criterion = task.build_model(cfg.model).train(), task.build_criterion(cfg.criterion)
+    optimizer = optim.build_optimizer(cfg.optimizer, [p for p in model.parameters() if p.requires_grad])
+    mask_id = task.mask_idx
+
+    def step(sample: dict[str, Any]) -> None:
+        optimizer.zero_grad()
+        _, sample_size, _ = task.train_step(sample, model, criterion, optimizer, 0)
+        optimizer.multiply_grads(1.0 / sample_size)
+        optimizer.clip_grad_norm(1.0)
+        optimizer.step()
+
+    batches = []
+    for part in split(rows, args.batch):
+        ids, target = padded(part, PAD, "cpu")
+        ids[ids == MASK] = mask_id
+        lengths = torch.tensor([row[0].numel() for row in part])
+        net_input = {"src_tokens": ids, "src_lengths": lengths}
+        tokens = int(lengths.sum())
+        batches.append({"net_input": net_input, "target": target, "ntokens": tokens, "nsentences": len(part)})
+    return step, batches
+
+
+MAKE: dict[str, Callable[[EncoderConfig, list[Row], Namespace], tuple[Step, list[Any]]]] = {
+    "ours": ours,
+    "fairseq": fairseq,
+    "transformers": transformers,
+    "transformers-fp32": lambda config, rows, args: transformers(config, rows, args, best=False),
+}
+
+
+def seconds(step: Step, batches: list[Any], device: str) -> float:
+    """Wall time of one pass over the pool."""
+    start = time.perf_counter()
+    for batch in batches:
+        step(batch)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def training_flops(config: EncoderConfig, rows: list[Row]) -> float:
+    """Floating point operations of one training pass over the rows: three times those of the forward products."""
+    tokens = sum(row[0].numel() for row in rows)
+    masked = sum(row[1].numel() for row in rows)
+    squares = sum(row[0].numel() ** 2 for row in rows)
+    layer = 2 * (4 * config.width**2 + 2 * config.width * config.ffn_width) * tokens + 4 * config.width * squares
+    head = 2 * masked * (config.width**2 + config.width * config.vocab_size)
+    return 3.0 * (config.layers * layer + head)
+
+
+def interval(ratios: list[float]) -> tuple[float, float, float]:
+    """Median and 95 % interval of the mean (normal for 30 or more, else Student's t) of ``ratios``."""
+    table = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26, 15: 2.14, 20: 2.09}
+    n = len(ratios)
+    if n < 2:
+        return ratios[0], math.nan, math.nan
+    t = 1.96 if n >= 30 else table[max(k for k in table if k <= n)]
+    half = t * statistics.stdev(ratios) / n**0.5
+    return statistics.median(ratios), statistics.fmean(ratios) - half, statistics.fmean(ratios) + half
+
+
+def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]:
+    """Time all contenders on one kind of rows."""
+    rows = make_rows(kind, args.batch * args.steps, args.length, config.vocab_size, args.seed)
+    tokens = sum(row[0].numel() for row in rows)
+    longest = sum(max(row[0].numel() for row in part) for part in split(rows, args.batch))
+    padding = 1 - tokens / (longest * args.batch)
+    runs = {}
+    for name in args.contenders:
+        torch.manual_seed(args.seed)
+        runs[name] = MAKE[name](config, rows, args)
+        warm = runs[name][1] if args.device == "cuda" else runs[name][1][:2]
+        seconds(runs[name][0], warm, args.device)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(args.repeat):
+        names = list(runs)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            times[name].append(seconds(*runs[name], args.device))
+    found = {}
+    for name, taken in times.items():
+        speeds = [tokens / t for t in taken]
+        entry: dict[str, Any] = {"tokens_per_second": statistics.median(speeds), "all": speeds}
+        if "ours" in times:
+            ratios = [theirs / mine for theirs, mine in zip(taken, times["ours"])]
+            entry["ours_is_times_faster"] = dict(zip(("median", "low95", "high95"), interval(ratios)))
+        if args.device == "cuda":
+            flops = training_flops(config, rows) / statistics.median(taken)
+            entry["model_flop_utilisation"] = flops / (args.peak_tflops * 1e12)
+        found[name] = entry
+    return {"rows": kind, "tokens": tokens, "padding_at_random": padding, "contenders": found}
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    lines = [f"{'rows':<10} {'contender':<18} {'tokens/s':>9} {'range':>17}  ours is ... times faster (95 % interval)"]
+    for result in results:
+        for name, entry in result["contenders"].items():
+            spread = f"{min(entry['all']):,.0f}-{max(entry['all']):,.0f}"
+            ratio = entry.get("ours_is_times_faster")
+            text = (
+                "" if ratio is None or name == "ours" else "{median:.2f} ({low95:.2f} to {high95:.2f})".format(**ratio)
+            )
+            if "model_flop_utilisation" in entry:
+                text += f"  model FLOP utilisation {entry['model_flop_utilisation']:.1%}"
+            lines.append(f"{result['rows']:<10} {name:<18} {entry['tokens_per_second']:>9,.0f} {spread:>17}  {text}")
+    return "\n".join(lines)
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rows", default="blocks,real", help="kinds of rows, comma-separated (default: %(default)s)")
+    parser.add_argument(
+        "--contenders", help=f"comma-separated, of {', '.join(CONTENDERS)} (default: all; CUDA: no fairseq)"
+    )
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions of each contender (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=4, help="updates in a repetition (default: %(default)s)")
+    parser.add_argument("--arch", help="a preset for the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base)")
+    parser.add_argument("--vocabulary", type=int, help="symbols (default: 8,000; CUDA: 250,002)")
+    parser.add_argument("--length", type=int, default=128, help="of blocks (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="rows in a batch (default: 16; CUDA: 64)")
+    parser.add_argument("--attention-dropout", type=float, default=0.1, help="for everyone (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of torch on CPU (default: %(default)s)")
+    parser.add_argument(
+        "--peak-tflops", type=float, default=PEAK_TFLOPS, help="of the GPU in bf16 (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    args = parser.parse_args(argv)
+    cuda = args.device == "cuda"
+    args.arch = args.arch or ("xalign_xlmr_base" if cuda else None)
+    args.vocabulary = args.vocabulary or (250_002 if cuda else 8_000)
+    args.batch = args.batch or (64 if cuda else 16)
+    default = "ours,transformers" if cuda else ",".join(CONTENDERS)
+    args.contenders = (args.contenders or default).split(",")
+    args.rows = args.rows.split(",")
+    for given, known, option in (
+        (args.contenders, CONTENDERS, "--contenders"),
+        (args.rows, ("blocks", *LENGTHS), "--rows"),
+    ):
+        if unknown := [name for name in given if name not in known]:
+            parser.error(f"{option}: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
+    if cuda and "fairseq" in args.contenders:
+        parser.error("--contenders: fairseq is measured on CPU only")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    torch.set_num_threads(args.threads)
+    changes = {"attention_dropout": args.attention_dropout}
+    if args.arch:
+        config = preset(args.arch, args.vocabulary, **changes)
+    else:
+        config = EncoderConfig(args.vocabulary, layers=4, heads=4, width=256, ffn_width=1024, **changes)
+    results = [measure(kind, config, args) for kind in args.rows]
+    host = platform.processor() or platform.machine()
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{host}, {args.threads} threads"
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+    signature = f"torch {torch.__version__}, {where}, load {load:.1f}, {args.repeat} x {args.steps} updates of {args.batch} rows"
+    print(table(results))
+    print(signature)
+    if args.json:
+        text = json.dumps({"signature": signature, "arguments": vars(args), "results": results}, indent=1, default=str)
+        args.json.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
