@@ -12,7 +12,7 @@ Contenders:
                    (on CUDA through torch.compile as well)
   transformers-fp32  the same in its defaults: float32, rows at random
 
-Rows (``--rows``):
+Rows (``--rows``; batches of all kinds hold about as many real tokens as a batch of blocks):
   blocks     every row as long as --length
   real       one sentence a row: lengths of UD English EWT (train, 12,543 sentences, BPE of 8,000 pieces)
   pairs      a sentence and its translation in a row: NTREX-128 English-German (1,997 pairs, joint BPE of 8,000)
@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import math
 import os
 import platform
@@ -34,6 +35,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -58,13 +60,14 @@ MAX_LENGTH = 512
 
 # 64 quantiles each, <s> and </s> (pairs: two of each) counted; measured with the texts named above.
 LENGTHS = {
-    "real": "3 4 4 5 5 6 7 7 8 8 9 9 9 10 10 11 11 12 12 13 13 14 14 15 15 15 16 16 17 18 18 19 19 20 20 21 21 22 23 23 "
-    "24 24 25 26 26 27 28 29 29 30 31 32 33 35 36 37 39 41 43 46 49 54 61 79",
-    "pairs": "16 19 23 25 27 29 31 32 34 35 37 38 39 40 42 43 45 46 48 49 50 51 53 54 55 56 58 59 61 62 63 65 66 68 69 "
-    "71 73 74 75 76 78 79 81 82 84 86 88 90 92 94 95 97 100 102 106 108 111 115 119 123 130 137 149 169",
-    "documents": "65 69 73 75 77 80 82 83 86 88 94 97 99 102 104 108 110 114 118 120 123 130 135 142 145 150 154 159 166 "
-    "170 174 185 195 200 213 223 231 235 242 261 269 281 296 311 329 353 392 417 465 512 551 618 706 863 940 1049 1146 "
-    "1297 1416 1611 1672 1896 2235 3850",
+    "real": "3 4 4 5 5 6 7 7 8 8 9 9 9 10 10 11 11 12 12 13 13 14 14 15 15 15 16 16 17 18 18 19 19 20 20 21 21 22 "
+    "23 23 24 24 25 26 26 27 28 29 29 30 31 32 33 35 36 37 39 41 43 46 49 54 61 79",
+    "pairs": "16 19 23 25 27 29 31 32 34 35 37 38 39 40 42 43 45 46 48 49 50 51 53 54 55 56 58 59 61 62 63 65 66 "
+    "68 69 71 73 74 75 76 78 79 81 82 84 86 88 90 92 94 95 97 100 102 106 108 111 115 119 123 130 137 149 "
+    "169",
+    "documents": "65 69 73 75 77 80 82 83 86 88 94 97 99 102 104 108 110 114 118 120 123 130 135 142 145 150 154 159 "
+    "166 170 174 185 195 200 213 223 231 235 242 261 269 281 296 311 329 353 392 417 465 512 551 618 706 "
+    "863 940 1049 1146 1297 1416 1611 1672 1896 2235 3850",
 }
 
 Row = tuple[Tensor, Tensor, Tensor]
@@ -72,16 +75,19 @@ Row = tuple[Tensor, Tensor, Tensor]
 Step = Callable[[Any], None]
 
 
+def quantiles_of(kind: str, length: int) -> list[int]:
+    """Lengths of which each is as frequent as the others."""
+    if kind == "blocks":
+        return [length]
+    return [min(int(n), MAX_LENGTH) for n in LENGTHS[kind].split()]
+
+
 def make_rows(kind: str, count: int, length: int, vocabulary: int, seed: int) -> list[Row]:
     """``count`` rows of random pieces; lengths are drawn evenly from the quantiles, in random order."""
-    draw = random.Random(seed)
     torch.manual_seed(seed)
-    if kind == "blocks":
-        lengths = [length] * count
-    else:
-        table = [min(int(n), MAX_LENGTH) for n in LENGTHS[kind].split()]
-        lengths = [table[i % len(table)] for i in range(count)]
-        draw.shuffle(lengths)
+    quantiles = quantiles_of(kind, length)
+    lengths = [quantiles[i * len(quantiles) // count % len(quantiles)] for i in range(count)]
+    random.Random(seed).shuffle(lengths)
     rows = []
     for n in lengths:
         ids = torch.randint(FIRST_PIECE, vocabulary, (n,))
@@ -256,6 +262,8 @@ def interval(ratios: list[float]) -> tuple[float, float, float]:
 
 def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]:
     """Time all contenders on one kind of rows."""
+    mean = statistics.fmean(quantiles_of(kind, args.length))
+    args = Namespace(**{**vars(args), "batch": args.real_batch or max(1, round(args.batch * args.length / mean))})
     rows = make_rows(kind, args.batch * args.steps, args.length, config.vocab_size, args.seed)
     tokens = sum(row[0].numel() for row in rows)
     longest = sum(max(row[0].numel() for row in part) for part in split(rows, args.batch))
@@ -282,12 +290,17 @@ def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]
             flops = training_flops(config, rows) / statistics.median(taken)
             entry["model_flop_utilisation"] = flops / (args.peak_tflops * 1e12)
         found[name] = entry
-    return {"rows": kind, "tokens": tokens, "padding_at_random": padding, "contenders": found}
+    sizes = {"rows_in_batch": args.batch, "tokens_in_batch": tokens / args.steps, "padding_at_random": padding}
+    return {"rows": kind, **sizes, "contenders": found}
 
 
 def table(results: list[dict[str, Any]]) -> str:
     lines = [f"{'rows':<10} {'contender':<18} {'tokens/s':>9} {'range':>17}  ours is ... times faster (95 % interval)"]
     for result in results:
+        sizes = (
+            "{rows_in_batch} rows, {tokens_in_batch:,.0f} tokens in a batch; padding at random {padding_at_random:.0%}"
+        )
+        lines.append(f"{result['rows']:<10} {sizes.format(**result)}")
         for name, entry in result["contenders"].items():
             spread = f"{min(entry['all']):,.0f}-{max(entry['all']):,.0f}"
             ratio = entry.get("ours_is_times_faster")
@@ -312,7 +325,10 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--arch", help="a preset for the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base)")
     parser.add_argument("--vocabulary", type=int, help="symbols (default: 8,000; CUDA: 250,002)")
     parser.add_argument("--length", type=int, default=128, help="of blocks (default: %(default)s)")
-    parser.add_argument("--batch", type=int, help="rows in a batch (default: 16; CUDA: 64)")
+    parser.add_argument("--batch", type=int, help="blocks in a batch (default: 16; CUDA: 256)")
+    parser.add_argument(
+        "--real-batch", type=int, help="rows in a batch of any kind (default: as many tokens as --batch)"
+    )
     parser.add_argument("--attention-dropout", type=float, default=0.1, help="for everyone (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of torch on CPU (default: %(default)s)")
     parser.add_argument(
@@ -324,7 +340,7 @@ def parse(argv: list[str] | None) -> Namespace:
     cuda = args.device == "cuda"
     args.arch = args.arch or ("xalign_xlmr_base" if cuda else None)
     args.vocabulary = args.vocabulary or (250_002 if cuda else 8_000)
-    args.batch = args.batch or (64 if cuda else 16)
+    args.batch = args.batch or (256 if cuda else 16)
     default = "ours,transformers" if cuda else ",".join(CONTENDERS)
     args.contenders = (args.contenders or default).split(",")
     args.rows = args.rows.split(",")
@@ -342,6 +358,8 @@ def parse(argv: list[str] | None) -> Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore")  # fairseq's and hydra's, about each other
+    logging.disable(logging.INFO)
     changes = {"attention_dropout": args.attention_dropout}
     if args.arch:
         config = preset(args.arch, args.vocabulary, **changes)
@@ -351,7 +369,7 @@ def main(argv: list[str] | None = None) -> int:
     host = platform.processor() or platform.machine()
     where = torch.cuda.get_device_name() if args.device == "cuda" else f"{host}, {args.threads} threads"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
-    signature = f"torch {torch.__version__}, {where}, load {load:.1f}, {args.repeat} x {args.steps} updates of {args.batch} rows"
+    signature = f"torch {torch.__version__}, {where}, load {load:.1f}, {args.repeat} x {args.steps} updates"
     print(table(results))
     print(signature)
     if args.json:

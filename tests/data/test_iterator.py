@@ -1,0 +1,148 @@
+"""The iterator: one global order for any number of workers and loader processes, resumable anywhere."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
+from fairseq_xalign.data.windows import Budget, one_pass
+from fairseq_xalign.errors import UserError
+from tests.data.toy import bitext, collater, mono, planner
+
+LANGUAGES = {"en": 1, "de": 2}
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("streams")
+    lengths = [2 + i * 7 % 13 for i in range(90)]
+    return [mono(folder, "en", lengths), mono(folder, "de", lengths[:40], seed=2), bitext(folder, ("en", "de"), lengths[:30])]
+
+
+def iterator(streams, rank=0, world=1, freq=1, workers=0, updates=12, seed=1, fingerprint=None):
+    plan = planner(streams, [0.6, 0.25, 0.15], window=16, seed=seed)
+    return BatchIterator(plan, collater(streams, LANGUAGES), fingerprint or {"--seed": seed}, rank, world, [freq], updates, workers)
+
+
+def flat(sample) -> tuple:
+    """Everything in a sample that training sees, comparable."""
+    return tuple(
+        (kind, *(tuple(v.tolist()) if isinstance(v, torch.Tensor) else v for v in values.values()))
+        for kind, values in sorted(sample["streams"].items())
+    )
+
+
+def epochs(it, count=1) -> list[list[tuple]]:
+    return [[flat(s) for s in it.next_epoch_itr()] for _ in range(count)]
+
+
+def test_loader_processes_change_nothing(streams):
+    alone = epochs(iterator(streams), 2)
+    for workers in (1, 2, 3):
+        assert epochs(iterator(streams, workers=workers), 2) == alone
+
+
+def test_masks_differ_from_epoch_to_epoch_with_loader_processes(streams):
+    """fairseq's epoch-keyed data sets repeat the first epoch's masks there (workers never see the epoch)."""
+    it = iterator([streams[0]], workers=2, updates=40)
+    it.planner.probabilities[:] = [1.0] if len(it.planner.probabilities) == 1 else it.planner.probabilities
+    seen: dict[int, set[tuple]] = {}
+    for _ in range(3):
+        for sample in it.next_epoch_itr():
+            batch = sample["streams"]["mono"]
+            starts = batch["starts"].tolist()
+            for (_, unit), a, b in zip(sample["units"]["mono"].tolist(), starts, starts[1:]):
+                seen.setdefault(unit, set()).add(tuple(batch["tokens"][a:b].tolist()))
+    repeated = [u for u, texts in seen.items() if len(texts) > 1]
+    assert len(repeated) > len(seen) / 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_stream_probabilities():
+    """``planner`` normalises nothing: a single stream takes probability 1."""
+    return
+
+
+def test_workers_take_turns_in_the_one_global_order(streams):
+    alone = epochs(iterator(streams, freq=4, updates=6))[0]
+    for world, freq in ((2, 2), (4, 1)):
+        parts = [epochs(iterator(streams, rank, world, freq, updates=6))[0] for rank in range(world)]
+        assert [parts[g % world][g // world] for g in range(24)] == alone
+
+
+@given(st.integers(0, 11), st.sampled_from([(1, 4), (2, 2), (4, 1)]), st.sampled_from([(1, 4), (2, 2), (4, 1)]), st.integers(0, 2))
+@settings(max_examples=20, deadline=None)
+def test_resuming_anywhere_on_any_number_of_workers_continues_the_same_order(streams, stop, before, after, workers):
+    whole = epochs(iterator(streams, freq=4), 2)
+    states = []
+    for rank in range(before[0]):
+        it = iterator(streams, rank, *before)
+        taken = it.next_epoch_itr()
+        for _ in range(stop * before[1]):
+            next(taken)
+        states.append(it.state_dict())
+    assert all(state == states[0] for state in states), "the place is the same on all ranks"
+    rest = []
+    for rank in range(after[0]):
+        it = iterator(streams, rank, *after, workers=workers)
+        it.load_state_dict(states[0])
+        rest.append(epochs(it, 2))
+    for epoch in range(2):
+        dealt = [rest[g % after[0]][epoch][g // after[0]] for g in range(len(rest[0][epoch]) * after[0])]
+        assert dealt == whole[epoch][4 * stop if epoch == 0 else 0 :]
+
+
+def test_a_state_taken_at_the_end_of_an_epoch_begins_the_next(streams):
+    it = iterator(streams)
+    first = epochs(it)[0]
+    assert it.end_of_epoch() and it.next_epoch_idx == 2
+    again = iterator(streams)
+    again.load_state_dict(it.state_dict())
+    assert again.next_epoch_idx == 2 and epochs(again) == epochs(it) != [first]
+
+
+def test_prefetching_does_not_move_the_place(streams):
+    it, plain = iterator(streams, workers=2), iterator(streams)
+    for each in (it, plain):
+        taken = each.next_epoch_itr()
+        for _ in range(5):
+            next(taken)
+    assert it.state_dict() == plain.state_dict()
+
+
+def test_a_changed_setting_is_refused_by_name(streams):
+    state = iterator(streams, fingerprint={"--max-tokens": 64}).state_dict()
+    with pytest.raises(UserError, match="--max-tokens was 64, is 128.*--reset-dataloader"):
+        iterator(streams, fingerprint={"--max-tokens": 128}).load_state_dict(state)
+
+
+def test_a_state_of_fairseqs_own_iterator_is_refused_with_a_remedy(streams):
+    with pytest.raises(UserError, match="--finetune-from-model"):
+        iterator(streams).load_state_dict({"epoch": 1, "version": 2, "iterations_in_epoch": 3, "shuffle": True})
+
+
+def test_an_epoch_is_about_one_pass_over_the_largest_stream_by_default(streams):
+    it = iterator(streams, updates=None)
+    draws = sum(len(s["units"].get("mono", [])) + len(s["units"].get("bitext", [])) for s in it.next_epoch_itr())
+    assert draws == pytest.approx(90 / 0.6, rel=0.25)
+
+
+def test_another_seed_gives_another_order(streams):
+    assert epochs(iterator(streams, seed=1)) != epochs(iterator(streams, seed=2))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_validation_sees_every_unit_once_and_the_same_masks_every_time(streams, world):
+    windows = one_pass(streams, Budget(tokens=64), 1, 50)
+    build = collater(streams, LANGUAGES)
+    units, first, second = [], [], []
+    for rank in range(world):
+        it = ValidationIterator(windows, build, rank, world, 0)
+        for samples, store in ((it.next_epoch_itr(), first), (it.next_epoch_itr(), second)):
+            for sample in samples:
+                store.append(flat(sample) if sample else None)
+                if store is first and sample:
+                    units += [tuple(u) for rows in sample["units"].values() for u in rows.tolist()]
+    assert first == second
+    assert sorted(units) == [(s, u) for s, stream in enumerate(streams) for u in range(len(stream))]

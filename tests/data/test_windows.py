@@ -1,0 +1,183 @@
+"""Windows and batches: nothing twice, nothing left out, budgets kept, sequences as documented."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_xalign.data.collate import Collater
+from fairseq_xalign.data.mixture import stream_probabilities
+from fairseq_xalign.data.windows import Budget, cut_batches, one_pass
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.batch import PackedBatch
+from tests.data.toy import bitext, collater, mono, planner
+
+
+def units_of(streams, plan, windows):
+    """(stream, unit) of everything drawn in some windows, in the order of batches."""
+    place, drawn = plan.start(), []
+    for _ in range(windows):
+        window = plan.plan(place)
+        for batch in window.batches:
+            for q in batch:
+                for d in range(window.sequences[q], window.sequences[q + 1]):
+                    drawn.append((int(window.stream[d]), int(window.unit[d])))
+        place = window.following
+    return drawn
+
+
+@pytest.mark.parametrize("mode", ["eos", "complete", "none"])
+def test_every_unit_comes_once_before_any_comes_twice(tmp_path, mode):
+    streams = [mono(tmp_path, "en", [5] * 96, mode=mode), mono(tmp_path, "de", [7] * 32, mode=mode)]
+    sizes = [len(s) for s in streams]
+    plan = planner(streams, [s / sum(sizes) for s in sizes], window=sum(sizes) // 4 or 1)
+    drawn = units_of(streams, plan, 8)
+    for s, size in enumerate(sizes):
+        ours = [u for stream, u in drawn if stream == s]
+        full = len(ours) // size
+        assert full >= 1
+        counts = np.bincount(ours, minlength=size)
+        assert counts.min() >= full and counts.max() <= full + 1
+
+
+def test_the_rest_of_a_text_that_fills_no_block_is_the_only_thing_left_out(tmp_path):
+    stream = mono(tmp_path, "en", [10] * 10, limit=16, mode="none")
+    assert len(stream) == 100 // 15 and stream.lengths(np.arange(6)).tolist() == [[15]] * 6
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=120), st.integers(40, 200), st.integers(1, 40))
+@settings(max_examples=80)
+def test_batches_keep_both_limits_and_hold_every_sequence_once(lengths, tokens, sequences):
+    sizes = np.sort(np.array(lengths))[::-1]
+    order = np.arange(len(sizes))
+    batches = cut_batches(order, sizes, Budget(tokens, sequences))
+    assert sorted(i for b in batches for i in b.tolist()) == order.tolist()
+    for batch in batches:
+        assert sizes[batch].sum() <= tokens and len(batch) <= sequences
+
+
+def test_equal_blocks_make_full_batches():
+    batches = cut_batches(np.arange(256), np.full(256, 64), Budget(sequences=16))
+    assert [len(b) for b in batches] == [16] * 16
+
+
+def test_a_sequence_over_the_token_budget_is_an_error_naming_both_options():
+    with pytest.raises(UserError, match="--max-tokens 10.*--tokens-per-sample"):
+        cut_batches(np.arange(1), np.array([11]), Budget(tokens=10))
+
+
+def test_a_batch_without_any_limit_is_refused():
+    with pytest.raises(UserError, match="--max-tokens or --batch-size"):
+        Budget()
+
+
+def packed(sample, kind="mono") -> PackedBatch:
+    return PackedBatch.from_dict(sample["streams"][kind])
+
+
+def rows(batch: PackedBatch) -> list[list[int]]:
+    starts = batch.starts.tolist()
+    return [batch.tokens[a:b].tolist() for a, b in zip(starts, starts[1:])]
+
+
+def every_sample(streams, build: Collater, **budget):
+    for window in one_pass(streams, Budget(**(budget or {"tokens": 64})), 1, 50):
+        for b in range(len(window.batches)):
+            yield build(window, b)
+
+
+def test_sentences_are_laid_out_between_s_and_end(tmp_path):
+    stream = mono(tmp_path, "en", [4, 9, 3, 30], limit=12)
+    build = collater([stream], {"en": 1}, masking={})
+    found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
+    sentences = [[0, *stream.mapped[i].tolist()] for i in range(4)]
+    sentences[3] = [*sentences[3][:11], 2]  # cut to 12 tokens, and it still ends
+    assert sorted(found) == sorted(sentences) and stream.count_cut() == 1
+
+
+def test_blocks_are_running_text(tmp_path):
+    stream = mono(tmp_path, "en", [6, 6, 6, 6], limit=9, mode="none")
+    build = collater([stream], {"en": 1}, masking={})
+    found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
+    text = [t for i in range(4) for t in stream.mapped[i].tolist()]
+    assert found == [[0, *text[i : i + 8]] for i in (0, 8, 16)]
+
+
+@given(st.lists(st.integers(2, 20), min_size=2, max_size=40))
+@settings(max_examples=25)
+def test_complete_packs_whole_sentences_up_to_the_limit(tmp_path_factory, lengths):
+    stream = mono(tmp_path_factory.mktemp("complete"), "en", lengths, limit=24, mode="complete")
+    build = collater([stream], {"en": 1}, masking={})
+    sentences = []
+    for sample in every_sample([stream], build):
+        for row in rows(packed(sample)):
+            assert len(row) <= 24 and row[0] == 0 and row[-1] == 2
+            current = []
+            for token in row[1:]:
+                current.append(token)
+                if token == 2:
+                    sentences.append(current)
+                    current = []
+    assert sorted(sentences) == sorted(stream.mapped[i].tolist() for i in range(len(lengths)))
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_one_pair_a_sequence_with_positions_and_languages_of_each_side(tmp_path, reset):
+    stream = bitext(tmp_path, ("en", "de"), [4, 6, 5])
+    build = collater([stream], {"en": 1, "de": 2}, masking={}, reset_positions=reset)
+    seen = 0
+    for sample in every_sample([stream], build):
+        batch = packed(sample, "bitext")
+        units = sample["units"]["bitext"][:, 1].tolist()
+        starts = batch.starts.tolist()
+        for unit, a, b in zip(units, starts, starts[1:]):
+            source, target = (m[unit].tolist() for m in stream.mapped)
+            assert batch.tokens[a:b].tolist() == [0, *source, *target]
+            first = 1 + len(source)
+            assert batch.languages[a:b].tolist() == [1] * first + [2] * len(target)
+            second = range(len(target)) if reset else range(first, first + len(target))
+            assert batch.positions[a:b].tolist() == [*range(first), *second]
+            seen += 1
+    assert seen == 3
+
+
+def test_halves_hold_the_same_pairs_on_both_sides_within_half_the_limit(tmp_path):
+    stream = bitext(tmp_path, ("en", "de"), [4, 6, 5, 3, 7, 4, 2, 9, 30], limit=32, packing="halves")
+    build = collater([stream], {"en": 1, "de": 2}, masking={})
+    pairs = []
+    for sample in every_sample([stream], build):
+        batch = packed(sample, "bitext")
+        starts = batch.starts.tolist()
+        for a, b in zip(starts, starts[1:]):
+            tokens, languages = batch.tokens[a:b].tolist(), batch.languages[a:b].tolist()
+            half = languages.index(2)
+            assert languages == [1] * half + [2] * (b - a - half) and half <= 16 and b - a - half <= 16
+            assert tokens[0] == tokens[half] == 0
+            assert batch.positions[a:b].tolist() == [*range(half), *range(b - a - half)]
+            assert tokens[:half].count(2) == tokens[half:].count(2)
+        pairs += sample["units"]["bitext"][:, 1].tolist()
+    assert sorted(pairs) == list(range(8)), "the pair of 30 tokens a side fits nowhere and is left out"
+
+
+def test_swapped_pairs_are_the_same_pairs_the_other_way_round(tmp_path):
+    stream = bitext(tmp_path, ("en", "de"), [4, 6, 5] * 20)
+    build = collater([stream], {"en": 1, "de": 2}, masking={}, shuffle_order=True)
+    swapped = 0
+    for sample in every_sample([stream], build):
+        batch = packed(sample, "bitext")
+        starts = batch.starts.tolist()
+        for unit, a, b in zip(sample["units"]["bitext"][:, 1].tolist(), starts, starts[1:]):
+            sides = [m[unit].tolist() for m in stream.mapped]
+            first = int(batch.languages[a]) - 1
+            assert batch.tokens[a:b].tolist() == [0, *sides[first], *sides[1 - first]]
+            assert int(batch.languages[b - 1]) == 2 - first
+            swapped += first
+    assert 15 < swapped < 45
+
+
+def test_shares_between_streams_end_a_pass_together_unless_said_otherwise(tmp_path):
+    streams = [mono(tmp_path, "en", [5] * 60), mono(tmp_path, "de", [5] * 20), bitext(tmp_path, ("en", "de"), [4] * 20)]
+    assert stream_probabilities(streams, 1.0) == pytest.approx([0.6, 0.2, 0.2])
+    assert stream_probabilities(streams, 1.0, None, "mono:3,bitext:1") == pytest.approx([0.5625, 0.1875, 0.25])
+    assert stream_probabilities(streams, 1.0, "en:1,de:1") == pytest.approx([0.4, 0.4, 0.2])
+    assert stream_probabilities(streams, 1e9, None, "mono:1,bitext:1") == pytest.approx([0.25, 0.25, 0.5])

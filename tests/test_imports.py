@@ -1,0 +1,113 @@
+"""Imports point one way, as `docs/design.md` draws it, and light parts stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUND = {"constants", "errors", "files", "cli", "__init__"}
+"""Below all: these import nothing else of ours."""
+MAY_IMPORT = {
+    **dict.fromkeys(GROUND, GROUND),
+    "__main__": GROUND,
+    "compat": GROUND | {"stopping"},  # inside apply() alone
+    "stopping": GROUND | {"compat"},
+    "optimizer": GROUND,
+    "objectives": GROUND,
+    "data": GROUND | {"objectives"},
+    "models": GROUND | {"objectives", "data"},
+    "criterions": GROUND | {"objectives", "models"},
+    "evaluate": GROUND | {"objectives", "models", "data"},
+    "convert": GROUND | {"objectives", "models", "data"},
+    "api": GROUND | {"objectives", "models", "data"},
+    "preprocess": GROUND | {"objectives", "data"},
+    "tasks": GROUND | {"objectives", "models", "data", "criterions", "evaluate", "compat", "optimizer"},
+}
+"""Each part, and the parts of ours that it may import."""
+MAY_IMPORT_FAIRSEQ = (
+    "tasks/",
+    "criterions/",
+    "models/xalign_",
+    "models/mnmt",
+    "compat.py",
+    "stopping.py",
+    "optimizer.py",
+)
+FILES = sorted(file for folder in ("fairseq_xalign", "preprocess") for file in (ROOT / folder).rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    """``fairseq_xalign/data/mmap.py`` -> ``data``; all of ``preprocess`` is one part."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return "preprocess" if parts[0] == "preprocess" else parts[1]
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere, lazily too; ``from x import y`` gives ``x.y``."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: import {node.module} by its whole name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_part(module: str) -> str | None:
+    """The part of ours that a module belongs to; None for anything else."""
+    top, *rest = module.split(".")
+    if top == "preprocess":
+        return "preprocess"
+    if top != "fairseq_xalign":
+        return None
+    return rest[0] if rest and not rest[0].startswith("_") else "__init__"
+
+
+def test_the_picture_has_no_circle():
+    graph = {part: others - {part} - GROUND for part, others in MAY_IMPORT.items() if part not in GROUND}
+    graph["compat"] = set()  # stopping is a part of compat
+    assert list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_one_way(file):
+    part = part_of(file)
+    assert part in MAY_IMPORT, f"say in docs/design.md and here what {part} may import"
+    for module in imported_modules(file):
+        other = imported_part(module)
+        assert other in (None, part) or other in MAY_IMPORT[part], f"{part} must not import {module}"
+        if module.split(".")[0] in ("fairseq", "fairseq_cli", "omegaconf", "hydra"):
+            name = str(file.relative_to(ROOT / "fairseq_xalign")) if part != "preprocess" else "preprocess"
+            assert name.startswith(MAY_IMPORT_FAIRSEQ), f"{name} must work without {module}"
+
+
+def test_the_mathematics_needs_torch_and_numpy_alone():
+    allowed = {"torch", "numpy", "fairseq_xalign"} | sys.stdlib_module_names
+    for file in (ROOT / "fairseq_xalign" / "objectives").glob("*.py"):
+        assert {module.split(".")[0] for module in imported_modules(file)} <= allowed, file.name
+
+
+LIGHT = [
+    ("fairseq_xalign", {"fairseq", "torch", "numpy"}),
+    ("fairseq_xalign.cli", {"fairseq", "torch", "numpy"}),
+    ("fairseq_xalign.compat", {"fairseq", "torch", "numpy"}),
+    ("fairseq_xalign.evaluate.__main__", {"fairseq", "torch"}),
+    ("preprocess.__main__", {"fairseq", "torch"}),
+    ("fairseq_xalign.models.encoder", {"fairseq", "omegaconf"}),
+    ("fairseq_xalign.models.checkpoint", {"fairseq", "omegaconf"}),
+    ("fairseq_xalign.data.folder", {"fairseq", "omegaconf"}),
+]
+
+
+@pytest.mark.parametrize(("module", "absent"), LIGHT, ids=[module for module, _ in LIGHT])
+def test_importing_it_alone_does_not_import(module, absent):
+    code = f"import sys, {module}; print(*sorted({{*sys.modules}} & {absent!r}))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split() == []

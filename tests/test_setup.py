@@ -1,0 +1,189 @@
+"""The set-up: what is installed, from where, and that a checkout, an editable install and a wheel all work."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import fairseq_xalign
+
+ROOT = Path(__file__).resolve().parent.parent
+UNPINNED = {"torch", "ve-fairseq", "fairseq-fixed"}
+"""Chosen or installed apart (see Makefile)."""
+
+
+def pins() -> dict[str, Requirement]:
+    lines = (line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#"))
+    requirements = [Requirement(line) for line in lines]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+@pytest.fixture(scope="module")
+def requirements(tmp_path_factory) -> list[Requirement]:
+    """What setup.py says that the package needs, with every extra."""
+    folder = tmp_path_factory.mktemp("egg")
+    command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    distribution = metadata.Distribution.at(folder / "fairseq_xalign.egg-info")
+    return [Requirement(text) for text in distribution.requires or ()]
+
+
+def test_everything_setup_names_has_one_pinned_version_that_fits(requirements):
+    pinned = pins()
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        if name in UNPINNED:
+            continue
+        assert name in pinned, f"constraints.txt lacks {name}"
+        version = re.fullmatch(r"==(\S+)", str(pinned[name].specifier))
+        assert version and requirement.specifier.contains(version[1]), name
+
+
+def test_torch_and_fairseq_are_left_to_their_own_steps_and_torchaudio_is_nowhere(requirements):
+    assert not UNPINNED & pins().keys()
+    names = {canonicalize_name(requirement.name) for requirement in requirements} | pins().keys()
+    assert not names & {"torchaudio", "torchvision"}
+
+
+def test_the_optional_parts_are_extras(requirements):
+    plain = {canonicalize_name(requirement.name) for requirement in requirements if requirement.marker is None}
+    optional = {"transformers", "tokenizers", "safetensors", "systran-align", "matplotlib", "submitit", "pytest"}
+    assert not plain & (optional | UNPINNED - {"torch"})
+    assert {"torch", "numpy", "sentencepiece", "sacrebleu", "seqeval"} <= plain
+
+
+@pytest.mark.parametrize("command", ["preprocess.__main__", "fairseq_xalign.evaluate.__main__"])
+def test_a_console_script_points_to_something(command):
+    assert f"= {command}:main" in (ROOT / "setup.py").read_text()
+    assert callable(importlib.import_module(command).main)
+
+
+def user_dir(*arguments: str, cwd: Path, path: Path | None = None) -> str:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    command = [sys.executable, "-m", "fairseq_xalign", *arguments]
+    out = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+    assert out.stderr == ""
+    return out.stdout
+
+
+def test_the_user_dir_is_printed_in_a_checkout_and_from_elsewhere(tmp_path):
+    expected = f"{ROOT / 'fairseq_xalign'}\n"
+    assert user_dir(cwd=ROOT) == expected
+    assert user_dir(cwd=tmp_path, path=ROOT) == expected  # what an editable install does, without depending on one
+    assert user_dir("--version", cwd=ROOT) == f"{fairseq_xalign.__version__}\n"
+
+
+def test_a_wheel_has_everything_and_prints_its_own_path(tmp_path):
+    source = tmp_path / "source"  # a build leaves its folders in the tree
+    ignore = shutil.ignore_patterns(".git", ".venv", "tests", "build", "__pycache__", "*.egg-info", "work", "demo")
+    shutil.copytree(ROOT, source, ignore=ignore)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    out = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "target"
+    install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    assert user_dir(cwd=tmp_path, path=target) == f"{target / 'fairseq_xalign'}\n"
+    for top in ("fairseq_xalign", "preprocess"):
+        wanted = {file.relative_to(ROOT) for suffix in ("py", "csv") for file in (ROOT / top).rglob(f"*.{suffix}")}
+        missing = {str(file) for file in wanted if not (target / file).exists()}
+        assert not missing
+    assert (target / "fairseq_xalign" / "py.typed").exists()
+
+
+# The Makefile, with a Python that only writes down what it is asked for
+
+PRETENDER = """#!/bin/sh
+# stands for the Python that makes .venv, and for the one inside it
+echo "$@" >> "$CALLS"
+case "$*" in
+  *version_info*|--version) exit 0 ;;
+  *ensurepip*) exit "${NO_VENV:-0}" ;;
+  "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  *"$FAILS"*) echo "it went wrong"; exit 3 ;;
+esac
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Run make in a copy with a pretended Python: ``make(*arguments, **environment) -> (result, calls)``."""
+    for name in ("Makefile", "constraints.txt", "setup.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(PRETENDER)
+    python.chmod(0o755)
+    calls = tmp_path / "calls"
+
+    def run(*arguments, **environment):
+        calls.unlink(missing_ok=True)
+        variables = {"PATH": os.environ["PATH"], "CALLS": str(calls), "FAILS": "nothing fails", **environment}
+        command = ["make", f"PYTHON={python}", *arguments]
+        out = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        lines = [line for line in calls.read_text().splitlines() if line != "--version"] if calls.exists() else []
+        return out, lines
+
+    return run
+
+
+def test_make_installs_once_and_again_only_when_something_changed(make, tmp_path):
+    first, calls = make("venv")
+    assert first.returncode == 0, first.stderr
+    installed = [call for call in calls if "pip install" in call]
+    order = ["torch==", "-r constraints.txt", "--no-deps --only-binary :all: ve-fairseq", "--no-build-isolation -e ."]
+    assert len(installed) == len(order) and all(part in call for part, call in zip(order, installed))
+    assert not any("torchaudio" in call for call in calls)
+    assert len(first.stdout.splitlines()) == 5  # one line a step
+    assert make("venv")[1] == []
+    assert make("venv", "TORCH=torch==2.12.0 --index-url X")[1] != []
+    make("venv")
+    (tmp_path / "constraints.txt").open("a").write("# changed\n")
+    assert make("venv")[1] != []
+
+
+def test_an_interrupted_installation_is_redone_and_the_log_is_shown(make, tmp_path):
+    failed, _ = make("venv", FAILS="-r constraints.txt")
+    assert failed.returncode != 0
+    assert "it went wrong" in failed.stderr and "set-up failed at: the versions of constraints.txt" in failed.stderr
+    assert not list((tmp_path / ".venv").glob("installed-*"))
+    done, calls = make("venv")
+    assert done.returncode == 0 and calls
+
+
+def test_fairseq_is_built_from_source_where_no_wheel_fits(make):
+    done, calls = make("venv", FAILS="ve-fairseq")
+    assert done.returncode == 0
+    assert any("--no-deps --no-build-isolation fairseq-fixed" in call for call in calls)
+    assert "set-up: no wheel of fairseq fits" in done.stdout
+
+
+def test_a_missing_venv_is_said_with_the_remedy(make, tmp_path):
+    out, _ = make("test", NO_VENV="1")
+    assert out.returncode != 0
+    assert "apt-get install python3-venv" in out.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_alone_lists_the_targets(make):
+    out, _ = make()
+    assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == "help venv demo test check bench clean".split()  # noqa: SIM905
+
+
+def test_ci_runs_the_tests_and_hides_nothing():
+    text = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "set -euo pipefail" in text and text.splitlines()[-1] == "exec make test"
