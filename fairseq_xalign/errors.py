@@ -34,24 +34,3 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> Us
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
 
-
-def show_user_errors_in_one_line() -> None:
-    """Let a program that ends with a :class:`UserError` print it without the traceback.
-
-    For fairseq's own commands, which know nothing of it; ``XALIGN_DEBUG=1`` keeps the traceback.
-    """
-    import os
-    import sys
-
-    previous = sys.excepthook
-
-    def hook(kind, error, trace):
-        if isinstance(error, UserError) and not os.environ.get("XALIGN_DEBUG"):
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            previous(kind, error, trace)
-
-    if getattr(previous, "_for_user_errors", False):
-        return
-    hook._for_user_errors = True  # type: ignore[attr-defined]
-    sys.excepthook = hook

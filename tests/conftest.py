@@ -1,4 +1,4 @@
-"""What all tests share: real data where it lies, one thread a process, no terminal bars."""
+"""What several tests share: one thread a process, and tiny real trainings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has a process a core already
-ROOT = Path(__file__).resolve().parent.parent
+
+from tests.trainings import ALL, TINY, tiny_data, train, wait
 
 
 @pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The folder of original evaluation files: ``XALIGN_DATA``, or ``shared/data`` beside the checkout."""
-    folder = Path(os.environ.get("XALIGN_DATA") or ROOT.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip("no original evaluation files: set XALIGN_DATA to their folder")
+def tiny(tmp_path_factory) -> Path:
+    """A small folder in fairseq's format."""
+    return tiny_data(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def two_updates(tiny, tmp_path_factory) -> Path:
+    """A folder with the checkpoints of a run of two updates, written by fairseq as it is."""
+    folder = tmp_path_factory.mktemp("two")
+    assert wait(train([tiny, *TINY, "--max-update", "2", "--save-dir", folder], folder / "log")) == 0
     return folder
+
+
+@pytest.fixture
+def again(tiny, two_updates, tmp_path):
+    """Start a run that goes on from the two updates: ``again(*arguments, workarounds=...) -> process, its log``."""
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck" / "checkpoint_last.pt").write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
+
+    def start(*arguments, workarounds=ALL, log="log"):
+        folder = ["--save-dir", tmp_path / "ck"]
+        return train([tiny, *TINY, *folder, *arguments], tmp_path / log, workarounds), tmp_path / log
+
+    return start

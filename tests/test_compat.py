@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import re
 import resource
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,44 +18,11 @@ import torch
 from fairseq_xalign import compat
 from fairseq_xalign.errors import UserError
 from tests import trainings
-from tests.trainings import TINY, run_function, train, wait
+from tests.trainings import ALL, NONE, READ, TINY, run_function, train, two_workers, updates_in, wait
 
 ROOT = Path(__file__).parent.parent
-ALL, NONE, READ = ("apply",), (), ("allow_checkpoint_classes",)
-"""Which workarounds a run has: ours, fairseq as it is, or just enough that it reads its own checkpoints."""
 LIMIT = 20_000
 """Bytes that a file may have in the tests of a full disk; a tiny checkpoint has some 85,000."""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return trainings.tiny_data(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def two_updates(data, tmp_path_factory) -> Path:
-    """A folder with the checkpoints of a run of two updates, written by fairseq as it is."""
-    folder = tmp_path_factory.mktemp("two")
-    assert wait(train([data, *TINY, "--max-update", "2", "--save-dir", folder], folder / "log")) == 0
-    return folder
-
-
-@pytest.fixture
-def again(data, two_updates, tmp_path):
-    """Start a run that goes on from the two updates: ``again(*arguments, workarounds=...) -> process, its log``."""
-    (tmp_path / "ck").mkdir()
-    (tmp_path / "ck" / "checkpoint_last.pt").write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
-
-    def start(*arguments, workarounds=ALL, log="log"):
-        folder = ["--save-dir", tmp_path / "ck"]
-        return train([data, *TINY, *folder, *arguments], tmp_path / log, workarounds), tmp_path / log
-
-    return start
-
-
-def updates_in(checkpoint: Path) -> int:
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(checkpoint)["optimizer_history"][-1]["num_updates"]
 
 
 # Reading checkpoints
@@ -89,18 +53,8 @@ def test_other_classes_in_a_checkpoint_are_still_refused(tmp_path):
     assert "Unsupported global" in (tmp_path / "log").read_text()
 
 
-def _two_workers(again, *arguments, workarounds):
-    """Two started workers, each with its log."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    where = ["--distributed-backend", "gloo", "--distributed-world-size", "2", "--distributed-no-spawn"]
-    where += ["--distributed-init-method", f"tcp://127.0.0.1:{port}", "--ddp-backend", "legacy_ddp", *arguments]
-    return [again(*where, "--distributed-rank", rank, workarounds=workarounds, log=f"log{rank}") for rank in (0, 1)]
-
-
 def test_without_the_classes_of_the_broadcast_the_second_worker_cannot_resume(again):
-    (first, _), (second, log) = _two_workers(again, "--max-update", "4", workarounds=READ)
+    (first, _), (second, log) = two_workers(again, "--max-update", "4", workarounds=READ)
     code = wait(second)
     first.kill()  # it would wait for the second for minutes
     assert code == 1
@@ -108,7 +62,7 @@ def test_without_the_classes_of_the_broadcast_the_second_worker_cannot_resume(ag
 
 
 def test_two_workers_resume(again, tmp_path):
-    for process, log in _two_workers(again, "--max-update", "4", workarounds=ALL):
+    for process, log in two_workers(again, "--max-update", "4", workarounds=ALL):
         assert wait(process) == 0, log.read_text()
     assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == 4
 
@@ -166,11 +120,11 @@ def _train_on_a_full_disk(arguments):
     trainings.command("fairseq_cli.train", arguments, ALL)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(data, two_updates, tmp_path):
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(tiny, two_updates, tmp_path):
     good = tmp_path / "ck" / "checkpoint_last.pt"
     good.parent.mkdir()
     good.write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
-    arguments = [str(data), *TINY, "--save-dir", str(good.parent), "--max-update", "4"]
+    arguments = [str(tiny), *TINY, "--save-dir", str(good.parent), "--max-update", "4"]
     process = run_function(_train_on_a_full_disk, arguments, log=tmp_path / "log")
     assert wait(process) == 1
     last = (tmp_path / "log").read_text().splitlines()[-1]
@@ -218,9 +172,8 @@ print("fairseq_xalign.tasks" in sys.modules)
             False,
         ),
         ("from fairseq_xalign import compat; compat.complete_user_directory()", True),
-        ("import fairseq.utils; from fairseq_xalign import compat; compat.complete_user_directory()", True),
     ],
-    ids=["package before, unpatched", "package before", "fairseq, then package before"],
+    ids=["package before, unpatched", "package before"],
 )
 def test_user_dir_registers_our_tasks_whatever_was_imported_before(tmp_path, before, found):
     """Unpatched, a package imported before keeps its tasks to itself: were that mended, `found` would be True."""
@@ -245,103 +198,12 @@ def test_waiting_for_fairseq_imports_nothing():
     assert out.stdout.strip() == "set()"
 
 
-# The end of a training
-
-
-def _until_it_trains(process, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while "train_inner" not in (log.read_text() if log.exists() else ""):
-        assert time.monotonic() < deadline and process.is_alive(), log.read_text()
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_ends_training_with_a_checkpoint_and_status_1(again, tmp_path, number):
-    process, log = again("--max-update", "100000")
-    _until_it_trains(process, log)
-    os.kill(process.pid, number)
-    assert wait(process) == 1
-    stopped = re.search(rf"stopped by {number.name}, (\d+) of 100000 updates done", log.read_text())
-    assert stopped, log.read_text()
-    done = int(stopped[1])
-    assert done > 2 and updates_in(tmp_path / "ck" / "checkpoint_last.pt") == done
-    process, second = again("--max-update", done + 3, log="second")
-    assert wait(process) == 0
-    assert f"@ {done} updates" in second.read_text()
-    assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == done + 3
-
-
-def test_a_process_that_waits_for_spawned_workers_passes_the_signal_on():
-    code = """
-import multiprocessing, time
-from fairseq_xalign import stopping
-stopping._run.spawns = True
-stopping.install_signal_handlers()
-child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
-child.start()
-print("ready", flush=True)
-child.join()
-print(child.exitcode)
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGUSR1)
-        assert process.stdout.read() == f"{-signal.SIGUSR1}\n"
-    assert process.returncode == 0
-
-
-def test_fairseq_alone_dies_of_a_signal(again):
-    process, log = again("--max-update", "100000", workarounds=READ)
-    _until_it_trains(process, log)
-    os.kill(process.pid, signal.SIGTERM)
-    assert wait(process) == -signal.SIGTERM
-
-
-def test_workers_stop_at_the_same_update_when_one_is_told(again, tmp_path):
-    (first, log), (second, other) = _two_workers(again, "--max-update", "100000", workarounds=ALL)
-    _until_it_trains(first, log)  # the other logs warnings alone
-    os.kill(second.pid, signal.SIGTERM)
-    assert [wait(first), wait(second)] == [1, 1]
-    done = [re.search(r"(\d+) of 100000 updates done", text.read_text()) for text in (log, other)]
-    assert all(done), log.read_text()
-    assert done[0][1] == done[1][1] == str(updates_in(tmp_path / "ck" / "checkpoint_last.pt"))
-
-
-ENDS = [
-    (["--max-update", "3"], 0, 3),
-    (["--max-update", "2"], 0, 2),  # already done: fairseq alone does one more
-    (["--max-update", "1000", "--max-epoch", "1"], 0, 9),
-    (["--max-update", "1000", "--stop-time-hours", "0.0000001"], 1, 3),
-    (["--max-update", "1000", "--stop-min-lr", "1"], 0, 2),
-]
-
-
-@pytest.mark.parametrize(("arguments", "code", "updates"), ENDS, ids=lambda value: str(value).replace("'", ""))
-def test_exit_status_says_whether_what_was_asked_for_was_done(again, tmp_path, arguments, code, updates):
-    process, log = again(*arguments)
-    assert wait(process) == code, log.read_text()
-    assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == updates
-    if code:
-        assert f"fairseq-train: ended early, {updates} of 1000 updates done" in log.read_text()
-
-
-def test_fairseq_alone_says_done_when_the_time_is_over(again):
-    process, log = again("--max-update", "1000", "--stop-time-hours", "0.0000001", workarounds=READ)
-    assert wait(process) == 0, log.read_text()
-
-
-def test_fairseq_alone_does_one_update_too_many_when_started_again(again, tmp_path):
-    process, log = again("--max-update", "2", workarounds=READ)
-    assert wait(process) == 0, log.read_text()
-    assert updates_in(tmp_path / "ck" / "checkpoint_last.pt") == 3
-
-
 # Settings and errors
 
 
 @pytest.mark.parametrize("option", ["fp16", "bf16", "amp"])
-def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(data, tmp_path, option):
-    process = train([data, *TINY, f"--{option}", "--save-dir", tmp_path], tmp_path / "log", ALL)
+def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(tiny, tmp_path, option):
+    process = train([tiny, *TINY, f"--{option}", "--save-dir", tmp_path], tmp_path / "log", ALL)
     assert wait(process) == 1
     lines = (tmp_path / "log").read_text().splitlines()
     assert re.fullmatch(rf"fairseq-train: --{option} does not work on a CPU.*--autocast bf16.*", lines[-1]), lines
@@ -349,8 +211,8 @@ def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(da
 
 
 @pytest.mark.parametrize("option", ["fp16", "bf16"])
-def test_fairseq_alone_crashes_with_reduced_precision_on_a_cpu(data, tmp_path, option):
-    process = train([data, *TINY, f"--{option}", "--max-update", "2", "--save-dir", tmp_path], tmp_path / "log")
+def test_fairseq_alone_crashes_with_reduced_precision_on_a_cpu(tiny, tmp_path, option):
+    process = train([tiny, *TINY, f"--{option}", "--max-update", "2", "--save-dir", tmp_path], tmp_path / "log")
     assert wait(process) == 1
     assert "Traceback" in (tmp_path / "log").read_text()
 

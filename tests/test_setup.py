@@ -180,10 +180,33 @@ def test_a_missing_venv_is_said_with_the_remedy(make, tmp_path):
 
 def test_make_alone_lists_the_targets(make):
     out, _ = make()
-    assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == "help venv demo test check bench clean".split()  # noqa: SIM905
+    assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == "help venv demo test check bench clean".split()
 
 
 def test_ci_runs_the_tests_and_hides_nothing():
     text = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     assert "set -euo pipefail" in text and text.splitlines()[-1] == "exec make test"
+
+
+def test_the_worked_example_of_contributing_works():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, "CONTRIBUTING.md", "exec"), names)
+    names["test_unit_norm_is_the_squared_distance_of_lengths_from_one"]()
+    from fairseq_xalign.objectives.objective import combined_loss, parse_objectives
+    from fairseq_xalign.objectives.registry import OBJECTIVES
+
+    listed = re.search(r"for o in \((.*), UnitNorm\)", text)
+    assert listed and listed[1].split(", ") == [known.__name__ for known in OBJECTIVES.values()], (
+        "the line is out of date"
+    )
+    import torch
+
+    encoder = torch.nn.Module()
+    encoder.embed_tokens = torch.nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), freeze=False)
+    chosen = parse_objectives("norm:0.5", {**OBJECTIVES, "norm": names["UnitNorm"]})
+    loss, size, _ = combined_loss(chosen, encoder, {}, None)
+    assert (loss.item() / size) == 0.5 * 16 / 2

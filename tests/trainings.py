@@ -5,10 +5,12 @@ A fork server imports fairseq once; each run forks from it. Nothing of ours is i
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import multiprocessing
 import os
 import random
+import socket
 import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -21,13 +23,17 @@ TINY = """
     --encoder-attention-heads 2 --criterion masked_lm --optimizer adam --lr 0.001 --batch-size 8 --max-positions 64
     --tokens-per-sample 32 --sample-break-mode complete --required-batch-size-multiple 1 --num-workers 0 --cpu
     --no-progress-bar --log-format simple --log-interval 1 --seed 1
-""".split()  # noqa: SIM905
+""".split()
 """fairseq's own masked language model, as small as it gets; one update takes some 10 ms."""
 
 
-def run_function(function, *args, log: Path | None = None) -> ForkServerProcess:
+ALL, NONE, READ = ("apply",), (), ("allow_checkpoint_classes",)
+"""Which workarounds a run has: ours, fairseq as it is, or just enough that it reads its own checkpoints."""
+
+
+def run_function(function, *args, log: Path | None = None, has_children: bool = False) -> ForkServerProcess:
     """Start ``function(*args)`` in a fresh process; its output goes to ``log``."""
-    process = _context.Process(target=_run, args=(function, args, log), daemon=True)
+    process = _context.Process(target=_run, args=(function, args, log), daemon=not has_children)
     process.start()
     return process
 
@@ -81,3 +87,25 @@ def tiny_data(folder: Path) -> Path:
     out = ["--only-source", "--destdir", f"{folder}/bin", "--workers", "1"]
     assert wait(run_function(command, "fairseq_cli.preprocess", files + out, log=folder / "preprocess.log")) == 0
     return folder / "bin"
+
+
+def updates_in(checkpoint: Path) -> int:
+    """How many updates a checkpoint holds, read with torch's protection on."""
+    import torch
+
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(checkpoint)["optimizer_history"][-1]["num_updates"]
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def two_workers(again, *arguments, workarounds):
+    """Start a training by two workers with the fixture ``again``: each one's process and log."""
+    where = ["--distributed-backend", "gloo", "--distributed-world-size", "2", "--distributed-no-spawn"]
+    where += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--ddp-backend", "legacy_ddp", *arguments]
+    return [again(*where, "--distributed-rank", rank, workarounds=workarounds, log=f"log{rank}") for rank in (0, 1)]

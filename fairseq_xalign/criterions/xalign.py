@@ -108,7 +108,7 @@ class XAlignCriterion(FairseqCriterion):
     def _logs(self, loss: Tensor, size: int, losses: dict[str, Loss], sample: dict[str, Any]) -> dict[str, Any]:
         """The same keys for every batch and rank, so that fairseq can sum them; values are sums."""
         logs: dict[str, Any] = {
-            "loss": loss.detach(),
+            "loss": loss.detach().float(),
             "sample_size": size,
             "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
@@ -116,7 +116,8 @@ class XAlignCriterion(FairseqCriterion):
         for weighted in self.objectives:
             objective = weighted.objective
             found = losses.get(objective.name)
-            logs[f"sum_{objective.name}"] = found.sum.detach() if found else 0.0
+            # a tensor in any case: fairseq reduces tensors and numbers apart, and ranks must agree
+            logs[f"sum_{objective.name}"] = (found.sum if found else torch.zeros_like(loss)).detach().float()
             logs[f"count_{objective.name}"] = found.count if found else 0
             if objective.token_level:
                 logs["sum_token"] = logs.get("sum_token", 0.0) + logs[f"sum_{objective.name}"]
@@ -166,8 +167,10 @@ class XAlignCriterion(FairseqCriterion):
                 metrics.log_scalar(f"{name}_count", count / len(logging_outputs), round=0)
 
 
-def perplexity(bits: float) -> float:
-    """2 ** bits, capped so that an untrained model prints a number."""
+def perplexity(bits: float | None) -> float:
+    """2 ** bits, capped so that an untrained model prints a number; 0 where nothing was measured yet."""
+    if bits is None:
+        return 0.0
     return round(2.0 ** min(bits, 60.0), 2)
 
 

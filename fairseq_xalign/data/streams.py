@@ -132,6 +132,12 @@ class BitextStream:
         mapped = self.mapped[side]
         copy_ranges(mapped.tokens, mapped.starts[units], lengths, out, to)
 
+    def count_left_out(self, chunk: int = 1 << 20) -> int:
+        """How many pairs fit no sequence; reads sizes piece by piece."""
+        size = len(self)
+        chunks = (np.arange(begin, min(begin + chunk, size)) for begin in range(0, size, chunk))
+        return sum(int((self.lengths(units)[:, 0] < 0).sum()) for units in chunks)
+
 
 def count_above(mapped: MappedTokens, limit: int, chunk: int = 1 << 22) -> int:
     """How many sentences have more than ``limit`` tokens; reads sizes piece by piece."""

@@ -3,8 +3,8 @@
 ``Plan`` is made once for a batch and shared by all layers:
 
 * ``varlen``: torch's flash attention over packed sequences (CUDA, half precision, no attention dropout);
-* ``buckets``: sequences sorted by length, a few at a time through ``scaled_dot_product_attention``, padded only
-  inside their bucket (elsewhere); where all lengths are equal this is a plain reshape without a mask;
+* ``buckets``: sequences sorted by length, those of similar length at a time, padded only inside their bucket
+  (elsewhere); where all lengths are equal this is a plain reshape without a mask;
 * ``plain``: one padded [B, S] block and an explicit softmax, the reference that the others are tested against.
 """
 

@@ -202,10 +202,23 @@ class AlignMLMTask(TrainingTask):
             return
         streams = self._streams(split)
         for stream in streams:
-            cut = stream.count_cut() if isinstance(stream, MonoStream) else 0
-            note = f", {cut} sentences longer than --tokens-per-sample will be cut" if cut else ""
-            logger.info(f"{split} {stream.name}: {len(stream)} units{note}")
+            logger.info(f"{split} {stream.name}: {len(stream)} units{self._length_note(stream)}")
         self.datasets[split] = StreamDataset(streams)
+
+    def _length_note(self, stream: MonoStream | BitextStream) -> str:
+        """What the length limit does to a stream, for the log; UserError where nothing is left."""
+        limit = self.cfg.tokens_per_sample
+        if isinstance(stream, MonoStream):
+            cut = stream.count_cut()
+            return f", {cut} sentences longer than --tokens-per-sample {limit} will be cut" if cut else ""
+        left_out = stream.count_left_out()
+        if left_out == len(stream):
+            raise UserError(
+                f"no pair of {stream.name} fits into --tokens-per-sample {limit} with --tlm-packing {self.cfg.tlm_packing}",
+                self.cfg.data,
+                remedy="Raise --tokens-per-sample, or use --tlm-packing pairs",
+            )
+        return f", {left_out} pairs that do not fit into --tokens-per-sample {limit} are left out" if left_out else ""
 
     def stream_names(self) -> list[str]:
         """Names of the training streams, by number."""

@@ -15,12 +15,11 @@ from omegaconf import II
 from fairseq_xalign import compat, optimizer  # noqa: F401  (registers --optimizer adamw)
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.tokenizer import Tokenizer
-from fairseq_xalign.errors import UserError, show_user_errors_in_one_line
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import read_checkpoint
 from fairseq_xalign.objectives.random import name_key
 
 compat.apply()
-show_user_errors_in_one_line()
 
 
 @dataclass

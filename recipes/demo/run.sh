@@ -48,7 +48,7 @@ train() {
     mkdir -p "$(dirname "$log")"
     if ! "$PYTHON" -m fairseq_cli.train "$@" --user-dir fairseq_xalign --cpu --log-format json --log-interval 50 \
         --optimizer adamw --adam-betas '(0.9, 0.98)' --lr-scheduler polynomial_decay --total-num-update "$total" \
-        --max-update "$total" --autocast bf16 --no-epoch-checkpoints --required-batch-size-multiple 1 2>&1 |
+        --max-update "$total" --autocast bf16 --no-epoch-checkpoints --required-batch-size-multiple 1 --num-workers 0 2>&1 |
         tee -a "$log" | "$PYTHON" recipes/demo/progress.py "$total"; then
         echo "run.sh: training failed; the whole log is $log" >&2
         exit 1

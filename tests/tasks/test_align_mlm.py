@@ -1,0 +1,137 @@
+"""Pre-training under fairseq: every criterion learns, resumes bit for bit, and ignores how work is dealt out."""
+
+import re
+
+import pytest
+
+from tests.tasks.running import CRITERIONS, pretrain, pretrain_two_workers, same_optimizer, same_weights
+
+STOP, END = 4, 9
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory):
+    """One whole run per criterion, made when first asked for."""
+    runs = {}
+
+    def get(criterion):
+        if criterion not in runs:
+            folder = tmp_path_factory.mktemp(f"whole_{criterion}")
+            runs[criterion] = pretrain(data, folder, criterion, END, "--updates-per-epoch", 6)
+            assert runs[criterion].status == 0, runs[criterion].text[-3000:]
+        return runs[criterion]
+
+    return get
+
+
+@pytest.mark.parametrize("criterion", CRITERIONS)
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped_bit_for_bit(data, tmp_path, uninterrupted, criterion):
+    whole = uninterrupted(criterion)
+    first = pretrain(data, tmp_path, criterion, STOP, "--updates-per-epoch", 6)
+    assert first.status == 0, first.text[-3000:]
+    second = pretrain(data, tmp_path, criterion, END, "--updates-per-epoch", 6)
+    assert second.status == 0, second.text[-3000:]
+    assert first.losses() + second.losses() == whole.losses()
+    assert same_weights(second, whole) and same_optimizer(second, whole)
+
+
+# Golden curves: losses (base 2) of the first nine updates. They change only when the mathematics, the data
+# order or the masks do, and then on purpose. Tolerance: other processors sum in other orders.
+GOLDEN = {
+    "mlm": [10.022, 9.635, 9.471, 9.453, 9.456, 9.576, 9.601, 9.445, 9.545],
+    "tlm": [9.831, 9.766, 9.645, 9.313, 9.739, 9.361, 9.368, 8.998, 8.804],
+    "xlm": [9.977, 10.013, 9.577, 9.732, 9.262, 9.4, 9.597, 9.515, 9.319],
+    "dict_mlm": [9.766, 9.78, 9.534, 9.473, 9.334, 9.189, 9.176, 8.896, 8.871],
+    "align_mlm": [9.701, 7.042, 4.784, 2.857, 1.149, -0.223, -1.278, -2.229, -3.092],
+    "xalign": [10.035, 9.372, 8.122, 9.012, 8.123, 7.897, 8.024, 7.389, 2.358],
+}
+TOLERANCE = 0.02
+
+
+@pytest.mark.parametrize("criterion", GOLDEN)
+def test_loss_curves_stay_as_they_were(uninterrupted, criterion):
+    assert uninterrupted(criterion).losses() == pytest.approx(GOLDEN[criterion], abs=TOLERANCE)
+
+
+def test_two_workers_equal_one_with_twice_the_micro_batches(data, tmp_path):
+    """1 worker x 4, 2 x 2: the same four micro-batches, for a mixture, with dropout too."""
+    one = pretrain(data, tmp_path / "one", "xalign", 4, "--update-freq", 4, "--dropout", "0.1")
+    two = pretrain_two_workers(data, tmp_path / "two", "xalign", 4, "--update-freq", 2, "--dropout", "0.1")
+    assert one.status == 0 and [r.status for r in two] == [0, 0], two[0].text[-3000:]
+    assert two[0].losses() == pytest.approx(one.losses(), abs=2e-3)
+    assert same_weights(one, two[0], tolerance=1e-4)
+
+
+def test_two_workers_resume_on_one_in_the_middle_of_an_epoch(data, tmp_path):
+    whole = pretrain(data, tmp_path / "whole", "align_mlm", 6, "--update-freq", 2, "--updates-per-epoch", 10)
+    first = pretrain_two_workers(data, tmp_path / "split", "align_mlm", 3, "--updates-per-epoch", 10)
+    assert [r.status for r in first] == [0, 0], first[1].text[-3000:]
+    second = pretrain(data, tmp_path / "split", "align_mlm", 6, "--update-freq", 2, "--updates-per-epoch", 10)
+    assert second.status == 0, second.text[-3000:]
+    assert first[0].losses() + second.losses() == pytest.approx(whole.losses(), abs=2e-3)
+    resumed = pretrain_two_workers(data, tmp_path / "split", "align_mlm", 8, "--updates-per-epoch", 10)
+    assert [r.status for r in resumed] == [0, 0], resumed[1].text[-3000:]
+
+
+def test_bf16_learns_and_stays_close_to_float32(data, tmp_path, uninterrupted):
+    run = pretrain(data, tmp_path, "align_mlm", END, "--updates-per-epoch", 6, "--autocast", "bf16")
+    assert run.status == 0, run.text[-3000:]
+    assert run.losses() == pytest.approx(uninterrupted("align_mlm").losses(), abs=0.3)
+    assert run.losses() != uninterrupted("align_mlm").losses()
+
+
+def test_loader_processes_do_not_change_training(data, tmp_path, uninterrupted):
+    run = pretrain(data, tmp_path, "mlm", END, "--updates-per-epoch", 6, "--num-workers", 2)
+    assert run.status == 0 and same_weights(run, uninterrupted("mlm"))
+
+
+def test_the_plain_attention_path_trains_the_same(data, tmp_path, uninterrupted):
+    run = pretrain(data, tmp_path, "mlm", END, "--updates-per-epoch", 6, "--attention", "plain")
+    assert run.losses() == pytest.approx(uninterrupted("mlm").losses(), abs=2e-3)
+
+
+def test_logs_tell_each_objective_each_language_and_the_wait(uninterrupted):
+    run = uninterrupted("xalign")
+    inner = run.records("train_inner")[-1]
+    assert {"mlm_loss", "mlm_ppl", "mlm_count", "tlm_loss", "align_cosine", "data_wait", "wps"} <= inner.keys()
+    valid = run.records("valid")[-1]
+    assert {"valid_loss_en", "valid_loss_xx", "valid_ppl_en", "valid_alignment", "valid_tlm_loss"} <= valid.keys()
+    assert 0 <= float(inner["data_wait"]) <= 1
+    # perplexity is the tokens' alone: alpha times a cosine is no part of it
+    assert float(inner["ppl"]) == pytest.approx(2 ** float(inner["token_loss"]), rel=0.01)
+
+
+def test_validation_perplexity_is_weighted_by_tokens(uninterrupted):
+    valid = uninterrupted("mlm").records("valid")[-1]
+    en, xx, both = (float(valid[f"valid_loss{name}"]) for name in ("_en", "_xx", ""))
+    assert min(en, xx) <= both <= max(en, xx)
+
+
+def test_a_checkpoint_holds_what_using_it_takes(uninterrupted):
+    from fairseq_xalign.models.checkpoint import load_encoder
+
+    encoder, tokenizer, state = load_encoder(uninterrupted("xlm").save_dir)
+    assert state["languages"] == ["en", "xx"] and encoder.config.n_languages == 2
+    assert len(tokenizer) == encoder.config.vocab_size == 5 + 2 * tokenizer.pieces
+
+
+def test_updates_per_epoch_and_the_default_epoch(uninterrupted, data, tmp_path):
+    assert [r["epoch"] for r in uninterrupted("mlm").records("train_inner")] == [1] * 6 + [2] * 3
+    default = pretrain(data, tmp_path, "mlm", 3)
+    grouped = int(re.search(r"grouped total_num_itrs = (\d+)", default.text)[1])
+    assert 20 < grouped < 400
+
+
+@pytest.mark.parametrize("options", [["--patience", 1, "--lr", "1e-9"], ["--best-checkpoint-metric", "alignment",
+                                     "--maximize-best-checkpoint-metric"]])  # fmt: skip
+def test_early_stopping_and_selection_by_any_metric(data, tmp_path, options):
+    run = pretrain(data, tmp_path, "align_mlm", 40, "--updates-per-epoch", 2, *(
+        [*options, "--max-epoch", 3] if "--patience" not in options else options))  # fmt: skip
+    assert (run.save_dir / "checkpoint_best.pt").exists()
+    if "--patience" in options:
+        assert "early stop" in run.text and len(run.losses()) < 40
+
+
+def test_tensorboard_gets_the_figures(data, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 2, "--tensorboard-logdir", tmp_path / "tb")
+    assert list((tmp_path / "tb").rglob("events*")), run.text[-2000:]
