@@ -6,3 +6,8 @@
 """
 
 __version__ = "0.1.0"
+
+from fairseq_xalign import compat as _compat
+
+# fairseq imports tasks and models of a user directory only if it imports the package itself, too.
+_compat.complete_user_directory()

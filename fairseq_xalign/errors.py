@@ -15,9 +15,7 @@ class UserError(Exception):
         remedy: what to do about it.
     """
 
-    def __init__(
-        self, what: str, where: str | Path | None = None, line: int | None = None, remedy: str = ""
-    ) -> None:
+    def __init__(self, what: str, where: str | Path | None = None, line: int | None = None, remedy: str = "") -> None:
         self.what, self.where, self.line, self.remedy = what, where, line, remedy
         place = "" if where is None else f"{where}:{line}: " if line is not None else f"{where}: "
         super().__init__(f"{place}{what}" + (f". {remedy}" if remedy else ""))
@@ -33,4 +31,3 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> Us
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
-

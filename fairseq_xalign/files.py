@@ -47,7 +47,9 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise UserError(
-            f"cannot write: {error.strerror or error}", path, remedy="Nothing was changed; free space or choose another place"
+            f"cannot write: {error.strerror or error}",
+            path,
+            remedy="Nothing was changed; free space or choose another place",
         ) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -126,11 +128,10 @@ def read_lines(path: str | Path, start: int = 0, stop: int | None = None) -> Ite
         raise UserError(error.strerror or str(error), path) from error
     with stream:
         stream.seek(start)
-        place, number = start, 0
-        for raw in stream:
+        place = start
+        for number, raw in enumerate(stream, start=1):
             if stop is not None and place >= stop:
                 return
-            number += 1
             if place == 0 and raw.startswith(b"\xef\xbb\xbf"):
                 text_bytes = raw[3:]
             else:

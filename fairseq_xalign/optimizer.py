@@ -37,7 +37,7 @@ class FusedAdamW(FairseqOptimizer):
         """What may change when training resumes: taken from the command line, not from the checkpoint."""
         import ast
 
-        lr = self.cfg.lr[0] if isinstance(self.cfg.lr, Collection) else self.cfg.lr
+        lr = next(iter(self.cfg.lr)) if isinstance(self.cfg.lr, Collection) else self.cfg.lr
         betas = ast.literal_eval(self.cfg.adam_betas)
         return {"lr": lr, "betas": betas, "eps": self.cfg.adam_eps, "weight_decay": self.cfg.weight_decay}
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fairseq_xalign
+from tests.test_imports import imported_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPINNED = {"torch", "ve-fairseq", "fairseq-fixed"}
@@ -60,6 +61,19 @@ def test_the_optional_parts_are_extras(requirements):
     optional = {"transformers", "tokenizers", "safetensors", "systran-align", "matplotlib", "submitit", "pytest"}
     assert not plain & (optional | UNPINNED - {"torch"})
     assert {"torch", "numpy", "sentencepiece", "sacrebleu", "seqeval"} <= plain
+
+
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}
+"""What a module's distribution is called where the names differ."""
+APART = {"fairseq", "fairseq_cli", "preprocess", "fairseq_xalign"}
+
+
+def test_everything_imported_is_named_by_setup(requirements):
+    named = {canonicalize_name(requirement.name) for requirement in requirements}
+    for file in (file for top in ("fairseq_xalign", "preprocess") for file in (ROOT / top).rglob("*.py")):
+        tops = {module.split(".")[0] for module in imported_modules(file)} - APART - sys.stdlib_module_names
+        missing = {top for top in tops if canonicalize_name(DISTRIBUTIONS.get(top, top)) not in named}
+        assert not missing, f"{file}: add {missing} to setup.py, and its version to constraints.txt"
 
 
 @pytest.mark.parametrize("command", ["preprocess.__main__", "fairseq_xalign.evaluate.__main__"])

@@ -149,7 +149,9 @@ class XAlignCriterion(FairseqCriterion):
         size = total["sample_size"]
         metrics.log_scalar("loss", total["loss"] / (size or 1.0) / BITS, size, round=3)
         if total.get("count_token"):
-            metrics.log_scalar("token_loss", total["sum_token"] / total["count_token"] / BITS, total["count_token"], round=3)
+            metrics.log_scalar(
+                "token_loss", total["sum_token"] / total["count_token"] / BITS, total["count_token"], round=3
+            )
             metrics.log_derived("ppl", lambda meters: perplexity(meters["token_loss"].avg))
         for key in total:
             name = key.removeprefix("count_")

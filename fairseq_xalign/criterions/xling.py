@@ -63,7 +63,9 @@ class XlingCriterion(FairseqCriterion):
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log ``loss`` (base 2, as fairseq), ``accuracy`` over all labels, and both by language."""
         total = {key: float(sum(float(log.get(key, 0)) for log in logging_outputs)) for key in logging_outputs[0]}
-        metrics.log_scalar("loss", total["loss"] / (total["sample_size"] or 1.0) / math.log(2), total["sample_size"], round=3)
+        metrics.log_scalar(
+            "loss", total["loss"] / (total["sample_size"] or 1.0) / math.log(2), total["sample_size"], round=3
+        )
         names = [key.removeprefix("count_") for key in total if key.startswith("count_") and total[key]]
         count = sum(total[f"count_{n}"] for n in names)
         if count:

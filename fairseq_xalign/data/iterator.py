@@ -16,10 +16,11 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fairseq_xalign.data.collate import Collater
 from fairseq_xalign.data.windows import Place, Planner, Window
 from fairseq_xalign.errors import UserError
 
+Collate = Callable[[Window, int], dict[str, Any]]
+"""Builds the sample of one batch of a window."""
 STATE_VERSION = 2
 """fairseq reads ``iterations_in_epoch`` from states of version 2."""
 MOST_UPDATES_AN_EPOCH = 10_000
@@ -28,7 +29,7 @@ MOST_UPDATES_AN_EPOCH = 10_000
 class _Walk(IterableDataset):
     """A rank's micro-batches from a place on, with the place that follows each round."""
 
-    def __init__(self, planner: Planner, collater: Collater, place: Place, steps: int, rank: int, world: int) -> None:
+    def __init__(self, planner: Planner, collater: Collate, place: Place, steps: int, rank: int, world: int) -> None:
         self.planner, self.collater, self.place = planner, collater, place
         self.steps, self.rank, self.world = steps, rank, world
 
@@ -100,7 +101,7 @@ class BatchIterator:
     def __init__(
         self,
         planner: Planner,
-        collater: Collater,
+        collater: Collate,
         fingerprint: dict[str, Any],
         rank: int,
         world: int,
@@ -228,7 +229,7 @@ class BatchIterator:
 class ValidationIterator:
     """Every batch of fixed windows once, dealt out to the ranks; the same at every call."""
 
-    def __init__(self, windows: Sequence[Window], collater: Collater, rank: int, world: int, num_workers: int) -> None:
+    def __init__(self, windows: Sequence[Window], collater: Collate, rank: int, world: int, num_workers: int) -> None:
         self.collater = collater
         everything = [(w, b) for w in windows for b in range(len(w.batches))]
         self.rounds = -(-len(everything) // world)

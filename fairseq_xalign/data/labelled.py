@@ -45,10 +45,14 @@ class LabelledFolder:
         path = Path(path)
         file = path / LABELS_FILE
         if not file.exists():
-            raise UserError("not a labelled folder: no labels.json", path, remedy="Make it with xalign-preprocess benchmark")
+            raise UserError(
+                "not a labelled folder: no labels.json", path, remedy="Make it with xalign-preprocess benchmark"
+            )
         values = read_json(file)
         if values.get("format") != 1 or values.get("task") not in TASKS or not values.get("labels"):
-            raise UserError("not a labels file of this version", file, remedy="Make it with xalign-preprocess benchmark")
+            raise UserError(
+                "not a labels file of this version", file, remedy="Make it with xalign-preprocess benchmark"
+            )
         return cls(path, values["task"], list(values["labels"]), str(values.get("name", "")))
 
     def languages(self, split: str) -> list[str]:
@@ -68,7 +72,7 @@ class LabelledFolder:
                     if len(row["tokens"]) != len(row["tags"]):
                         raise UserError(f"{len(row['tokens'])} tokens, {len(row['tags'])} tags", file, number)
                 else:
-                    row["text"], row["label"]  # noqa: B018  (both must be there)
+                    row["text"], row["label"]
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise UserError(f"not a {self.task} example: {error}", file, number) from error
             yield row
@@ -187,14 +191,18 @@ class LabelledCollater:
         names = [self.streams[s].language for s in window.stream[draws]]
         return self.build(examples, names, window.key[draws])
 
-    def build(self, examples: Sequence[Example], names: Sequence[str], keys: np.ndarray | None = None) -> dict[str, Any]:
+    def build(
+        self, examples: Sequence[Example], names: Sequence[str], keys: np.ndarray | None = None
+    ) -> dict[str, Any]:
         """The sample of given examples."""
         sizes = np.array([len(e.ids) + 2 for e in examples], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes)])
         tokens = np.concatenate([[BOS, *e.ids, EOS] for e in examples]).astype(np.int64)
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
         languages = np.repeat([self.languages.get(n, 0) for n in names], sizes)
-        packed = as_batch(tokens, starts, positions, languages, np.zeros(len(examples), np.int64) if keys is None else keys)
+        packed = as_batch(
+            tokens, starts, positions, languages, np.zeros(len(examples), np.int64) if keys is None else keys
+        )
         counts = np.array([len(e.labels) for e in examples])
         at = np.concatenate([start + 1 + np.array(e.heads, dtype=np.int64) for start, e in zip(starts, examples)])
         return {

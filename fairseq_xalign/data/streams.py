@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fairseq_xalign.constants import BOS, EOS
+from fairseq_xalign.constants import EOS
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 

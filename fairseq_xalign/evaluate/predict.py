@@ -24,7 +24,9 @@ EXAMPLE = """example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=".pt file, or its folder (the best, else the last)")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="CKPT", help=".pt file, or its folder (the best, else the last)"
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="LABELLED", help="labelled folder")
     source.add_argument("--text", metavar="FILE", help="plain text, one example a line (words separated by spaces)")
@@ -62,8 +64,11 @@ def _line(row: dict[str, Any], language: str, index: int, names: list[str], task
 def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """(language, rows) of what is to be labelled; without gold labels rows have None for them."""
     if args.text:
+        rows: list[dict[str, Any]]
         if state["task"] == "tagging":
-            rows = [{"tokens": t.split(), "tags": [None] * len(t.split()), "gold": None} for _, t in read_lines(args.text)]
+            rows = [
+                {"tokens": t.split(), "tags": [None] * len(t.split()), "gold": None} for _, t in read_lines(args.text)
+            ]
         else:
             rows = [{"text": t, "label": None} for _, t in read_lines(args.text)]
         yield args.languages or "text", rows

@@ -44,7 +44,11 @@ def load_labeller(path: str | Path) -> tuple[Encoder, nn.Module, Tokenizer, dict
     state = read_checkpoint(path)
     task = state["task_state"]
     if "labels" not in task:
-        raise UserError("this checkpoint has no labels", path, remedy="Fine-tune it first: --task xling_tagging or xling_classification")
+        raise UserError(
+            "this checkpoint has no labels",
+            path,
+            remedy="Fine-tune it first: --task xling_tagging or xling_classification",
+        )
     config = EncoderConfig.from_dict(task["encoder"])
     encoder, head = Encoder(config), build_head(config.width, task)
     encoder.load_state_dict(with_prefix(state["model"], "encoder."))

@@ -55,7 +55,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device."""
-        moved = {k: v.to(device) for k, v in self.to_dict().items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in self.to_dict().items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
 

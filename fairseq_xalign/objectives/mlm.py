@@ -6,7 +6,8 @@ same loss on a text and its translation in one sequence (Conneau and Lample 2019
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +19,7 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.float() if logits.dtype != torch.float64 else logits, targets, reduction="none")
 
 
-def masked_lm_losses(encoder: torch.nn.Module, batch: PackedBatch) -> Tensor:
+def masked_lm_losses(encoder: Any, batch: PackedBatch) -> Tensor:
     """The loss at each masked position, nats, [N]; the LM head sees masked positions only."""
     assert batch.masked is not None and batch.targets is not None
     features = encoder(batch)[batch.masked]  # [N, D]

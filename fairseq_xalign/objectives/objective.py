@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError, unknown_name
@@ -64,7 +64,7 @@ class Objective:
     token_level = False
     needs_dictionary = False
 
-    def loss(self, encoder: torch.nn.Module, batches: Mapping[str, PackedBatch], context: Context) -> Loss:
+    def loss(self, encoder: Any, batches: Mapping[str, PackedBatch], context: Context) -> Loss:
         """The objective's value; only called for objectives that are not ``token_level``."""
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[We
 
 
 def combined_loss(
-    objectives: Sequence[Weighted], encoder: torch.nn.Module, batches: Mapping[str, PackedBatch], context: Context
+    objectives: Sequence[Weighted], encoder: Any, batches: Mapping[str, PackedBatch], context: Context
 ) -> tuple[Tensor, int, dict[str, Loss]]:
     """L = sum_o w_o L_o as printed, in the units of a trainer that divides by the sample size.
 
@@ -146,7 +146,7 @@ def combined_loss(
 
 
 def _token_losses(
-    tokens: Sequence[Weighted], encoder: torch.nn.Module, batches: Mapping[str, PackedBatch], losses: dict[str, Loss]
+    tokens: Sequence[Weighted], encoder: Any, batches: Mapping[str, PackedBatch], losses: dict[str, Loss]
 ) -> tuple[Tensor, int] | None:
     """One forward pass for all token-level objectives; fills ``losses``."""
     present = [w for w in tokens if w.objective.stream in batches]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import torch
+from typing import Any
 
 from fairseq_xalign.objectives.align import DictionaryTensors, alignment_loss
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -34,10 +33,10 @@ class Align(Objective):
 
     name, needs_dictionary = "align", True
 
-    def loss(self, encoder: torch.nn.Module, batches: Mapping[str, PackedBatch], context: Context) -> Loss:
+    def loss(self, encoder: Any, batches: Mapping[str, PackedBatch], context: Context) -> Loss:
         assert isinstance(context.dictionary, DictionaryTensors)
         entries = context.dictionary.sample(context.dictionary_sample, context.key)
-        mean = alignment_loss(encoder.embed_tokens.weight, entries)  # type: ignore[union-attr]
+        mean = alignment_loss(encoder.embed_tokens.weight, entries)
         return Loss(mean * len(entries), len(entries))
 
 

@@ -152,7 +152,7 @@ class AlignMLMTask(TrainingTask):
     def objective_context(self, device: torch.device, sample: dict[str, Any], dictionary_sample: int) -> Context:
         """What objectives need beside the batch, on its device."""
         entries = None
-        if any(w.objective.name == "align" for w in self.criterion.objectives):
+        if any(w.objective.needs_dictionary and w.objective.stream is None for w in self.criterion.objectives):
             if device not in self._entries:
                 self._entries[device] = self._all_entries().to(device)
             entries = self._entries[device]
@@ -188,7 +188,7 @@ class AlignMLMTask(TrainingTask):
         if "bitext" in kinds:
             bitext = self.folder.require("bitext", split) if split == "train" else self.folder.bitext(split)
             streams += [
-                BitextStream(*pair, files, cfg.tokens_per_sample, str(cfg.tlm_packing))
+                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, str(cfg.tlm_packing))
                 for pair, files in bitext.items()
                 if set(pair) <= set(self.trained)
             ]
@@ -214,7 +214,8 @@ class AlignMLMTask(TrainingTask):
         left_out = stream.count_left_out()
         if left_out == len(stream):
             raise UserError(
-                f"no pair of {stream.name} fits into --tokens-per-sample {limit} with --tlm-packing {self.cfg.tlm_packing}",
+                f"no pair of {stream.name} fits into --tokens-per-sample {limit} "
+                f"with --tlm-packing {self.cfg.tlm_packing}",
                 self.cfg.data,
                 remedy="Raise --tokens-per-sample, or use --tlm-packing pairs",
             )

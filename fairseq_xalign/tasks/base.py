@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Optional, List
+from typing import Any, List, Optional
 
 import torch
 from fairseq.data import FairseqDataset
@@ -12,7 +12,8 @@ from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import II
 
-from fairseq_xalign import compat, optimizer  # noqa: F401  (registers --optimizer adamw)
+import fairseq_xalign.optimizer  # noqa: F401  (registers --optimizer adamw)
+from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError

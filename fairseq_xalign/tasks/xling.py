@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-import numpy as np
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 
@@ -153,7 +152,7 @@ class XlingTaggingTask(TrainingTask):
             "streams": [[s.name, len(s)] for s in streams], "--seed": cfg.seed,
             "--max-tokens": max_tokens, "--batch-size": max_sentences, "--max-length": cfg.max_length,
         }  # fmt: skip
-        planner = Planner(streams, temperature_probabilities(np.array(sizes), 1.0), window, budget, cfg.seed)
+        planner = Planner(streams, temperature_probabilities(sizes, 1.0), window, budget, cfg.seed)
         dataset.iterators[key] = BatchIterator(
             planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
             num_workers, data_buffer_size, epoch,

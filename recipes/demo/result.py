@@ -22,8 +22,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--dictionary", default=None)
     args = parser.parse_args()
-    conditions = {"source": ("source.json", args.source), "zs": ("source.json", args.target), "sup": ("target.json", args.target)}
-    found = {name: scores(args.folder / file, lang) for name, (file, lang) in conditions.items() if (args.folder / file).exists()}
+    conditions = {
+        "source": ("source.json", args.source),
+        "zs": ("source.json", args.target),
+        "sup": ("target.json", args.target),
+    }
+    found = {
+        name: scores(args.folder / file, lang)
+        for name, (file, lang) in conditions.items()
+        if (args.folder / file).exists()
+    }
     alignment, retrieval = args.folder / "alignment.json", args.folder / "retrieval.json"
     signatures = json.loads((args.folder / "source.json").read_text())["signatures"]
     write(
@@ -38,7 +46,7 @@ def main() -> None:
             dictionary=args.dictionary,
             alignment=json.loads(alignment.read_text())["alignment"] if alignment.exists() else {},
             retrieval=json.loads(retrieval.read_text())["accuracy"]["mean"] if retrieval.exists() else None,
-            signature=signatures[args.target] if args.target in signatures else signatures,
+            signature=signatures.get(args.target, signatures),
         ),
     )
 

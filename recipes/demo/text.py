@@ -51,7 +51,9 @@ def main() -> None:
     args = parser.parse_args()
     total = sum(1 for _ in read_lines(args.corpus))
     wanted = min(total, args.lines + args.valid_lines)
-    picked = [line for i, (_, line) in enumerate(read_lines(args.corpus)) if i * wanted // total != (i + 1) * wanted // total]
+    picked = [
+        line for i, (_, line) in enumerate(read_lines(args.corpus)) if i * wanted // total != (i + 1) * wanted // total
+    ]
     every = max(2, len(picked) // args.valid_lines)
     valid = picked[::every][: args.valid_lines]
     train = [line for i, line in enumerate(picked) if i % every or i // every >= args.valid_lines]

@@ -17,12 +17,18 @@ LANGUAGES = {"en": 1, "de": 2}
 def streams(tmp_path_factory):
     folder = tmp_path_factory.mktemp("streams")
     lengths = [2 + i * 7 % 13 for i in range(90)]
-    return [mono(folder, "en", lengths), mono(folder, "de", lengths[:40], seed=2), bitext(folder, ("en", "de"), lengths[:30])]
+    return [
+        mono(folder, "en", lengths),
+        mono(folder, "de", lengths[:40], seed=2),
+        bitext(folder, ("en", "de"), lengths[:30]),
+    ]
 
 
 def iterator(streams, rank=0, world=1, freq=1, workers=0, updates=12, seed=1, fingerprint=None):
     plan = planner(streams, [0.6, 0.25, 0.15], window=16, seed=seed)
-    return BatchIterator(plan, collater(streams, LANGUAGES), fingerprint or {"--seed": seed}, rank, world, [freq], updates, workers)
+    return BatchIterator(
+        plan, collater(streams, LANGUAGES), fingerprint or {"--seed": seed}, rank, world, [freq], updates, workers
+    )
 
 
 def flat(sample) -> tuple:
@@ -71,7 +77,12 @@ def test_workers_take_turns_in_the_one_global_order(streams):
         assert [parts[g % world][g // world] for g in range(24)] == alone
 
 
-@given(st.integers(0, 11), st.sampled_from([(1, 4), (2, 2), (4, 1)]), st.sampled_from([(1, 4), (2, 2), (4, 1)]), st.integers(0, 2))
+@given(
+    st.integers(0, 11),
+    st.sampled_from([(1, 4), (2, 2), (4, 1)]),
+    st.sampled_from([(1, 4), (2, 2), (4, 1)]),
+    st.integers(0, 2),
+)
 @settings(max_examples=20, deadline=None)
 def test_resuming_anywhere_on_any_number_of_workers_continues_the_same_order(streams, stop, before, after, workers):
     whole = epochs(iterator(streams, freq=4), 2)

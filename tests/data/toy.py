@@ -26,11 +26,15 @@ def write_tokens(prefix: Path, lengths: list[int], seed: int = 1) -> MappedToken
     return MappedTokens(prefix)
 
 
-def mono(folder: Path, language: str, lengths: list[int], limit: int = 16, mode: str = "eos", seed: int = 1) -> MonoStream:
+def mono(
+    folder: Path, language: str, lengths: list[int], limit: int = 16, mode: str = "eos", seed: int = 1
+) -> MonoStream:
     return MonoStream(language, write_tokens(folder / f"mono.{language}", lengths, seed), limit, mode)
 
 
-def bitext(folder: Path, pair: tuple[str, str], lengths: list[int], limit: int = 32, packing: str = "pairs") -> BitextStream:
+def bitext(
+    folder: Path, pair: tuple[str, str], lengths: list[int], limit: int = 32, packing: str = "pairs"
+) -> BitextStream:
     sides = [write_tokens(folder / f"bitext.{name}", lengths, seed) for seed, name in enumerate(pair)]
     return BitextStream(*pair, (sides[0], sides[1]), limit, packing)
 

@@ -60,7 +60,8 @@ def test_bert_masking_has_15_percent_and_80_10_10():
 
 # fidelity D10: where the selected positions of DICT-MLM's released code end up
 @pytest.mark.parametrize(
-    ("share", "mask", "random", "synonym", "unchanged"), [(0.25, 0.40, 0.05, 0.125, 0.425), (0.5, 0.40, 0.05, 0.25, 0.30)]
+    ("share", "mask", "random", "synonym", "unchanged"),
+    [(0.25, 0.40, 0.05, 0.125, 0.425), (0.5, 0.40, 0.05, 0.25, 0.30)],
 )
 def test_dict_mlm_selected_positions_end_as_in_the_released_code(share, mask, random, synonym, unchanged):
     batch = long_batch()
@@ -112,7 +113,9 @@ def test_several_translations_are_all_used():
 def test_random_tokens_come_from_the_language_asked_for(language, halves):
     vocabulary = replace(VOCABULARY, random_language=language)
     batch = batch_of([[FIRST + 500 + i % 500 for i in range(20_000)]], [3])
-    masked = mask_tokens(batch, vocabulary, MaskingOptions(mask_prob=1.0, random_token_prob=1.0, leave_unmasked_prob=0.0))
+    masked = mask_tokens(
+        batch, vocabulary, MaskingOptions(mask_prob=1.0, random_token_prob=1.0, leave_unmasked_prob=0.0)
+    )
     assert {(t - FIRST) // 500 for t in masked.tokens.tolist()} == halves
 
 
@@ -129,7 +132,9 @@ def test_shared_pieces_are_never_replaced_by_the_copy_that_does_not_occur():
 def test_specials_and_symbols_past_the_pieces_are_neither_hidden_nor_drawn(tokens, seed):
     vocabulary = replace(VOCABULARY, last=900, pieces=895)
     batch = batch_of(tokens, [name_key(seed, i) for i in range(len(tokens))])
-    masked = mask_tokens(batch, vocabulary, MaskingOptions(mask_prob=1.0, random_token_prob=0.5, leave_unmasked_prob=0.2))
+    masked = mask_tokens(
+        batch, vocabulary, MaskingOptions(mask_prob=1.0, random_token_prob=0.5, leave_unmasked_prob=0.2)
+    )
     ordinary = (batch.tokens >= FIRST) & (batch.tokens < 900)
     assert torch.equal(masked.masked, ordinary.nonzero()[:, 0])
     assert torch.equal(masked.tokens[~ordinary], batch.tokens[~ordinary])
@@ -137,7 +142,9 @@ def test_specials_and_symbols_past_the_pieces_are_neither_hidden_nor_drawn(token
     assert (((seen >= FIRST) & (seen < 900)) | (seen == MASK)).all()
 
 
-@given(st.lists(st.lists(st.integers(FIRST, V - 1), min_size=1, max_size=30), min_size=2, max_size=6), st.integers(0, 99))
+@given(
+    st.lists(st.lists(st.integers(FIRST, V - 1), min_size=1, max_size=30), min_size=2, max_size=6), st.integers(0, 99)
+)
 @settings(max_examples=40)
 def test_a_sequences_masks_do_not_depend_on_its_batch(tokens, seed):
     keys = [name_key(seed, i) for i in range(len(tokens))]

@@ -67,7 +67,9 @@ def test_d8_scaling_the_alignment_is_exact_for_unequal_micro_batches_and_workers
     total, size, mlm = 0.0, 0, 0.0
     for count in (3, 5, 4, 8):
         batch = masked_batch(count, count)
-        loss, n, _ = combined_loss(parse_objectives(f"mlm,align:{abs(alpha)}", OBJECTIVES), encoder, {"mono": batch}, CONTEXT)
+        loss, n, _ = combined_loss(
+            parse_objectives(f"mlm,align:{abs(alpha)}", OBJECTIVES), encoder, {"mono": batch}, CONTEXT
+        )
         total, size, mlm = total + loss.item(), size + n, mlm + reference(encoder, batch).item()
     sign = 1 if alpha > 0 else -1
     assert total / size - mlm / size == pytest.approx(-2.5 * sign, rel=1e-9)

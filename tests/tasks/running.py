@@ -57,7 +57,9 @@ def start(data: Path, folder: Path, criterion: str, updates: int, *options: obje
     arguments = [data, "--user-dir", ROOT / "fairseq_xalign", *OPTIONS, *CRITERIONS[criterion],
                  "--max-update", updates, "--save-dir", folder / "checkpoints", *options]  # fmt: skip
     named = [str(a) for a in arguments]
-    return run_function(command, "fairseq_cli.train", named, log=folder / f"log.{rank}", has_children="--num-workers" in options)
+    return run_function(
+        command, "fairseq_cli.train", named, log=folder / f"log.{rank}", has_children="--num-workers" in options
+    )
 
 
 def finish(process, folder: Path, rank: int = 0) -> Run:

@@ -1,9 +1,12 @@
 """Pre-training under fairseq: every criterion learns, resumes bit for bit, and ignores how work is dealt out."""
 
+import json
 import re
+import shutil
 
 import pytest
 
+from fairseq_xalign.files import sha256
 from tests.tasks.running import CRITERIONS, pretrain, pretrain_two_workers, same_optimizer, same_weights
 
 STOP, END = 4, 9
@@ -135,3 +138,31 @@ def test_early_stopping_and_selection_by_any_metric(data, tmp_path, options):
 def test_tensorboard_gets_the_figures(data, tmp_path):
     run = pretrain(data, tmp_path, "mlm", 2, "--tensorboard-logdir", tmp_path / "tb")
     assert list((tmp_path / "tb").rglob("events*")), run.text[-2000:]
+
+
+def test_alignment_is_learned_from_the_dictionary_and_from_nothing_else(data, tmp_path):
+    """Control: with a dictionary whose pairs are wrong, the right neighbours are not found."""
+    right = pretrain(data, tmp_path / "right", "align_mlm", 60)
+    wrong_data = shutil.copytree(data, tmp_path / "DATA")
+    file = next((wrong_data / "dictionary").glob("*.tsv"))
+    header, *rows = file.read_text("utf-8").splitlines()
+    pairs = [row.split("\t") for row in rows]
+    shifted = [f"{a[0]}\t{b[1]}\t{a[2]}" for a, b in zip(pairs, pairs[1:] + pairs[:1])]
+    file.write_text("\n".join([header, *shifted]) + "\n", "utf-8")
+    adopt_dictionary(wrong_data, file)
+    wrong = pretrain(wrong_data, tmp_path / "wrong", "align_mlm", 60)
+    assert wrong.status == 0, wrong.text[-2000:]
+    without = pretrain(data, tmp_path / "without", "mlm", 60)
+    found = [float(r.records("valid")[-1]["valid_alignment"]) for r in (right, wrong, without)]
+    assert found[0] > 45, "half of the vocabulary is in the dictionary"
+    assert found[1] < 5 and found[2] < 5
+
+
+def adopt_dictionary(folder, file):
+    """Let the manifest agree with an edited dictionary."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    for stream in manifest["streams"]:
+        for name in stream["files"]:
+            if (folder / name) == file:
+                stream["files"][name] = {"size": file.stat().st_size, "sha256": sha256(file)}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")

@@ -1,0 +1,103 @@
+"""Wrong data and settings stop training before the first update, with a line that says what to do."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.tasks.running import pretrain
+
+
+def copy_of(data, tmp_path):
+    return shutil.copytree(data, tmp_path / "DATA")
+
+
+def edit_manifest(folder, change):
+    file = folder / "manifest.json"
+    manifest = json.loads(file.read_text("utf-8"))
+    change(manifest)
+    file.write_text(json.dumps(manifest), "utf-8")
+
+
+def newer(folder):
+    edit_manifest(folder, lambda m: m.update(format=99))
+
+
+def truncated(folder):
+    file = next((folder / "mono").glob("train.en*.bin"))
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without(kind):
+    def drop(folder):
+        edit_manifest(folder, lambda m: m.update(streams=[s for s in m["streams"] if s["kind"] != kind]))
+
+    return drop
+
+
+def nothing(folder):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "criterion", "options", "said"),
+    [
+        (newer, "mlm", [], ["99"]),
+        (truncated, "mlm", [], ["train.en", "Binarize"]),
+        (without("dictionary"), "align_mlm", [], ["dictionary"]),
+        (without("bitext"), "xlm", [], ["bitext"]),
+        (without("mono"), "mlm", [], ["mono"]),
+        (nothing, "mlm", ["--languages", "en,fr"], ["'fr'", "en, xx"]),
+        (nothing, "xalign", ["--objectives", "mlm,aling"], ["did you mean 'align'"]),
+        (nothing, "mlm", ["--criterion", "xlm"], ["--language-embeddings"]),
+        (nothing, "tlm", ["--tokens-per-sample", "16"], ["no pair", "--tokens-per-sample 16"]),
+        (nothing, "mlm", ["--max-tokens", "64"], ["--max-tokens 64"]),
+        (nothing, "mlm", ["--sampling-temperature", "0"], ["temperature"]),
+        (nothing, "mlm", ["--stream-weights", "text:1"], ["--stream-weights", "text"]),
+        (nothing, "mlm", ["--encoder-attention-heads", "5"], ["heads"]),
+        (nothing, "mlm", ["--bf16"], ["--autocast bf16"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(data, tmp_path, spoil, criterion, options, said):
+    folder = copy_of(data, tmp_path)
+    spoil(folder)
+    run = pretrain(folder, tmp_path / "run", criterion, 3, *options)
+    assert run.status == 1
+    last = run.text.rstrip().splitlines()[-1]
+    assert all(word in last for word in said), run.text[-1500:]
+    assert "Traceback" not in run.text and not list(run.save_dir.glob("*.pt"))
+
+
+def test_a_missing_folder_says_so(tmp_path):
+    run = pretrain(tmp_path / "none", tmp_path / "run", "mlm", 3)
+    assert run.status == 1 and str(tmp_path / "none") in run.text.splitlines()[-1]
+
+
+def test_resuming_on_another_vocabulary_names_both(data, tmp_path):
+    assert pretrain(data, tmp_path / "run", "mlm", 1).status == 0
+    from tests.data.samples import sentences, subword_folder, write_lines
+    from tests.tasks.conftest import run as preprocess
+
+    subword_folder(tmp_path / "sub")
+    for split in ("train", "valid"):
+        text = write_lines(tmp_path / f"{split}.en", sentences("en", 80))
+        preprocess("binarize", "--subword", tmp_path / "sub", "--mono", f"en={text}", "--split", split, "--output",
+                   tmp_path / "OTHER", "--workers", 1)  # fmt: skip
+    run = pretrain(tmp_path / "OTHER", tmp_path / "run", "mlm", 2)
+    last = run.text.rstrip().splitlines()[-1]
+    assert run.status == 1 and "vocabulary" in last and "checkpoint_last.pt" in last
+
+
+def test_a_change_that_moves_the_data_order_is_refused_on_resume(data, tmp_path):
+    assert pretrain(data, tmp_path, "mlm", 2).status == 0
+    run = pretrain(data, tmp_path, "mlm", 4, "--max-tokens", 1024)
+    assert run.status == 1 and "--max-tokens was 512, is 1024" in run.text.splitlines()[-1]
+    again = pretrain(data, tmp_path, "mlm", 4, "--max-tokens", 1024, "--reset-dataloader")
+    assert again.status == 0
+
+
+def test_a_non_finite_loss_names_the_sentences_and_every_objective_and_stops(data, tmp_path):
+    run = pretrain(data, tmp_path, "align_mlm", 5, "--embedding-std", "1e38")
+    assert run.status != 0
+    assert "the loss is not finite (mlm" in run.text and "align" in run.text and "mono/en number" in run.text
+    assert not (run.save_dir / "checkpoint_last.pt").exists()

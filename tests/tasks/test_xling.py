@@ -1,0 +1,155 @@
+"""Fine-tuning: from a pre-trained checkpoint to labels of a language without any, and back to files."""
+
+import json
+
+import pytest
+
+from fairseq_xalign.evaluate.__main__ import main as evaluate
+from fairseq_xalign.models.labeller import load_labeller
+from tests.tasks.running import OPTIONS, ROOT, Run, pretrain
+from tests.trainings import command, run_function, wait
+
+SHAPE = OPTIONS[2 : OPTIONS.index("--tokens-per-sample")]
+
+
+def finetune(labelled, start, folder, task="tagging", updates=300, *options) -> Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    fixed = "--criterion xling --batch-size 16 --optimizer adamw --lr 0.01 --cpu --num-workers 0"
+    arguments = [labelled, "--user-dir", ROOT / "fairseq_xalign", "--task", f"xling_{task}", *SHAPE, *fixed.split(),
+                 "--finetune-from-model", start / "checkpoint_last.pt", "--max-update", updates, "--save-dir",
+                 folder / "checkpoints", "--log-format", "json", "--log-interval", 1, "--seed", 1, "--no-epoch-checkpoints", *options]  # fmt: skip
+    process = run_function(command, "fairseq_cli.train", [str(a) for a in arguments], log=folder / "log.0")
+    return Run(wait(process, 120), folder / "log.0", folder / "checkpoints")
+
+
+@pytest.fixture(scope="module")
+def pretrained(data, tmp_path_factory):
+    """ALIGN-MLM for a few hundred updates: enough that aligned words share their tags."""
+    run = pretrain(data, tmp_path_factory.mktemp("pretrained"), "align_mlm", 200)
+    assert run.status == 0, run.text[-2000:]
+    return run.save_dir
+
+
+@pytest.fixture(scope="module")
+def tagger(labelled, pretrained, tmp_path_factory):
+    run = finetune(labelled, pretrained, tmp_path_factory.mktemp("tagger"))
+    assert run.status == 0, run.text[-2000:]
+    return run
+
+
+def test_tags_that_follow_from_the_word_are_learned(tagger):
+    accuracies = [float(r["accuracy"]) for r in tagger.records("train_inner")]
+    assert sum(accuracies[-10:]) / 10 > 78 > 60 > sum(accuracies[:5]) / 5
+
+
+def test_prediction_needs_only_the_checkpoint_and_scores_both_languages(tagger, labelled, tmp_path, capsys):
+    predicted = tmp_path / "pred.jsonl"
+    arguments = [
+        "predict",
+        "--checkpoint",
+        tagger.save_dir,
+        "--data",
+        labelled,
+        "--languages",
+        "en,xx",
+        "--output",
+        predicted,
+    ]
+    assert evaluate([str(a) for a in arguments]) == 0
+    rows = [json.loads(line) for line in predicted.read_text("utf-8").splitlines()]
+    assert {r["language"] for r in rows} == {"en", "xx"}
+    for row in rows:
+        assert len(row["prediction"]) == len(row["gold"]) == len(row["tokens"])
+    assert evaluate(["score", "--task", "pos", "--predictions", str(predicted), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert scores["en"]["accuracy"] > 80
+    # half of the pieces are in the dictionary: zero-shot is far above the 40 % of the most frequent tag
+    assert scores["xx"]["accuracy"] > 50
+
+
+def test_batching_does_not_change_predictions(tagger, labelled, tmp_path):
+    files = []
+    for tokens in (64, 100_000):
+        files.append(tmp_path / f"{tokens}.jsonl")
+        evaluate(["predict", "--checkpoint", str(tagger.save_dir), "--data", str(labelled), "--output", str(files[-1]),
+                  "--batch-tokens", str(tokens)])  # fmt: skip
+    assert files[0].read_text("utf-8") == files[1].read_text("utf-8")
+
+
+def test_plain_text_is_tagged_word_by_word(tagger, tmp_path):
+    text, out = tmp_path / "text", tmp_path / "out"
+    text.write_text("The state of the Union\nwords\n", "utf-8")
+    assert evaluate(["predict", "--checkpoint", str(tagger.save_dir), "--text", str(text), "--output", str(out)]) == 0
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [len(r["prediction"]) for r in rows] == [5, 1] and rows[0]["gold"] is None
+
+
+def test_fine_tuning_resumes_bit_for_bit(labelled, pretrained, tmp_path):
+    whole = finetune(labelled, pretrained, tmp_path / "whole", "tagging", 8)
+    first = finetune(labelled, pretrained, tmp_path / "cut", "tagging", 3)
+    second = finetune(labelled, pretrained, tmp_path / "cut", "tagging", 8)
+    assert first.losses() + second.losses() == whole.losses()
+
+
+def test_a_long_sentence_is_split_and_every_word_gets_a_tag(tagger, labelled):
+    from fairseq_xalign.data.labelled import LabelledFolder, encode_tagging
+
+    _, _, tokenizer, state = load_labeller(tagger.save_dir)
+    folder = LabelledFolder.open(labelled)
+    rows = list(folder.rows("test", "en"))
+    encoded = encode_tagging(tokenizer, rows, state["labels"], "en", 12)
+    assert all(len(e.ids) <= 10 for e in encoded.examples) and len(encoded.examples) > len(rows)
+    for index, row in enumerate(rows):
+        labels = [label for e in encoded.examples if e.row == index for label in e.labels]
+        assert [state["labels"][label] for label in labels] == row["tags"]
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
+def test_texts_are_classified(pretrained, tmp_path, pooling):
+    from tests.tasks.conftest import TEXT
+    from tests.tasks.conftest import run as preprocess
+
+    lines = [line for line in TEXT.read_text("utf-8").splitlines() if line]
+    for split, part in (("train", lines[:200]), ("valid", lines[200:240]), ("test", lines[240:])):
+        rows = [f"{'long' if len(line) > 150 else 'short'}\t{line}" for line in part]
+        (tmp_path / f"{split}.en.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    preprocess("benchmark", "classification", "--from", tmp_path, "--output", tmp_path / "LABELLED")
+    run = finetune(tmp_path / "LABELLED", pretrained, tmp_path / "run", "classification", 80, "--pooling", pooling)
+    assert run.status == 0, run.text[-2000:]
+    accuracies = [float(r["accuracy"]) for r in run.records("train_inner")]
+    assert sum(accuracies[-10:]) / 10 > 80
+    predicted = tmp_path / "pred.jsonl"
+    assert (
+        evaluate(
+            [
+                "predict",
+                "--checkpoint",
+                str(run.save_dir),
+                "--data",
+                str(tmp_path / "LABELLED"),
+                "--output",
+                str(predicted),
+            ]
+        )
+        == 0
+    )
+    assert {json.loads(line)["prediction"] for line in predicted.read_text("utf-8").splitlines()} <= {"long", "short"}
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "said"),
+    [
+        ("classification", [], "Use --task xling_tagging"),
+        ("tagging", ["--train-languages", "de"], "examples in de"),
+        ("tagging", ["--encoder-layers", "3"], "the checkpoint has 1"),
+    ],
+)
+def test_a_mistake_in_fine_tuning_is_one_line(labelled, pretrained, tmp_path, task, options, said):
+    run = finetune(labelled, pretrained, tmp_path, task, 2, *options)
+    assert run.status == 1 and said in run.text.rstrip().splitlines()[-1], run.text[-1500:]
+
+
+def test_info_describes_a_checkpoint(tagger, capsys):
+    assert evaluate(["info", str(tagger.save_dir), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["languages"] == ["en", "xx"] and values["task"] == "tagging" and "NOUN" in values["labels"]
