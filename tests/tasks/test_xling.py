@@ -17,7 +17,8 @@ def finetune(labelled, start, folder, task="tagging", updates=300, *options) -> 
     fixed = "--criterion xling --batch-size 16 --optimizer adamw --lr 0.01 --cpu --num-workers 0"
     arguments = [labelled, "--user-dir", ROOT / "fairseq_xalign", "--task", f"xling_{task}", *SHAPE, *fixed.split(),
                  "--finetune-from-model", start / "checkpoint_last.pt", "--max-update", updates, "--save-dir",
-                 folder / "checkpoints", "--log-format", "json", "--log-interval", 1, "--seed", 1, "--no-epoch-checkpoints", *options]  # fmt: skip
+                 folder / "checkpoints", "--log-format", "json", "--log-interval", 1, "--seed", 1,
+                 "--no-epoch-checkpoints", *options]  # fmt: skip
     process = run_function(command, "fairseq_cli.train", [str(a) for a in arguments], log=folder / "log.0")
     return Run(wait(process, 120), folder / "log.0", folder / "checkpoints")
 
