@@ -1,29 +1,28 @@
-"""Turn fairseq's JSON log (standard input) into one line of progress on standard error."""
+"""Turn fairseq's JSON log (standard input) into lines of progress on standard error, one in some seconds."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 
 SHOWN = ("mlm_loss", "tlm_loss", "dict_loss", "align_cosine", "accuracy", "wps")
+SECONDS = 20.0
 
 
 def main() -> None:
-    total, last = int(sys.argv[1]), ""
-    live = sys.stderr.isatty()
+    name, total, said = sys.argv[1], int(sys.argv[2]), time.monotonic()
     for line in sys.stdin:
         if "| train_inner | {" not in line:
-            if line.startswith("error:") or "Traceback" in line or "UserError" in line:
+            if line.startswith(("train.py:", "fairseq-train:", "Traceback")):
                 print(line, end="", file=sys.stderr)
             continue
         values = json.loads(line[line.index("{") :])
         update = int(values["num_updates"])
-        figures = "  ".join(f"{name} {values[name]}" for name in SHOWN if name in values)
-        last = f"   update {update}/{total}  {figures}"
-        if live:
-            print(f"\r{last:<110}", end="", file=sys.stderr, flush=True)
-    if last:
-        print(f"\r{last:<110}" if live else last, file=sys.stderr)
+        if time.monotonic() - said >= SECONDS or update >= total:
+            said = time.monotonic()
+            figures = "  ".join(f"{key} {values[key]}" for key in SHOWN if key in values)
+            print(f"          {name}: update {update}/{total}  {figures}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

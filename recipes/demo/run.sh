@@ -29,7 +29,9 @@ PYTHON=${PYTHON:-python3}
 export XALIGN_CACHE=${XALIGN_CACHE:-$HOME/.cache/xalign}
 [ -z "${XALIGN_DATA:-}" ] && [ -d ../shared/data ] && export XALIGN_DATA=$PWD/../shared/data
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}
+# An encoder this small gains nothing from a second thread: one thread a run, and a run for each core.
+JOBS=${JOBS:-$(nproc)}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export PYTHONWARNINGS=ignore
 STARTED=$SECONDS
 
@@ -41,15 +43,30 @@ derived() { echo "en_${1//,/}"; }
 transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
 uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
 
-# train LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG
+# Run a command in the background, at most $JOBS at once; `drain` waits for all. A failure ends the recipe.
+pool() {
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || failed; done
+    "$@" &
+}
+drain() { while [ -n "$(jobs -p)" ]; do wait -n || failed; done; }
+failed() {
+    local running
+    running=$(jobs -rp)
+    # shellcheck disable=SC2086
+    [ -z "$running" ] || kill $running 2> /dev/null || true
+    title "stopped: a run failed (see above); the same command resumes"
+    exit 1
+}
+
+# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG
 train() {
-    local log=$1 total=$2
-    shift 2
+    local name=$1 log=$2 total=$3
+    shift 3
     mkdir -p "$(dirname "$log")"
     if ! "$PYTHON" -m fairseq_cli.train "$@" --user-dir fairseq_xalign --cpu --log-format json --log-interval 50 \
         --optimizer adamw --adam-betas '(0.9, 0.98)' --lr-scheduler polynomial_decay --total-num-update "$total" \
         --max-update "$total" --autocast bf16 --no-epoch-checkpoints --required-batch-size-multiple 1 --num-workers 0 2>&1 |
-        tee -a "$log" | "$PYTHON" recipes/demo/progress.py "$total"; then
+        tee -a "$log" | "$PYTHON" recipes/demo/progress.py "$name" "$total"; then
         echo "run.sh: training failed; the whole log is $log" >&2
         exit 1
     fi
@@ -63,8 +80,8 @@ pretrain() {
         xlm) options=(--language-embeddings --tlm-packing halves) ;;
         dict_mlm) options=(--language-embeddings --dict-mlm-target "$DICT_TARGET") ;;
     esac
-    title "pre-train $objective, seed $seed, on $(basename "$data")"
-    train "$folder/train.log" "$UPDATES" "$data" --task align_mlm --arch "$ARCH" --criterion "$objective" \
+    title "pre-train ${folder#"$WORK"/runs/}"
+    train "${folder#"$WORK"/runs/}" "$folder/train.log" "$UPDATES" "$data" --task align_mlm --arch "$ARCH" --criterion "$objective" \
         --tokens-per-sample "$BLOCK" --batch-size "$BATCH" --lr "$LEARNING_RATE" --warmup-updates 100 \
         --mask-prob "$MASK" --unigram-bias --seed "$seed" --save-dir "$folder" --save-interval-updates 1000 \
         --keep-interval-updates 1 ${options[@]+"${options[@]}"}
@@ -74,8 +91,7 @@ pretrain() {
 # finetune CKPT LABELLED LANGUAGE FOLDER SEED
 finetune() {
     [ -f "$4/done" ] && return
-    title "fine-tune $(basename "$2") on $3"
-    train "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$TASK_KIND" --arch "$ARCH" --criterion xling \
+    train "${4#"$WORK"/runs/}" "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$TASK_KIND" --arch "$ARCH" --criterion xling \
         --finetune-from-model "$1/checkpoint_last.pt" --train-languages "$3" --batch-size "$TAG_BATCH" \
         --lr "$TAG_LEARNING_RATE" --warmup-updates 50 --seed "$5" --save-dir "$4" \
         --best-checkpoint-metric accuracy --maximize-best-checkpoint-metric
@@ -164,11 +180,12 @@ each_run() {
     local t o d s
     for s in $SEEDS; do for t in $TRANSFORMS; do for o in $OBJECTIVES; do
         if uses_dictionary "$o"; then
-            for d in $DICTIONARIES; do "$1" "$t" "$o" "$d" "$s"; done
+            for d in $DICTIONARIES; do pool "$1" "$t" "$o" "$d" "$s"; done
         else
-            "$1" "$t" "$o" "${DICTIONARIES%% *}" "$s"
+            pool "$1" "$t" "$o" "${DICTIONARIES%% *}" "$s"
         fi
     done; done; done
+    drain
 }
 run_folder() { if uses_dictionary "$2"; then echo "$WORK/runs/$(derived "$1")/$2.$3.seed$4"; else echo "$WORK/runs/$(derived "$1")/$2.seed$4"; fi; }
 pretrain_run() { pretrain "$2" "$WORK/$(derived "$1")/data.$3" "$(run_folder "$@")/pretrain" "$4"; }
@@ -186,7 +203,7 @@ score_run() {
     evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --heldout "$home/${3}.tsv" --json > "$folder/alignment.json"
     evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
         --target "$language=$home/valid.$language.txt" --json > "$folder/retrieval.json"
-    uses_dictionary "$2" && dictionary=(--dictionary "25 % $3")
+    if uses_dictionary "$2"; then dictionary=(--dictionary "25 % $3"); fi
     "$PYTHON" recipes/demo/result.py "$folder" --objective "$2" --source en --target "$language" \
         --transform "$(transform_name "$1")" --task pos --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
 }
