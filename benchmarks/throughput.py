@@ -153,7 +153,10 @@ def ours(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step,
 def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: bool = True) -> tuple[Step, list[Any]]:
     from transformers import RobertaConfig, RobertaForMaskedLM
 
-    options: dict[str, Any] = {"attn_implementation": "sdpa", "pad_token_id": PAD}
+    options: dict[str, Any] = {
+        "attn_implementation": args.transformers_attention if best else "sdpa",
+        "pad_token_id": PAD,
+    }
     theirs = RobertaConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.width,
@@ -331,6 +334,11 @@ def parse(argv: list[str] | None) -> Namespace:
         "--real-batch", type=int, help="rows in a batch of any kind (default: as many tokens as --batch)"
     )
     parser.add_argument("--attention-dropout", type=float, default=0.1, help="for everyone (default: %(default)s)")
+    parser.add_argument(
+        "--transformers-attention",
+        default="sdpa",
+        help="of its fastest setting: sdpa, eager, flash_attention_2 (default: %(default)s)",
+    )
     parser.add_argument("--threads", type=int, default=2, help="of torch on CPU (default: %(default)s)")
     parser.add_argument(
         "--peak-tflops", type=float, default=PEAK_TFLOPS, help="of the GPU in bf16 (default: %(default)s)"

@@ -62,7 +62,7 @@ FIELDS = {
     "embedding_std": "embedding_std",
 }
 """Options and the fields of EncoderConfig that they set."""
-SHAPE_FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_std")
+SHAPE_FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_std", "initializer_std")
 """Fields that may differ from a checkpoint's: no weight depends on them."""
 
 

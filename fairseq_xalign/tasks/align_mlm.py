@@ -137,10 +137,10 @@ class AlignMLMTask(TrainingTask):
             self.folder.require("dictionary")
             if not self.dictionaries:
                 raise UserError("no dictionary between the languages trained on", self.cfg.data)
-        if "dict" in names and not any(d.single for d in self.dictionaries.values()):
+        if "dict" in names and not len(self._translations().values):
             raise UserError(
-                "DICT-MLM needs a dictionary of single pieces", self.cfg.data,
-                remedy="Make it with `xalign-preprocess dictionary --pieces single`",
+                "DICT-MLM needs dictionary entries of one piece a side, there is none", self.cfg.data,
+                remedy="Make one with `xalign-preprocess dictionary --pieces first`, or a larger vocabulary",
             )  # fmt: skip
         if self.criterion.needs_language_embeddings and not self.encoder_config.n_languages:
             raise UserError(

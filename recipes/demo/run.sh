@@ -88,15 +88,18 @@ pretrain() {
     touch "$folder/done"
 }
 
-# finetune CKPT LABELLED LANGUAGE FOLDER SEED
+# finetune CKPT LABELLED LANGUAGE FOLDER SEED KIND OPTIONS...
 finetune() {
     [ -f "$4/done" ] && return
-    train "${4#"$WORK"/runs/}" "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$TASK_KIND" --arch "$ARCH" --criterion xling \
+    local options=("${@:7}")
+    train "${4#"$WORK"/runs/}" "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$6" --arch "$ARCH" --criterion xling \
         --finetune-from-model "$1/checkpoint_last.pt" --train-languages "$3" --batch-size "$TAG_BATCH" \
         --lr "$TAG_LEARNING_RATE" --warmup-updates 50 --seed "$5" --save-dir "$4" \
-        --best-checkpoint-metric accuracy --maximize-best-checkpoint-metric
+        --best-checkpoint-metric accuracy --maximize-best-checkpoint-metric ${options[@]+"${options[@]}"}
     touch "$4/done"
 }
+
+source recipes/demo/natural.sh
 
 stage() { [ "$STAGE" -le "$1" ] && [ "$STOP_STAGE" -ge "$1" ]; }
 
@@ -123,8 +126,7 @@ if stage 0; then
         preprocess fetch "${TREEBANK:-brown}"
         echo "${TREEBANK:-brown}" > "$WORK/treebank"
     fi
-    # shellcheck disable=SC2086
-    [ -z "$NATURAL" ] || preprocess fetch verses ui cldr intents
+    [ -z "$NATURAL" ] || natural_fetch
 fi
 TREEBANK_FOLDER=$XALIGN_CACHE/$(cat "$WORK/treebank" 2> /dev/null || echo ud-english-ewt)
 
@@ -191,11 +193,11 @@ run_folder() { if uses_dictionary "$2"; then echo "$WORK/runs/$(derived "$1")/$2
 pretrain_run() { pretrain "$2" "$WORK/$(derived "$1")/data.$3" "$(run_folder "$@")/pretrain" "$4"; }
 
 score_run() {
-    local folder language=$(derived "$1") home=$WORK/$(derived "$1") TASK_KIND=tagging dictionary=()
+    local folder language=$(derived "$1") home=$WORK/$(derived "$1") dictionary=()
     folder=$(run_folder "$@")
     [ -f "$folder/result.json" ] && return
-    finetune "$folder/pretrain" "$home/labelled" en "$folder/pos.en" "$4"
-    finetune "$folder/pretrain" "$home/labelled" "$language" "$folder/pos.$language" "$4"
+    finetune "$folder/pretrain" "$home/labelled" en "$folder/pos.en" "$4" tagging
+    finetune "$folder/pretrain" "$home/labelled" "$language" "$folder/pos.$language" "$4" tagging
     evaluate predict --checkpoint "$folder/pos.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$folder/source.jsonl"
     evaluate predict --checkpoint "$folder/pos.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$folder/target.jsonl"
     evaluate score --task pos --predictions "$folder/source.jsonl" --json > "$folder/source.json"
@@ -208,13 +210,18 @@ score_run() {
         --transform "$(transform_name "$1")" --task pos --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
 }
 
+if stage 3; then
+    for n in $NATURAL; do natural_data "$n"; done
+fi
+
 if stage 4; then
-    title "stage 4: pre-training"
+    title "stage 4: pre-training, $JOBS at a time"
     each_run pretrain_run
 fi
 if stage 5; then
     title "stage 5: fine-tuning on English and on the derived side, scores"
     each_run score_run
+    natural_runs
 fi
 if stage 6; then
     title "stage 6: table and plot"

@@ -5,3 +5,4 @@ TRANSFORMS="trans,inv trans"
 SEEDS="1 2"
 DICTIONARIES="frequent random"
 NATURAL="de es"
+NATURAL_VOCABULARY=8000         # joint pieces of English and the other language

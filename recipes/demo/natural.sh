@@ -1,0 +1,80 @@
+# Natural languages: English with another one, real bitext, a real bilingual dictionary, real labels.
+# Sourced by run.sh; uses its functions and settings.
+#
+# Text: the demo's English, and the other language's side of Bible verses and of user interfaces, which are the bitext.
+# Dictionary: names of symbols from CLDR (needs npm) and emoji. Labels: intents of Home Assistant, and parts of speech
+# (UD English EWT, tested on PUD) where they can be had.
+
+treebank_of() { case "$1" in de) echo german ;; es) echo spanish ;; fr) echo french ;; it) echo italian ;; ru) echo russian ;; ar) echo arabic ;; *) echo none ;; esac; }
+
+natural_fetch() {
+    preprocess fetch verses ui intents emoji
+    preprocess fetch cldr || title "CLDR's dictionary needs npm; going on with the smaller emoji dictionary"
+    for n in $NATURAL; do
+        preprocess fetch "ud-$(treebank_of "$n")-pud" || title "no PUD treebank for $n: parts of speech are left out"
+    done
+}
+
+natural_data() {
+    local n=$1 folder=$WORK/natural.$1 split
+    [ -f "$folder/ready" ] && return
+    title "English and $n: vocabulary, dictionary, data folder"
+    mkdir -p "$folder/intents" "$folder/treebank"
+    for split in train valid; do
+        cat "$XALIGN_CACHE/verses/$split.en.txt" "$XALIGN_CACHE/ui/$split.en-$n.en.txt" > "$folder/$split.pair.en.txt"
+        cat "$XALIGN_CACHE/verses/$split.$n.txt" "$XALIGN_CACHE/ui/$split.en-$n.$n.txt" > "$folder/$split.pair.$n.txt"
+    done
+    preprocess subword --input en="$WORK/text/train.en.txt" --input "$n=$folder/train.pair.$n.txt" --model-type bpe \
+        --vocab-size "$NATURAL_VOCABULARY" --character-coverage 0.9995 --output "$folder/subword"
+    cat "$XALIGN_CACHE"/{cldr,emoji}/en-"$n".txt > "$folder/words.txt" 2> /dev/null || cat "$XALIGN_CACHE/emoji/en-$n.txt" > "$folder/words.txt"
+    preprocess dictionary --muse "$folder/words.txt" --source en --target "$n" --pieces mean --subword "$folder/subword" --output "$folder/words.tsv"
+    preprocess binarize --subword "$folder/subword" --split train --output "$folder/data" --mono en="$WORK/text/train.en.txt" \
+        --mono "$n=$folder/train.pair.$n.txt" --bitext "en-$n=$folder/train.pair.en.txt,$folder/train.pair.$n.txt" \
+        --dictionary "en-$n=$folder/words.tsv"
+    preprocess binarize --subword "$folder/subword" --split valid --output "$folder/data" --mono en="$WORK/text/valid.en.txt" \
+        --mono "$n=$folder/valid.pair.$n.txt"
+    for split in train valid test; do
+        cp "$XALIGN_CACHE/intents/$split.en.tsv" "$XALIGN_CACHE/intents/$split.$n.tsv" "$folder/intents/"
+        cp "$WORK/text/$split.en.conllu" "$folder/treebank/"
+    done
+    preprocess benchmark classification --from "$folder/intents" --output "$folder/labelled.intents"
+    if [ -d "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud" ]; then
+        cp "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud"/*test* "$folder/treebank/test.$n.conllu"
+        preprocess benchmark pos --from "$folder/treebank" --output "$folder/labelled.pos"
+    fi
+    touch "$folder/ready"
+}
+
+# natural_run LANGUAGE OBJECTIVE SEED: pre-train, fine-tune on English (and, intents, on the language), score
+natural_run() {
+    local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 dictionary=() folder task
+    folder=$WORK/runs/en-$n/$objective.seed$seed
+    [ -f "$folder/intents/result.json" ] && return
+    pretrain "$objective" "$home/data" "$folder/pretrain" "$seed"
+    if uses_dictionary "$objective"; then dictionary=(--dictionary "CLDR and emoji"); fi
+    for task in intents pos; do
+        [ -d "$home/labelled.$task" ] || continue
+        local out=$folder/$task kind=tagging name=pos options=()
+        if [ "$task" = intents ]; then kind=classification name=classification options=(--pooling mean); fi
+        mkdir -p "$out"
+        finetune "$folder/pretrain" "$home/labelled.$task" en "$out/en" "$seed" "$kind" ${options[@]+"${options[@]}"}
+        evaluate predict --checkpoint "$out/en/checkpoint_last.pt" --data "$home/labelled.$task" --languages "en,$n" --output "$out/source.jsonl"
+        evaluate score --task "$name" --predictions "$out/source.jsonl" --json > "$out/source.json"
+        if [ "$task" = intents ]; then
+            finetune "$folder/pretrain" "$home/labelled.$task" "$n" "$out/$n" "$seed" "$kind" "${options[@]}"
+            evaluate predict --checkpoint "$out/$n/checkpoint_last.pt" --data "$home/labelled.$task" --languages "$n" --output "$out/target.jsonl"
+            evaluate score --task "$name" --predictions "$out/target.jsonl" --json > "$out/target.json"
+        fi
+        evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$XALIGN_CACHE/verses/valid.en.txt" \
+            --target "$n=$XALIGN_CACHE/verses/valid.$n.txt" --json > "$out/retrieval.json"
+        evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --dictionary "$home/words.tsv" --json > "$out/alignment.json"
+        "$PYTHON" recipes/demo/result.py "$out" --objective "$objective" --source en --target "$n" --transform natural \
+            --task "$name" --seed "$seed" ${dictionary[@]+"${dictionary[@]}"}
+    done
+}
+
+natural_runs() {
+    local n o s
+    for s in $SEEDS; do for n in $NATURAL; do for o in $OBJECTIVES; do pool natural_run "$n" "$o" "$s"; done; done; done
+    drain
+}
