@@ -45,7 +45,7 @@ def main() -> None:
             scores=found,
             dictionary=args.dictionary,
             alignment=json.loads(alignment.read_text())["alignment"] if alignment.exists() else {},
-            retrieval=json.loads(retrieval.read_text())["accuracy"]["mean"] if retrieval.exists() else None,
+            retrieval=json.loads(retrieval.read_text())["mean"] if retrieval.exists() else None,
             signature=signatures.get(args.target, signatures),
         ),
     )

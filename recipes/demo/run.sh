@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From raw text to a table of zero-shot transfer: English and languages derived from it (ALIGN-MLM, section 4).
 #
-#   recipes/demo/run.sh [--conf demo|full] [--stage N] [--stop-stage M] [--dry-run] [--work DIR]
+#   recipes/demo/run.sh [--conf demo|full|FILE] [--stage N] [--stop-stage M] [--dry-run] [--work DIR]
 #
 # Stages: 0 fetch  1 text and vocabulary  2 derived languages  3 dictionaries and data folders  4 pre-training
 #         5 fine-tuning and scores  6 table and plot
@@ -22,8 +22,10 @@ while [ $# -gt 0 ]; do
         *) echo "run.sh: unknown option $1; see --help" >&2; exit 2 ;;
     esac
 done
-[ -f "recipes/demo/conf/$CONFIG.sh" ] || { echo "run.sh: no configuration '$CONFIG'; there are: $(ls recipes/demo/conf | sed 's/\.sh//' | tr '\n' ' ')" >&2; exit 2; }
-source "recipes/demo/conf/$CONFIG.sh"
+SETTINGS=recipes/demo/conf/$CONFIG.sh
+case "$CONFIG" in */*) SETTINGS=$CONFIG CONFIG=$(basename "$CONFIG" .sh) ;; esac # a file of your own
+[ -f "$SETTINGS" ] || { echo "run.sh: no configuration '$CONFIG'; there are: $(ls recipes/demo/conf | sed 's/\.sh//' | tr '\n' ' ')" >&2; exit 2; }
+source "$SETTINGS"
 WORK=${WORK:-demo/$CONFIG}
 PYTHON=${PYTHON:-python3}
 export XALIGN_CACHE=${XALIGN_CACHE:-$HOME/.cache/xalign}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -52,14 +54,31 @@ def pretrain(data: Path, folder: Path, criterion: str, updates: int, *options: o
     return finish(start(data, folder, criterion, updates, *options), folder)
 
 
-def start(data: Path, folder: Path, criterion: str, updates: int, *options: object, rank: int = 0):
+def killed_command(update: int, module: str, arguments: list[str]) -> None:
+    """``command``, but SIGKILL ends the process in the midst of an update."""
+    from fairseq.trainer import Trainer
+
+    original = Trainer.train_step
+
+    def train_step(self, samples, *rest):
+        if self.get_num_updates() == update:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, samples, *rest)
+
+    Trainer.train_step = train_step
+    command(module, arguments)
+
+
+def start(data: Path, folder: Path, criterion: str, updates: int, *options: object, rank: int = 0, kill_at: int = -1):
+    """Start a run in the background; with ``kill_at`` it is killed after so many updates."""
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [data, "--user-dir", ROOT / "fairseq_xalign", *OPTIONS, *CRITERIONS[criterion],
                  "--max-update", updates, "--save-dir", folder / "checkpoints", *options]  # fmt: skip
     named = [str(a) for a in arguments]
-    return run_function(
-        command, "fairseq_cli.train", named, log=folder / f"log.{rank}", has_children="--num-workers" in options
-    )
+    log, children = folder / f"log.{rank}", "--num-workers" in options
+    if kill_at >= 0:
+        return run_function(killed_command, kill_at, "fairseq_cli.train", named, log=log, has_children=children)
+    return run_function(command, "fairseq_cli.train", named, log=log, has_children=children)
 
 
 def finish(process, folder: Path, rank: int = 0) -> Run:

@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+import signal
 
 import pytest
 
 from fairseq_xalign.files import sha256
-from tests.tasks.running import CRITERIONS, pretrain, pretrain_two_workers, same_optimizer, same_weights
+from tests.tasks.running import CRITERIONS, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
+from tests.trainings import wait
 
-STOP, END = 4, 9
+SAVED, KILLED, END = 4, 5, 9
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +30,15 @@ def uninterrupted(data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("criterion", CRITERIONS)
-def test_a_stopped_and_resumed_run_equals_one_that_never_stopped_bit_for_bit(data, tmp_path, uninterrupted, criterion):
+def test_a_killed_and_resumed_run_equals_one_that_never_stopped_bit_for_bit(data, tmp_path, uninterrupted, criterion):
     whole = uninterrupted(criterion)
-    first = pretrain(data, tmp_path, criterion, STOP, "--updates-per-epoch", 6)
-    assert first.status == 0, first.text[-3000:]
+    options = ["--updates-per-epoch", 6, "--save-interval-updates", SAVED, "--keep-interval-updates", 1]
+    killed = start(data, tmp_path, criterion, END, *options, kill_at=KILLED)
+    assert wait(killed, 120) == -signal.SIGKILL
+    first = Run(-signal.SIGKILL, tmp_path / "log.0", tmp_path / "checkpoints")
     second = pretrain(data, tmp_path, criterion, END, "--updates-per-epoch", 6)
     assert second.status == 0, second.text[-3000:]
-    assert first.losses() + second.losses() == whole.losses()
+    assert first.losses()[:SAVED] + second.losses() == whole.losses()
     assert same_weights(second, whole) and same_optimizer(second, whole)
 
 
