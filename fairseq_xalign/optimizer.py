@@ -34,7 +34,7 @@ class FusedAdamW(FairseqOptimizer):
 
     @property
     def optimizer_config(self) -> dict[str, Any]:
-        """What may change when training resumes: taken from the command line, not from the checkpoint."""
+        """Settings of torch's optimizer; a resumed run takes the checkpoint's, but for ``--optimizer-overrides``."""
         import ast
 
         lr = next(iter(self.cfg.lr)) if isinstance(self.cfg.lr, Collection) else self.cfg.lr

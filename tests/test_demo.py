@@ -37,7 +37,9 @@ def prepared(folder: Path) -> tuple[Path, dict[str, str]]:
         rows = []
         for line in part:
             words = line.split()
-            rows += [f"{i}\t{w}\t_\t{'NOUN' if i % 2 else 'X'}\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)] + [""]
+            rows += [f"{i}\t{w}\t_\t{'NOUN' if i % 2 else 'X'}\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)] + [
+                ""
+            ]
         (treebank / f"{split}.en.conllu").write_text("\n".join(rows) + "\n", "utf-8")
     (folder / "demo").mkdir()
     (folder / "demo" / "treebank").write_text("tiny-treebank\n", "utf-8")
@@ -68,7 +70,9 @@ def test_a_failed_training_stops_the_recipe_and_names_the_log(tmp_path):
     assert done.returncode == 1 and "--tokens-per-sample 2 is too small" in done.stderr and "train.log" in done.stderr
 
 
-@pytest.mark.parametrize(("options", "said"), [(["--conf", "nope"], "there are: demo full"), (["--what"], "unknown option")])
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--conf", "nope"], "there are: demo full"), (["--what"], "unknown option")]
+)
 def test_wrong_options_are_answered_with_the_right_ones(options, said):
     done = recipe(*options)
     assert done.returncode == 2 and said in done.stderr

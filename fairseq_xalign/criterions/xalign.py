@@ -102,7 +102,7 @@ class XAlignCriterion(FairseqCriterion):
 
         loss, size, losses = model(compute)
         if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(describe_non_finite(losses, sample, self.task))
+            raise FloatingPointError(describe_non_finite(losses, sample))
         return loss, size, self._logs(loss, size, losses, sample)
 
     def _logs(self, loss: Tensor, size: int, losses: dict[str, Loss], sample: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class XAlignCriterion(FairseqCriterion):
             ppl = title.replace("loss_", "ppl_") if name.startswith("language_") else f"{name}_ppl"
             metrics.log_derived(ppl, lambda meters, title=title: perplexity(meters[title].avg))
             if not name.startswith("language_"):
-                metrics.log_scalar(f"{name}_count", count / len(logging_outputs), round=0)
+                metrics.log_scalar(f"{name}_count", count, round=0)
 
 
 def perplexity(bits: float | None) -> float:
@@ -176,13 +176,13 @@ def perplexity(bits: float | None) -> float:
     return round(2.0 ** min(bits, 60.0), 2)
 
 
-def describe_non_finite(losses: dict[str, Loss], sample: dict[str, Any], task: Any) -> str:
+def describe_non_finite(losses: dict[str, Loss], sample: dict[str, Any]) -> str:
     """Which objective is not finite, and on which sentences."""
     values = ", ".join(f"{name} {float(loss.sum) / max(loss.count, 1):g}" for name, loss in losses.items())
     units = []
-    for kind, rows in sample.get("units", {}).items():
-        names = task.stream_names()
-        units += [f"{names[s]} number {u}" if names else f"{kind} {u}" for s, u in rows.tolist()]
+    for rows in sample["units"].values():
+        names = sample["stream_names"]
+        units += [f"{names[s]} number {u}" for s, u in rows.tolist()]
     shown = "; ".join(units[:20]) + (f"; and {len(units) - 20} more" if len(units) > 20 else "")
     return f"the loss is not finite ({values}) on: {shown}"
 

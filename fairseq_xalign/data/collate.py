@@ -66,6 +66,7 @@ class Collater:
         return {
             "streams": packed,
             "units": units,
+            "stream_names": [s.name for s in self.streams],
             "nsentences": len(chosen),
             "ntokens": sum(len(p["tokens"]) for p in packed.values()),
         }

@@ -124,7 +124,8 @@ class BatchIterator:
         """Updates that one pass over the largest stream takes, judged by the first window."""
         window = self.planner.plan(self.planner.start())
         sizes = [len(s) for s in self.planner.streams]
-        largest = max(range(len(sizes)), key=sizes.__getitem__)
+        drawn_from = [i for i in range(len(sizes)) if self.planner.probabilities[i] > 0]
+        largest = max(drawn_from, key=sizes.__getitem__)
         draws = sizes[largest] / self.planner.probabilities[largest]
         batches = draws * len(window.batches) / self.planner.window
         return max(1, min(MOST_UPDATES_AN_EPOCH, math.ceil(batches / (self.world * self.freq(1)))))
@@ -206,7 +207,7 @@ class BatchIterator:
         if "place" not in state:
             raise UserError(
                 "the checkpoint's place in the data is not one of this task's",
-                remedy="Add --reset-dataloader to start a new pass, or use --finetune-from-model",
+                remedy="Start from its weights with --finetune-from-model and another --save-dir",
             )
         changed = {
             name: (state["fingerprint"].get(name), value)
@@ -217,7 +218,8 @@ class BatchIterator:
             said = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())
             raise UserError(
                 f"cannot resume at the exact place in the data: {said}",
-                remedy="Restore these settings, or add --reset-dataloader to start a new pass",
+                remedy="Restore these settings, or begin at the first draw again with --reset-dataloader (and without "
+                "--finetune-from-model); another --seed then gives another order",
             )
         self.epoch = state["epoch"]
         self.updates_per_epoch = state["updates_per_epoch"]
@@ -229,10 +231,11 @@ class BatchIterator:
 class ValidationIterator:
     """Every batch of fixed windows once, dealt out to the ranks; the same at every call."""
 
-    def __init__(self, windows: Sequence[Window], collater: Collate, rank: int, world: int, num_workers: int) -> None:
+    def __init__(self, windows: Sequence[Window], collater: Collate, rank: int, world: int) -> None:
         self.collater = collater
         everything = [(w, b) for w in windows for b in range(len(w.batches))]
         self.rounds = -(-len(everything) // world)
+        self._first = everything[0] if everything else None  # a rank may have no batch of its own
         mine = everything[rank::world]
         # A rank without a batch in the last round gets an empty one, which fairseq ignores.
         self.items: list[tuple[Window, int] | None] = [*mine, *[None] * (self.rounds - len(mine))]
@@ -243,8 +246,7 @@ class ValidationIterator:
 
     @property
     def first_batch(self) -> dict[str, Any] | str:
-        first = self.items[0] if self.items else None
-        return {**self.collater(*first), "number": [-1, 0]} if first else "DUMMY"
+        return {**self.collater(*self._first), "number": [-1, 0]} if self._first else "DUMMY"
 
     def _samples(self) -> Iterator[dict[str, Any]]:
         for item in self.items:

@@ -49,9 +49,9 @@ def stream_probabilities(
     result = np.zeros(len(streams))
     for kind in kinds:
         ours = np.array([s.kind == kind for s in streams])
-        if by_hand and any(by_hand.get(n, 0) for n, o in zip(names, ours) if o):
+        if by_hand and any(n in by_hand for n, o in zip(names, ours) if o):
             weights = np.array([by_hand.get(n, 0.0) for n in names])[ours]
-            within = weights / weights.sum()
+            within = weights / (weights.sum() or 1.0)
         else:
             within = temperature_probabilities(sizes[ours], temperature)
         share = shares.get(kind, 0.0) if shares else sizes[ours].sum()

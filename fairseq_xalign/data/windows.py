@@ -31,14 +31,12 @@ class Place:
         batch: number of the batch in it.
         drawn: draws that each stream has given to earlier windows.
         owed: draws that were due to each stream up to there.
-        left_out: units drawn that fit no sequence, up to this window.
     """
 
     window: int = 0
     batch: int = 0
     drawn: list[int] = field(default_factory=list)
     owed: list[float] = field(default_factory=list)
-    left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -82,11 +80,10 @@ class Planner:
 
     Args:
         streams: what to draw from, in a fixed order.
-        probabilities: of each stream, summing to 1; None for one pass in order (validation).
+        probabilities: of each stream, summing to 1.
         window: draws a window.
         budget: of a batch.
         seed: of all draws.
-        shuffle: draw units by a keyed permutation, and batches of a window in random order.
     """
 
     def __init__(
@@ -118,8 +115,7 @@ class Planner:
         draws = [self._draw(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
         stream, unit, key, lengths = (np.concatenate(column) for column in zip(*draws))
         fits = lengths[:, 0] >= 0
-        left_out = place.left_out + int((~fits).sum())
-        following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist(), left_out)
+        following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist())
         return assemble(
             self.streams, stream[fits], unit[fits], key[fits], lengths[fits], self.budget, following,
             shuffle_key=name_key(self.seed, "window", place.window),

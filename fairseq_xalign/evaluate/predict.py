@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     labels, cut, count = state["labels"], 0, 0
     with atomic_file(args.output) as out:
         for language, rows in _inputs(args, state):
+            if encoder.config.n_languages and language not in state["languages"]:
+                cli.say(f"{language} has no language embedding in this model; it has {', '.join(state['languages'])}")
             encoded = ENCODERS[state["task"]](tokenizer, rows, labels, language, state["max_length"])
             cut += encoded.cut
             predicted = predict_rows(encoder, head, encoded, state, len(rows), args)

@@ -35,8 +35,11 @@ def find_checkpoint(path: str | Path) -> Path:
     return path
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     """The whole checkpoint on the CPU, loaded weights-only; ``task_state`` is checked.
+
+    Args:
+        mapped: leave tensors on disk until they are used (for who wants the settings only).
 
     Raises:
         UserError: for a file that is no checkpoint, is not one of ours, or comes from a newer version.
@@ -44,7 +47,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     file = find_checkpoint(path)
     torch.serialization.add_safe_globals([argparse.Namespace])
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
         raise UserError(f"cannot be read as a checkpoint ({type(error).__name__})", file) from error
     task = state.get("task_state") if isinstance(state, dict) else None

@@ -85,6 +85,16 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
             chosen["n_languages"] = n_languages
         return preset(arch, vocab_size, **chosen)
     start = EncoderConfig.from_dict(checkpoint)
+    if getattr(cfg, "language_embeddings", False) and not start.n_languages:
+        raise UserError(
+            "--language-embeddings: the checkpoint has none",
+            remedy="Train from the start with them, or leave the option out",
+        )
+    if 0 < start.n_languages < n_languages:
+        raise UserError(
+            f"the checkpoint has embeddings for {start.n_languages} languages, the data has {n_languages}",
+            remedy="Name the languages that it knows with --languages",
+        )
     for name, value in {**PRESETS[arch], **chosen}.items():
         if name not in SHAPE_FREE and getattr(start, name) != value:
             by = f"option for {name}" if name in chosen else f"--arch {arch}"

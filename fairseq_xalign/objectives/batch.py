@@ -23,6 +23,8 @@ class PackedBatch:
         segments: 0 or 1 for each token, int64 [T], or None.
         masked: indices into ``tokens`` to be predicted, ascending, int64 [N], or None.
         targets: the ids to be predicted there, int64 [N], or None.
+        target_languages: the language of the text at ``masked``, int64 [N], or None (``languages`` says what is
+            seen there: with DICT-MLM a translation's).
         keys: a 64-bit name of each sequence's draw, int64 [B], or None; random choices that
             concern a sequence are functions of it alone.
     """
@@ -35,6 +37,7 @@ class PackedBatch:
     segments: Tensor | None = None
     masked: Tensor | None = None
     targets: Tensor | None = None
+    target_languages: Tensor | None = None
     keys: Tensor | None = None
 
     def __len__(self) -> int:
@@ -101,5 +104,6 @@ def concatenate(batches: list[PackedBatch]) -> PackedBatch:
         joined("segments"),
         joined("masked", shift=True),
         joined("targets"),
+        joined("target_languages"),
         joined("keys"),
     )

@@ -8,7 +8,7 @@ Selection and replacement are functions of each sequence's key alone, drawn for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -179,6 +179,5 @@ def mask_tokens(
 
     tokens = batch.tokens.clone()
     tokens[masked] = seen
-    return PackedBatch(
-        tokens, batch.starts, batch.positions, batch.longest, languages, batch.segments, masked, targets, batch.keys
-    )
+    seen_in = None if batch.languages is None else batch.languages[masked]
+    return replace(batch, tokens=tokens, languages=languages, masked=masked, targets=targets, target_languages=seen_in)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError, unknown_name
@@ -93,8 +94,8 @@ def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[We
             weight = float(weight_text or 1.0)
         except ValueError:
             weight = math.nan
-        if not (weight > 0 and math.isfinite(weight)):
-            raise UserError(f"--objectives: the weight of {name!r} must be a number above 0, not {weight_text!r}")
+        if not (weight >= 0 and math.isfinite(weight)):
+            raise UserError(f"the weight of objective {name!r} must be a number of at least 0, not {weight_text!r}")
         if name in (w.objective.name for w in chosen):
             raise UserError(f"--objectives names {name!r} twice")
         chosen.append(Weighted(known[name](), weight))
@@ -113,16 +114,18 @@ def combined_loss(
 ) -> tuple[Tensor, int, dict[str, Loss]]:
     """L = sum_o w_o L_o as printed, in the units of a trainer that divides by the sample size.
 
-    The sample size is the count n of the first listed objective that is present; every other enters
-    as ``n * w_o * mean_o``, so that dividing summed gradients by summed sample sizes gives exactly
-    the weighted sum of means, for any number of micro-batches and workers. Token-level objectives
-    are one: their (weighted) sums and their counts add.
+    The sample size is the count n of the first listed objective that reads text and is present;
+    every other enters as ``n * w_o * mean_o``, so that dividing summed gradients by summed sample
+    sizes gives exactly the weighted sum of means, for any number of micro-batches and workers. A
+    micro-batch without any term of a text has size 0 and adds nothing: a dictionary's size must not
+    stand in for a count of tokens. Token-level objectives are one: their (weighted) sums and their
+    counts add.
 
     Returns:
         The loss (a scalar to be divided by the sample size), the sample size, each objective's own.
     """
     losses: dict[str, Loss] = {}
-    parts: list[tuple[Tensor, int]] = []  # (weighted sum, count) in listed order
+    parts: list[tuple[Tensor, int, bool]] = []  # (weighted sum, count, whether it reads text) in listed order
     tokens = [w for w in objectives if w.objective.token_level]
     token_part: tuple[Tensor, int] | None = None
     if tokens:
@@ -130,18 +133,17 @@ def combined_loss(
     for weighted in objectives:
         if weighted.objective.token_level:
             if token_part is not None:
-                parts.append(token_part)
+                parts.append((*token_part, True))
                 token_part = None
             continue
         loss = losses[weighted.objective.name] = weighted.objective.loss(encoder, batches, context)
-        parts.append((weighted.weight * loss.sum, loss.count))
-    present = [(total, count) for total, count in parts if count > 0]
-    if not present:
-        return sum(total for total, _ in parts) * 0.0, 0, losses  # type: ignore[return-value]
-    (first, size), *others = present
-    total = first
-    for other, count in others:
-        total = total + other * (size / count)
+        parts.append((weighted.weight * loss.sum, loss.count, weighted.objective.stream is not None))
+    any_text = any(w.objective.stream is not None for w in objectives)
+    size = next((count for _, count, text in parts if count > 0 and (text or not any_text)), 0)
+    # Parts that count for nothing stay in the graph: every worker's backward pass reaches every weight.
+    total: Tensor = torch.zeros(())
+    for part, count, _ in parts:
+        total = part * (size / count if count else 0.0) + total
     return total, size, losses
 
 
@@ -160,8 +162,7 @@ def _token_losses(
         count = len(batch.masked)
         own = terms[start : start + count]
         start += count
-        languages = None if batch.languages is None else batch.languages[batch.masked]
-        losses[weighted.objective.name] = Loss(own.sum(), count, {}, (own.detach(), languages))
+        losses[weighted.objective.name] = Loss(own.sum(), count, {}, (own.detach(), batch.target_languages))
         total = total + weighted.weight * own.sum()
         size += count
     return total, size

@@ -14,7 +14,7 @@ from fairseq.logging import metrics
 from fairseq.tasks import register_task
 
 import fairseq_xalign.criterions.xalign  # noqa: F401  (fairseq imports tasks and models only)
-from fairseq_xalign.constants import MASK, PAD
+from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
 from fairseq_xalign.data.collate import CollateOptions, Collater
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.folder import DataFolder
@@ -137,6 +137,8 @@ class AlignMLMTask(TrainingTask):
             self.folder.require("dictionary")
             if not self.dictionaries:
                 raise UserError("no dictionary between the languages trained on", self.cfg.data)
+        if "align" in names and not len(self._all_entries()):
+            raise UserError("every entry of the dictionaries is the same piece on both sides", self.cfg.data)
         if "dict" in names and not len(self._translations().values):
             raise UserError(
                 "DICT-MLM needs dictionary entries of one piece a side, there is none", self.cfg.data,
@@ -186,7 +188,8 @@ class AlignMLMTask(TrainingTask):
                 if name in mono
             ]
         if "bitext" in kinds:
-            bitext = self.folder.require("bitext", split) if split == "train" else self.folder.bitext(split)
+            training = split == cfg.train_subset
+            bitext = self.folder.require("bitext", split) if training else self.folder.bitext(split)
             streams += [
                 BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, str(cfg.tlm_packing))
                 for pair, files in bitext.items()
@@ -221,10 +224,6 @@ class AlignMLMTask(TrainingTask):
             )
         return f", {left_out} pairs that do not fit into --tokens-per-sample {limit} are left out" if left_out else ""
 
-    def stream_names(self) -> list[str]:
-        """Names of the training streams, by number."""
-        return [s.name for s in self.datasets[self.train_subset()].streams] if self.datasets else []
-
     def _collater(self, streams: list[Any]) -> Collater:
         cfg, criterion = self.cfg, self.criterion
         masking = {w.objective.stream: w.objective.masking for w in criterion.objectives if w.objective.stream}
@@ -243,17 +242,18 @@ class AlignMLMTask(TrainingTask):
     def get_batch_iterator(
         self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
         num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
-        **unused: Any,
+        **options: Any,
     ) -> Any:  # fmt: skip
         """The dataset's one iterator; fairseq asks again at every epoch."""
-        key = (max_tokens, max_sentences, num_shards, shard_id, num_workers)
+        training = self.for_training(options)
+        key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
         if key in dataset.iterators:
             return dataset.iterators[key]
         budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
         collater = self._collater(streams)
-        if dataset is not self.datasets.get("train"):
+        if not training:
             windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)
-            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards, num_workers)
+            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards)
             return dataset.iterators[key]
         probabilities = stream_probabilities(
             streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights
@@ -264,6 +264,7 @@ class AlignMLMTask(TrainingTask):
             "shares": [round(float(p), 9) for p in probabilities],
             "--seed": cfg.seed,
             "--window-size": window,
+            "--updates-per-epoch": cfg.updates_per_epoch,
             "--max-tokens": max_tokens,
             "--batch-size": max_sentences,
             "--tokens-per-sample": cfg.tokens_per_sample,
@@ -287,12 +288,14 @@ class AlignMLMTask(TrainingTask):
         return model
 
     def _unigram_counts(self) -> torch.Tensor:
+        """How often each id stands in the training text; specials, which are never predicted, count 0."""
         counts = np.zeros(len(self.tokenizer), dtype=np.int64)
-        for name, tokens in self.folder.require("mono", "train").items():
+        for name, tokens in self.folder.require("mono", self.cfg.train_subset).items():
             if name in self.trained:
                 for begin in range(0, min(len(tokens.tokens), UNIGRAM_TOKENS), 1 << 22):
                     piece = tokens.tokens[begin : min(begin + (1 << 22), UNIGRAM_TOKENS)]
                     counts += np.bincount(piece, minlength=len(counts))
+        counts[:FIRST_PIECE] = 0
         return torch.from_numpy(counts)
 
     def max_positions(self) -> int:
@@ -307,27 +310,33 @@ class AlignMLMTask(TrainingTask):
         if wanted <= 0:
             return None
         if len(self.tokenizer.derived_ids):
-            natural, derived = self.tokenizer.natural_ids, self.tokenizer.derived_ids
-            chosen = permutation_sample(len(natural), min(wanted, len(natural)), name_key("alignment"))
-            source = embeddings[natural.start + chosen.to(embeddings.device)]
-            return alignment_score(source, embeddings[derived.start : derived.stop], chosen.to(embeddings.device))
-        pairs = [
-            (a[0], b[0])
-            for d in self.dictionaries.values()
-            for a, b in zip(d.source, d.target)
-            if len(a) == len(b) == 1
-        ]
+            return self._copies_alignment(embeddings, wanted)
+        scored = [self._dictionary_alignment(embeddings, d, wanted) for d in self.dictionaries.values()]
+        found = [(score, words) for score, words in scored if words]
+        return sum(s * n for s, n in found) / sum(n for _, n in found) if found else None
+
+    def _copies_alignment(self, embeddings: torch.Tensor, wanted: int) -> float:
+        """Of natural pieces with their copies; pieces that both languages share take no part."""
+        natural, derived = self.tokenizer.natural_ids, self.tokenizer.derived_ids
+        kept = set(self.tokenizer.derived["kept"]) if self.tokenizer.derived else set()
+        copied = torch.tensor([i for i in range(len(natural)) if i not in kept], device=embeddings.device)
+        chosen = permutation_sample(len(copied), min(wanted, len(copied)), name_key("alignment")).to(embeddings.device)
+        source = embeddings[natural.start + copied[chosen]]
+        return alignment_score(source, embeddings[derived.start + copied], chosen)
+
+    def _dictionary_alignment(self, embeddings: torch.Tensor, dictionary: Dictionary, wanted: int) -> tuple[float, int]:
+        """Of a dictionary's single pieces with their first translations, among all of them: (score, words)."""
+        pairs = [(a[0], b[0]) for a, b in zip(dictionary.source, dictionary.target) if len(a) == len(b) == 1]
         if not pairs:
-            return None
+            return 0.0, 0
         targets = sorted({b for _, b in pairs})
         place = {b: i for i, b in enumerate(targets)}
         first = dict(reversed(pairs))  # the first translation of each word
         words = sorted(first)[:wanted]
         device = embeddings.device
         gold = torch.tensor([place[first[w]] for w in words], device=device)
-        return alignment_score(
-            embeddings[torch.tensor(words, device=device)], embeddings[torch.tensor(targets, device=device)], gold
-        )
+        rows = embeddings[torch.tensor(words, device=device)]
+        return alignment_score(rows, embeddings[torch.tensor(targets, device=device)], gold), len(words)
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)

@@ -9,6 +9,7 @@ import torch
 from fairseq.data import FairseqDataset
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
+from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 from omegaconf import II
 
@@ -39,6 +40,7 @@ class TrainingConfig(FairseqDataclass):
     update_freq: List[int] = II("optimization.update_freq")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     save_dir: str = II("checkpoint.save_dir")
+    train_subset: str = II("dataset.train_subset")
     restore_file: str = II("checkpoint.restore_file")
 
 
@@ -114,7 +116,9 @@ class TrainingTask(FairseqTask):
         """Shards are one concatenation, so fairseq must not swap them by epoch."""
         return False
 
-    def _precision(self, model: torch.nn.Module) -> Any:
+    def _precision(self, model: torch.nn.Module, optimizer: Any = None) -> Any:
+        if isinstance(optimizer, AMPOptimizer):  # --amp, which check_precision refuses on a CPU
+            return torch.autocast("cuda", dtype=torch.float16)
         if str(self.cfg.autocast) == "none":
             return contextlib.nullcontext()
         return torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16)
@@ -126,7 +130,7 @@ class TrainingTask(FairseqTask):
         model.set_num_updates(update_num)
         # Dropout as a function of the batch, not of the rank: the same for any number of workers.
         torch.manual_seed(name_key(self.cfg.seed, "dropout", *sample["number"]))
-        with self._precision(model):
+        with self._precision(model, optimizer):
             loss, sample_size, logs = criterion(model, sample)
         if ignore_grad:
             loss = loss * 0
@@ -139,14 +143,13 @@ class TrainingTask(FairseqTask):
             return criterion(model, sample)
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        self._iterating = next(iter(self.datasets[self.train_subset()].iterators.values()), None)
+        iterators = self.datasets[self.cfg.train_subset].iterators.values()
+        self._iterating = next((i for i in iterators if hasattr(i, "waiting_share")), None)
 
-    def train_subset(self) -> str:
-        """The split that has a training iterator."""
-        for name, dataset in self.datasets.items():
-            if any(hasattr(i, "waiting_share") for i in dataset.iterators.values()):
-                return name
-        return next(iter(self.datasets))
+    @staticmethod
+    def for_training(options: dict[str, Any]) -> bool:
+        """Whether fairseq asks for a training iterator: only then does it pass this option, whatever the split."""
+        return "update_epoch_batch_itr" in options
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         if not logging_outputs:
@@ -174,7 +177,14 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
     save_dir = getattr(cfg, "save_dir", None) or ""
     restore = getattr(cfg, "restore_file", None) or "checkpoint_last.pt"
     last = Path(save_dir) / restore if restore == "checkpoint_last.pt" else Path(restore)
-    chosen = last if last.exists() else Path(cfg.finetune_from_model) if cfg.finetune_from_model else None
-    if chosen is None:
+    if last.exists():
+        chosen, option = last, "--restore-file"
+    elif restore != "checkpoint_last.pt":
+        raise UserError("--restore-file names no file", last)
+    elif cfg.finetune_from_model:
+        chosen, option = Path(cfg.finetune_from_model), "--finetune-from-model"
+    else:
         return None
-    return {**read_checkpoint(chosen)["task_state"], "path": str(chosen)}
+    if chosen.is_dir():  # fairseq would find no file there and train from random weights
+        raise UserError(f"{option} names a folder", chosen, remedy=f"Name the file: {chosen / 'checkpoint_last.pt'}")
+    return {**read_checkpoint(chosen, mapped=True)["task_state"], "path": str(chosen)}

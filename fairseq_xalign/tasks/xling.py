@@ -76,7 +76,7 @@ class XlingTaggingTask(TrainingTask):
             )  # fmt: skip
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
-        self._in_training: list[str] = []
+        self._reported = list(dict.fromkeys(self._chosen("train") + self._chosen("valid")))
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTaggingTask":
@@ -87,7 +87,7 @@ class XlingTaggingTask(TrainingTask):
         return {"task": self.head_name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout}
 
     def checkpoint_fields(self) -> dict[str, Any]:
-        return {**self.head_settings(), "labelled": self.folder.name, "max_length": self.cfg.max_length,
+        return {**self.head_settings(), "labelled": self.folder.name, "max_length": self._longest(),
                 "train_languages": self._chosen("train")}  # fmt: skip
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
@@ -100,51 +100,59 @@ class XlingTaggingTask(TrainingTask):
 
     def _chosen(self, split: str) -> list[str]:
         """Languages of a split: as asked, else English, else all there are."""
-        asked = self.cfg.train_languages if split == "train" else self.cfg.valid_languages or self.cfg.train_languages
-        available = self.folder.languages(split)
+        asked = self.cfg.train_languages
+        if split != self.cfg.train_subset and self.cfg.valid_languages:
+            asked = self.cfg.valid_languages
         if asked:
             return asked.split(",")
+        available = self.folder.languages(self.cfg.train_subset)
         return ["en"] if "en" in available else available
 
     def reported_languages(self) -> list[str]:
         """Every language that scores are logged for: the same on all ranks."""
-        return list(dict.fromkeys(self._chosen("train") + self._chosen("valid")))
+        return self._reported
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if split in self.datasets:
             return
         streams = []
         for language in self._chosen(split):
+            if self.encoder_config.n_languages and language not in self.languages:
+                raise UserError(
+                    f"the encoder has language embeddings for {', '.join(self.languages)}, not for {language!r}",
+                    self.cfg.data,
+                    remedy="Name the files by the languages of pre-training",
+                )
             rows = list(self.folder.rows(split, language))
-            encoded = ENCODERS[self.head_name](
-                self.tokenizer, rows, self.folder.labels, language, min(self.cfg.max_length, self._longest())
-            )
+            encoded = ENCODERS[self.head_name](self.tokenizer, rows, self.folder.labels, language, self._longest())
             if not encoded.examples:
                 raise UserError(f"no {split} example in {language}", self.cfg.data)
             note = f", {encoded.cut} {'words' if self.head_name == 'tagging' else 'texts'} cut" if encoded.cut else ""
             logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
-            streams.append(LabelledStream(encoded, self.cfg.max_length))
+            streams.append(LabelledStream(encoded, self._longest()))
         self.datasets[split] = StreamDataset(streams)
 
     def _longest(self) -> int:
-        learned = self.encoder_config is not None and self.encoder_config.positions == "learned"
-        return self.encoder_config.max_positions if learned else self.cfg.max_length
+        """The limit in subwords: ``--max-length``, or fewer where the encoder has fewer positions."""
+        config = self.encoder_config
+        return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
     def get_batch_iterator(
         self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
         num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
-        **unused: Any,
+        **options: Any,
     ) -> Any:  # fmt: skip
         """The dataset's one iterator; fairseq asks again at every epoch."""
-        key = (max_tokens, max_sentences, num_shards, shard_id, num_workers)
+        training = self.for_training(options)
+        key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
         if key in dataset.iterators:
             return dataset.iterators[key]
         budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
         numbers = {name: i for i, name in enumerate(self.languages, start=1)}
         collater = LabelledCollater(streams, self.head_name, numbers, self.reported_languages())
-        if dataset is not self.datasets.get("train"):
+        if not training:
             windows = one_pass(streams, budget, cfg.seed, WINDOW)
-            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards, num_workers)
+            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards)
             return dataset.iterators[key]
         sizes = [len(s) for s in streams]
         window = min(WINDOW, sum(sizes))

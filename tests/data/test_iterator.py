@@ -162,7 +162,7 @@ def test_validation_sees_every_unit_once_and_the_same_masks_every_time(streams, 
     build = collater(streams, LANGUAGES)
     units, first, second = [], [], []
     for rank in range(world):
-        it = ValidationIterator(windows, build, rank, world, 0)
+        it = ValidationIterator(windows, build, rank, world)
         for samples, store in ((it.next_epoch_itr(), first), (it.next_epoch_itr(), second)):
             for sample in samples:
                 store.append(flat(sample) if sample else None)

@@ -110,9 +110,19 @@ def test_a_batch_without_masked_tokens_is_zero_not_nan():
     assert (loss.item(), size) == (0.0, 0)
 
 
-def test_where_the_first_objective_is_absent_the_next_ones_count_serves():
+def test_a_dictionarys_size_never_stands_in_for_a_count_of_tokens():
+    """fidelity 5d-1: without masked tokens a micro-batch adds nothing, and its backward pass still reaches all."""
     encoder = TinyEncoder()
-    loss, size, _ = combined_loss(parse_objectives("mlm,align:2", OBJECTIVES), encoder, {}, CONTEXT)
+    objectives = parse_objectives("mlm,align:2", OBJECTIVES)
+    loss, size, losses = combined_loss(objectives, encoder, {"mono": masked_batch(0, 1)}, CONTEXT)
+    loss.backward()
+    assert (loss.item(), size, losses["align"].count) == (0.0, 0, 3)
+    assert encoder.embed_tokens.weight.grad is not None and encoder.embed_tokens.weight.grad.abs().sum() == 0
+
+
+def test_a_list_without_any_text_counts_its_own_terms():
+    encoder = TinyEncoder()
+    loss, size, _ = combined_loss(parse_objectives("align:2", OBJECTIVES), encoder, {}, CONTEXT)
     expected = 2 * alignment_loss(encoder.embed_tokens.weight, CONTEXT.dictionary).item()
     assert size == 3 and (loss / size).item() == pytest.approx(expected, rel=1e-12)
 
@@ -122,8 +132,8 @@ def test_where_the_first_objective_is_absent_the_next_ones_count_serves():
     [
         ("mlm,aling:10", "did you mean 'align'"),
         ("mlm,mlm", "names 'mlm' twice"),
-        ("mlm:-1", "must be a number above 0"),
-        ("mlm:x", "must be a number above 0"),
+        ("mlm:-1", "must be a number of at least 0"),
+        ("mlm:x", "must be a number of at least 0"),
         ("", "is empty"),
         ("mlm,dict", "both mask the mono stream"),
     ],
