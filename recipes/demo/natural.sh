@@ -49,12 +49,12 @@ natural_data() {
 natural_run() {
     local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 dictionary=() folder task
     folder=$WORK/runs/en-$n/$objective.seed$seed
-    [ -f "$folder/intents/result.json" ] && return
     pretrain "$objective" "$home/data" "$folder/pretrain" "$seed"
     if uses_dictionary "$objective"; then dictionary=(--dictionary "CLDR and emoji"); fi
     for task in intents pos; do
         [ -d "$home/labelled.$task" ] || continue
         local out=$folder/$task kind=tagging name=pos options=()
+        [ -f "$out/result.json" ] && continue
         if [ "$task" = intents ]; then kind=classification name=classification options=(--pooling mean); fi
         mkdir -p "$out"
         finetune "$folder/pretrain" "$home/labelled.$task" en "$out/en" "$seed" "$kind" ${options[@]+"${options[@]}"}

@@ -45,20 +45,27 @@ derived() { echo "en_${1//,/}"; }
 transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
 uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
 
-# Run a command in the background, at most $JOBS at once; `drain` waits for all. A failure ends the recipe.
+# Run a command in the background, at most $JOBS at once; `drain` waits for all. A failure ends the recipe, and with it
+# every run: each background job is a process group of its own (set -m), so that its programs end too.
+set -m
+JOB_IDS=()
 pool() {
     while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n || failed; done
     "$@" &
+    JOB_IDS+=($!)
 }
-drain() { while [ -n "$(jobs -p)" ]; do wait -n || failed; done; }
+drain() {
+    local id
+    for id in ${JOB_IDS[@]+"${JOB_IDS[@]}"}; do wait "$id" || failed; done
+    JOB_IDS=()
+}
+end_jobs() { for id in $(jobs -rp); do kill -TERM -- "-$id" 2> /dev/null || true; done; }
 failed() {
-    local running
-    running=$(jobs -rp)
-    # shellcheck disable=SC2086
-    [ -z "$running" ] || kill $running 2> /dev/null || true
+    end_jobs
     title "stopped: a run failed (see above); the same command resumes"
     exit 1
 }
+trap 'end_jobs; title "interrupted; the same command resumes"; exit 130' INT TERM
 
 # train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG
 train() {
@@ -113,7 +120,7 @@ if [ -n "$DRY_RUN" ]; then
     for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do runs=$((runs + 1)); done; done; done
     echo "configuration $CONFIG into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
     echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH), each with two fine-tunings of $TAG_UPDATES updates"
-    echo "about 1 GB of memory, 300 MB of disk, $((runs * ${MINUTES_A_RUN:-4})) minutes on two cores after the download"
+    echo "about 1 GB of memory, 300 MB of disk, $((runs * ${MINUTES_A_RUN:-3})) minutes on two cores after the download"
     exit 0
 fi
 mkdir -p "$WORK"
