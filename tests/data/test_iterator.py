@@ -156,6 +156,21 @@ def test_another_seed_gives_another_order(streams):
     assert epochs(iterator(streams, seed=1)) != epochs(iterator(streams, seed=2))
 
 
+def test_a_rank_without_a_validation_batch_still_has_a_first_batch_to_stand_in(streams):
+    windows = one_pass(streams[:1], Budget(tokens=10_000), 1, 1000)
+    iterators = [ValidationIterator(windows, collater(streams[:1], LANGUAGES), rank, 4) for rank in range(4)]
+    assert {len(it) for it in iterators} == {1} and all(it.first_batch["ntokens"] > 0 for it in iterators)
+    assert [bool(next(iter(it.next_epoch_itr()))) for it in iterators] == [True, False, False, False]
+
+
+def test_a_stream_without_weight_is_never_drawn_and_does_not_set_the_epoch(streams):
+    plan = planner(streams, [0.0, 1.0, 0.0], window=16)
+    it = BatchIterator(plan, collater(streams, LANGUAGES), {}, 0, 1, [1], None, 0)
+    samples = list(it.next_epoch_itr())
+    assert {s for sample in samples for s, _ in sample["units"]["mono"].tolist()} == {1}
+    assert sum(len(sample["units"]["mono"]) for sample in samples) == pytest.approx(40, abs=16)
+
+
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_validation_sees_every_unit_once_and_the_same_masks_every_time(streams, world):
     windows = one_pass(streams, Budget(tokens=64), 1, 50)

@@ -81,6 +81,7 @@ def test_dict_mlm_flips_the_language_where_a_translation_stands_and_nowhere_else
     masked = mask_tokens(batch, VOCABULARY, MaskingOptions(random_token_prob=0.0), translations, DictionaryOptions())
     assert torch.equal(masked.languages == 2, masked.tokens == batch.tokens + 500)
     assert (masked.languages == 2).any()
+    assert (masked.target_languages == 1).all(), "losses are counted for the language of the text"
 
 
 def test_dict_mlm_label_variant_changes_labels_and_not_what_is_seen():

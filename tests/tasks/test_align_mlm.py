@@ -139,6 +139,29 @@ def test_early_stopping_and_selection_by_any_metric(data, tmp_path, options):
         assert "early stop" in run.text and len(run.losses()) < 40
 
 
+def test_validating_on_the_training_split_does_not_move_training(data, tmp_path, uninterrupted):
+    run = pretrain(data, tmp_path, "mlm", 2, "--updates-per-epoch", 6, "--valid-subset", "valid,train")
+    assert run.status == 0 and run.losses() == uninterrupted("mlm").losses()[:2]
+    assert run.records("valid") and run.text.count("begin validation") == 2
+
+
+def test_shared_pieces_take_no_part_in_the_alignment_score():
+    import torch
+
+    from fairseq_xalign.tasks.align_mlm import AlignMLMTask
+    from tests.data.small_tokenizers import small
+
+    task = object.__new__(AlignMLMTask)
+    task.tokenizer = small("trained").doubled(0.5, 1)
+    rows = torch.randn(len(task.tokenizer), 16, generator=torch.Generator().manual_seed(1))
+    natural, derived = task.tokenizer.natural_ids, task.tokenizer.derived_ids
+    kept = set(task.tokenizer.derived["kept"])
+    for i in range(len(natural)):
+        if i not in kept:
+            rows[derived.start + i] = rows[natural.start + i]
+    assert task._copies_alignment(rows, 10_000) == 100.0
+
+
 def test_tensorboard_gets_the_figures(data, tmp_path):
     run = pretrain(data, tmp_path, "mlm", 2, "--tensorboard-logdir", tmp_path / "tb")
     assert list((tmp_path / "tb").rglob("events*")), run.text[-2000:]

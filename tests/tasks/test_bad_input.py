@@ -68,6 +68,21 @@ def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(data, tmp_pa
     assert "Traceback" not in run.text and not list(run.save_dir.glob("*.pt"))
 
 
+def test_a_folder_instead_of_a_checkpoint_is_refused_before_it_trains_from_random_weights(data, tmp_path):
+    (tmp_path / "pretrained").mkdir()
+    run = pretrain(data, tmp_path / "run", "mlm", 3, "--finetune-from-model", tmp_path / "pretrained")
+    assert run.status == 1 and "--finetune-from-model names a folder" in run.text.splitlines()[-1]
+    run = pretrain(data, tmp_path / "run", "mlm", 3, "--restore-file", tmp_path / "no.pt")
+    assert run.status == 1 and "--restore-file names no file" in run.text.splitlines()[-1]
+
+
+def test_language_embeddings_that_the_checkpoint_lacks_are_refused(data, tmp_path):
+    assert pretrain(data, tmp_path / "first", "mlm", 1).status == 0
+    start = tmp_path / "first" / "checkpoints" / "checkpoint_last.pt"
+    run = pretrain(data, tmp_path / "run", "xlm", 2, "--finetune-from-model", start)
+    assert run.status == 1 and "--language-embeddings: the checkpoint has none" in run.text.splitlines()[-1]
+
+
 def test_a_missing_folder_says_so(tmp_path):
     run = pretrain(tmp_path / "none", tmp_path / "run", "mlm", 3)
     assert run.status == 1 and str(tmp_path / "none") in run.text.splitlines()[-1]
