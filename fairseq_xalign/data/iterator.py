@@ -82,7 +82,13 @@ class EpochIterator:
         sample = next(self._batches)
         self.n += 1
         self._consumed(sample, time.perf_counter() - begin)
+        if not self.has_next():
+            self.close()
         return sample
+
+    def close(self) -> None:
+        """End the loader processes now: left to the garbage collector, torch waits five seconds for each."""
+        self._batches = iter(())
 
 
 class BatchIterator:
@@ -158,6 +164,8 @@ class BatchIterator:
     ) -> EpochIterator:
         """The (rest of the) next epoch."""
         self.epoch = self.next_epoch_idx
+        if self._current is not None:
+            self._current.close()
         freq = self.freq(self.epoch)
         start, total = self._resume_update * freq, self.updates_per_epoch * freq
         self._resume_update = 0
