@@ -18,10 +18,8 @@ from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
 from fairseq_xalign.data.collate import CollateOptions, Collater
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.folder import DataFolder
-from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
-from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.alignment import alignment_score
 from fairseq_xalign.objectives.align import DictionaryTensors
@@ -31,7 +29,6 @@ from fairseq_xalign.objectives.random import name_key, permutation_sample
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 
 logger = logging.getLogger(__name__)
-VALIDATION_CHUNK = 4096
 UNIGRAM_TOKENS = 20_000_000
 """At most so many tokens a language are counted for ``--unigram-bias``."""
 
@@ -224,7 +221,7 @@ class AlignMLMTask(TrainingTask):
             )
         return f", {left_out} pairs that do not fit into --tokens-per-sample {limit} are left out" if left_out else ""
 
-    def _collater(self, streams: list[Any]) -> Collater:
+    def collater_for(self, streams: list[Any]) -> Collater:
         cfg, criterion = self.cfg, self.criterion
         masking = {w.objective.stream: w.objective.masking for w in criterion.objectives if w.objective.stream}
         options = CollateOptions(
@@ -239,45 +236,21 @@ class AlignMLMTask(TrainingTask):
         )
         return Collater(streams, options)
 
-    def get_batch_iterator(
-        self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
-        num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
-        **options: Any,
-    ) -> Any:  # fmt: skip
-        """The dataset's one iterator; fairseq asks again at every epoch."""
-        training = self.for_training(options)
-        key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
-        if key in dataset.iterators:
-            return dataset.iterators[key]
-        budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
-        collater = self._collater(streams)
-        if not training:
-            windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)
-            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards)
-            return dataset.iterators[key]
-        probabilities = stream_probabilities(
-            streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights
-        )
-        window = max(1, cfg.window_size)
-        fingerprint = {
-            "streams": [[s.name, len(s)] for s in streams],
-            "shares": [round(float(p), 9) for p in probabilities],
-            "--seed": cfg.seed,
-            "--window-size": window,
-            "--updates-per-epoch": cfg.updates_per_epoch,
-            "--max-tokens": max_tokens,
-            "--batch-size": max_sentences,
+    def shares(self, streams: list[Any]) -> np.ndarray:
+        cfg = self.cfg
+        return stream_probabilities(streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights)
+
+    def window(self, streams: list[Any]) -> int:
+        return max(1, self.cfg.window_size)
+
+    def order_settings(self) -> dict[str, Any]:
+        cfg = self.cfg
+        return {
             "--tokens-per-sample": cfg.tokens_per_sample,
             "--sample-break-mode": str(cfg.sample_break_mode),
             "--tlm-packing": str(cfg.tlm_packing),
             "dictionaries": sorted(d.sha256 for d in self.dictionaries.values()),
         }
-        planner = Planner(streams, probabilities, window, budget, cfg.seed)
-        dataset.iterators[key] = BatchIterator(
-            planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
-            num_workers, data_buffer_size, epoch,
-        )  # fmt: skip
-        return dataset.iterators[key]
 
     # -- model and validation ------------------------------------------------------------------
 

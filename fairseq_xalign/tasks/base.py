@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, List, Optional
 
+import numpy as np
 import torch
 from fairseq.data import FairseqDataset
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
@@ -16,12 +17,16 @@ from omegaconf import II
 import fairseq_xalign.optimizer  # noqa: F401  (registers --optimizer adamw)
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
+from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.tokenizer import Tokenizer
+from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import read_checkpoint
 from fairseq_xalign.objectives.random import name_key
 
 compat.apply()
+VALIDATION_CHUNK = 4096
+"""Units of validation that are sorted by length together."""
 
 
 @dataclass
@@ -104,6 +109,56 @@ class TrainingTask(FairseqTask):
                 where,
                 remedy="Binarize with the subword folder that the checkpoint was trained with",
             )
+
+    # -- data ------------------------------------------------------------------------------------
+
+    def collater_for(self, streams: list[Any]) -> Any:
+        """What builds samples of these streams."""
+        raise NotImplementedError
+
+    def shares(self, streams: list[Any]) -> np.ndarray:
+        """Probability of each stream in training, float64 [streams]."""
+        raise NotImplementedError
+
+    def window(self, streams: list[Any]) -> int:
+        """Draws that are sorted by length together."""
+        raise NotImplementedError
+
+    def order_settings(self) -> dict[str, Any]:
+        """Further settings that the order of draws depends on, by option."""
+        return {}
+
+    def get_batch_iterator(
+        self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
+        num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """The dataset's one iterator for this use; fairseq asks again at every epoch."""
+        training = self.for_training(options)
+        key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
+        if key not in dataset.iterators:
+            budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
+            collater = self.collater_for(streams)
+            if training:
+                shares, window = self.shares(streams), self.window(streams)
+                fingerprint = {
+                    "streams": [[s.name, len(s)] for s in streams],
+                    "shares": [round(float(p), 9) for p in shares],
+                    "window": window,
+                    "--seed": cfg.seed,
+                    "--max-tokens": max_tokens,
+                    "--batch-size": max_sentences,
+                    "--updates-per-epoch": cfg.updates_per_epoch,
+                    **self.order_settings(),
+                }
+                dataset.iterators[key] = BatchIterator(
+                    Planner(streams, shares, window, budget, cfg.seed), collater, fingerprint, shard_id, num_shards,
+                    cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
+                )  # fmt: skip
+            else:
+                windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)
+                dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards)
+        return dataset.iterators[key]
 
     # -- training ------------------------------------------------------------------------------
 

@@ -8,15 +8,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+import numpy as np
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 
 import fairseq_xalign.criterions.xling  # noqa: F401  (fairseq imports tasks and models only)
-from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.labelled import ENCODERS, LabelledCollater, LabelledFolder, LabelledStream
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.data.tokenizer import Tokenizer
-from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.heads import POOLINGS
 from fairseq_xalign.models.labeller import build_head
@@ -137,35 +136,18 @@ class XlingTaggingTask(TrainingTask):
         config = self.encoder_config
         return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
-    def get_batch_iterator(
-        self, dataset: Any, max_tokens: int | None = None, max_sentences: int | None = None, seed: int = 1,
-        num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
-        **options: Any,
-    ) -> Any:  # fmt: skip
-        """The dataset's one iterator; fairseq asks again at every epoch."""
-        training = self.for_training(options)
-        key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
-        if key in dataset.iterators:
-            return dataset.iterators[key]
-        budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
+    def collater_for(self, streams: list[Any]) -> LabelledCollater:
         numbers = {name: i for i, name in enumerate(self.languages, start=1)}
-        collater = LabelledCollater(streams, self.head_name, numbers, self.reported_languages())
-        if not training:
-            windows = one_pass(streams, budget, cfg.seed, WINDOW)
-            dataset.iterators[key] = ValidationIterator(windows, collater, shard_id, num_shards)
-            return dataset.iterators[key]
-        sizes = [len(s) for s in streams]
-        window = min(WINDOW, sum(sizes))
-        fingerprint = {
-            "streams": [[s.name, len(s)] for s in streams], "--seed": cfg.seed,
-            "--max-tokens": max_tokens, "--batch-size": max_sentences, "--max-length": cfg.max_length,
-        }  # fmt: skip
-        planner = Planner(streams, temperature_probabilities(sizes, 1.0), window, budget, cfg.seed)
-        dataset.iterators[key] = BatchIterator(
-            planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
-            num_workers, data_buffer_size, epoch,
-        )  # fmt: skip
-        return dataset.iterators[key]
+        return LabelledCollater(streams, self.head_name, numbers, self.reported_languages())
+
+    def shares(self, streams: list[Any]) -> np.ndarray:
+        return temperature_probabilities([len(s) for s in streams], 1.0)
+
+    def window(self, streams: list[Any]) -> int:
+        return min(WINDOW, sum(len(s) for s in streams))
+
+    def order_settings(self) -> dict[str, Any]:
+        return {"--max-length": self.cfg.max_length}
 
     def max_positions(self) -> int:
         return self.cfg.max_length
