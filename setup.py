@@ -27,7 +27,7 @@ FAIRSEQ_NEEDS = [
     "torch>=2.6",
     "tqdm",
 ]
-OURS = ["conllu", "pooch", "rich", "scipy", "sentencepiece", "seqeval"]
+OURS = ["rich", "sentencepiece"]
 EXTRAS = {
     "fairseq": ["ve-fairseq==0.12.3; python_version < '3.13'", "fairseq-fixed==0.12.3.1; python_version >= '3.13'"],
     "hf": ["safetensors", "tokenizers", "transformers"],
@@ -35,7 +35,19 @@ EXTRAS = {
     "plots": ["jinja2", "matplotlib"],
     "cluster": ["submitit"],
 }
-TESTS = ["hypothesis", "mypy", "pytest", "pytest-timeout", "pytest-xdist", "ruff", "setuptools", "tensorboard", "wheel"]
+TESTS = [
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+    "scipy",
+    "seqeval",
+    "setuptools",
+    "tensorboard",
+    "wheel",
+]
 EXTRAS["dev"] = sorted({name for extra in ("hf", "align", "plots", "cluster") for name in EXTRAS[extra]} | set(TESTS))
 
 setup(
