@@ -31,7 +31,8 @@ from preprocess.derive.permutation import keyed_order
 from preprocess.readers.source import lines
 
 EXAMPLE = """examples:
-  xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --output en-xx.tsv
+  xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --source en --target xx \
+      --output en-xx.tsv
   xalign-preprocess dictionary --muse en-de.txt --source en --target de --subword subword --output en-de.tsv"""
 
 FORMAT = 1

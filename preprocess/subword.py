@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK_SYMBOL, PAD, UNK
+from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK_SYMBOL, PAD, SUBWORD_FILE, UNK
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.data.tokenizer import Tokenizer, has_reserved
 from fairseq_xalign.data.tokenizer_folder import check_replaceable
@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = Tokenizer.adopted(args.model, tokens, lowercase)
     else:
         tokenizer, rows = train(args, tokens)
+    if (Path(args.output) / SUBWORD_FILE).exists():
+        cli.say(f"{args.output}: replaces the vocabulary that was there")
     tokenizer.save(args.output)
     show(tokenizer, rows, args)
     return 0

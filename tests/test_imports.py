@@ -16,7 +16,8 @@ GROUND = {"constants", "errors", "files", "cli", "__init__"}
 """Below all: these import nothing else of ours."""
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
-    "__main__": GROUND,
+    "__init__": GROUND | {"compat"},  # to complete the user directory
+    "__main__": GROUND | {"tasks", "criterions", "models", "optimizer"},  # lists their options
     "compat": GROUND | {"stopping"},  # inside apply() alone
     "stopping": GROUND | {"compat"},
     "optimizer": GROUND,

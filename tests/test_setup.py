@@ -60,7 +60,7 @@ def test_the_optional_parts_are_extras(requirements):
     plain = {canonicalize_name(requirement.name) for requirement in requirements if requirement.marker is None}
     optional = {"transformers", "tokenizers", "safetensors", "systran-align", "matplotlib", "submitit", "pytest"}
     assert not plain & (optional | UNPINNED - {"torch"})
-    assert {"torch", "numpy", "sentencepiece", "sacrebleu", "seqeval"} <= plain
+    assert {"torch", "numpy", "sentencepiece", "sacrebleu"} <= plain
 
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}

@@ -9,7 +9,7 @@ from fairseq_xalign import cli
 
 COMMANDS = {
     name: f"fairseq_xalign.evaluate.{name}"
-    for name in ("predict", "score", "align", "retrieve", "compare", "plot", "papers", "info")
+    for name in ("predict", "score", "align", "retrieve", "result", "compare", "plot", "papers", "info")
 }
 
 

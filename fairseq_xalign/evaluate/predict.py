@@ -77,10 +77,15 @@ def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[s
         return
     folder = LabelledFolder.open(args.data)
     if folder.task != state["task"]:
-        raise UserError(f"its task is {folder.task}, the checkpoint's {state['task']}", args.data)
+        raise UserError(
+            f"its task is {folder.task}, the checkpoint's {state['task']}",
+            args.data,
+            remedy="Choose the folder it learned from",
+        )
     chosen = args.languages.split(",") if args.languages else folder.languages(args.split)
     if not chosen:
-        raise UserError(f"no {args.split} examples", args.data)
+        known = sorted({f.name.split(".")[0] for f in folder.path.glob("*.jsonl")})
+        raise UserError(f"no {args.split} examples", args.data, remedy=f"Splits: {', '.join(known) or 'none'}")
     for language in cli.progress(chosen, "predict", len(chosen)):
         yield language, list(folder.rows(args.split, language))
 

@@ -140,7 +140,9 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
         found = list(_result_files(Path(run)))
         if not found:
             raise UserError(
-                f"no {RESULT_FILE} in it", run, remedy="Give the folder of a finished run, or one that holds several"
+                f"no {RESULT_FILE} in it",
+                run,
+                remedy="Write it with `xalign-evaluate result`, or give a folder that holds several",
             )
         for path in found:
             if path.resolve() not in read_paths:

@@ -49,7 +49,7 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
-        raise UserError(f"cannot be read as a checkpoint ({type(error).__name__})", file) from error
+        raise UserError("cannot be read as a checkpoint", file, remedy="Give a .pt that fairseq-train wrote") from error
     task = state.get("task_state") if isinstance(state, dict) else None
     if not task or "encoder" not in task:
         raise UserError("not a checkpoint of fairseq_xalign", file, remedy="It must come from a task of this plugin")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.random import combine, integers, uniform
 
@@ -27,6 +28,17 @@ class MaskingOptions:
     mask_prob: float = 0.15
     leave_unmasked_prob: float = 0.1
     random_token_prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise UserError(f"--{name.replace('_', '-')} {value} is not a share", remedy="Choose from 0 to 1")
+        if self.leave_unmasked_prob + self.random_token_prob > 1:
+            raise UserError(
+                f"--leave-unmasked-prob {self.leave_unmasked_prob} and --random-token-prob {self.random_token_prob} "
+                "are shares of the selected tokens",
+                remedy="Their sum must not exceed 1",
+            )
 
 
 @dataclass(frozen=True)

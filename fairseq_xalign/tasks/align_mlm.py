@@ -128,7 +128,7 @@ class AlignMLMTask(TrainingTask):
     # -- objectives ----------------------------------------------------------------------------
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        self.criterion = super().build_criterion(cfg)
+        self.criterion = super().build_criterion(cfg, from_checkpoint)
         names = [w.objective.name for w in self.criterion.objectives]
         if any(w.objective.needs_dictionary for w in self.criterion.objectives):
             self.folder.require("dictionary")
@@ -177,6 +177,12 @@ class AlignMLMTask(TrainingTask):
         kinds = {w.objective.stream for w in self.criterion.objectives if w.objective.stream}
         streams: list[MonoStream | BitextStream] = []
         cfg = self.cfg
+        if self.encoder_config.positions == "learned" and cfg.tokens_per_sample > self.encoder_config.max_positions:
+            raise UserError(
+                f"--tokens-per-sample {cfg.tokens_per_sample} exceeds the model's {self.encoder_config.max_positions} "
+                "positions",
+                remedy="Lower it, or train a model with more --max-positions",
+            )
         if "mono" in kinds:
             mono = self.folder.require("mono", split)
             streams += [

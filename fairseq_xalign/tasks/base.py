@@ -47,6 +47,8 @@ class TrainingConfig(FairseqDataclass):
     save_dir: str = II("checkpoint.save_dir")
     train_subset: str = II("dataset.train_subset")
     restore_file: str = II("checkpoint.restore_file")
+    reset_optimizer: bool = II("checkpoint.reset_optimizer")
+    reset_dataloader: bool = II("checkpoint.reset_dataloader")
 
 
 class StreamDataset(FairseqDataset):
@@ -167,6 +169,17 @@ class TrainingTask(FairseqTask):
         self.encoder_config = model.encoder.config
         return model
 
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        before = self.start["criterion_name"] if self.start else None
+        if self.start and before and before != criterion.__class__.__name__:
+            raise UserError(
+                f"it was trained with {before}, this run has {criterion.__class__.__name__}",
+                self.start["path"],
+                remedy="Resume with its --criterion, choose another --save-dir, or add --reset-optimizer",
+            )
+        return criterion
+
     def has_sharded_data(self, split: str) -> bool:
         """Shards are one concatenation, so fairseq must not swap them by epoch."""
         return False
@@ -232,6 +245,12 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
     save_dir = getattr(cfg, "save_dir", None) or ""
     restore = getattr(cfg, "restore_file", None) or "checkpoint_last.pt"
     last = Path(save_dir) / restore if restore == "checkpoint_last.pt" else Path(restore)
+    for name in ("reset_optimizer", "reset_dataloader") if cfg.finetune_from_model else ():
+        if getattr(cfg, name):
+            raise UserError(
+                f"--{name.replace('_', '-')} does not go with --finetune-from-model",
+                remedy="Leave it out: that resets all",
+            )
     if last.exists():
         chosen, option = last, "--restore-file"
     elif restore != "checkpoint_last.pt":
@@ -242,4 +261,8 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
         return None
     if chosen.is_dir():  # fairseq would find no file there and train from random weights
         raise UserError(f"{option} names a folder", chosen, remedy=f"Name the file: {chosen / 'checkpoint_last.pt'}")
-    return {**read_checkpoint(chosen, mapped=True)["task_state"], "path": str(chosen)}
+    state = read_checkpoint(chosen, mapped=True)
+    resumed = option == "--restore-file" and not cfg.reset_optimizer
+    history = state.get("optimizer_history") or [{}]
+    criterion = history[-1].get("criterion_name") if resumed else None
+    return {**state["task_state"], "path": str(chosen), "criterion_name": criterion}

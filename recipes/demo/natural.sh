@@ -68,7 +68,7 @@ natural_run() {
         evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$XALIGN_CACHE/verses/valid.en.txt" \
             --target "$n=$XALIGN_CACHE/verses/valid.$n.txt" --json > "$out/retrieval.json"
         evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --dictionary "$home/words.tsv" --json > "$out/alignment.json"
-        "$PYTHON" recipes/demo/result.py "$out" --objective "$objective" --source en --target "$n" --transform natural \
+        evaluate result "$out" --objective "$objective" --source en --target "$n" --transform natural \
             --task "$name" --seed "$seed" ${dictionary[@]+"${dictionary[@]}"}
     done
 }

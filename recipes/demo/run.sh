@@ -215,7 +215,7 @@ score_run() {
     evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
         --target "$language=$home/valid.$language.txt" --json > "$folder/retrieval.json"
     if uses_dictionary "$2"; then dictionary=(--dictionary "25 % $3"); fi
-    "$PYTHON" recipes/demo/result.py "$folder" --objective "$2" --source en --target "$language" \
+    evaluate result "$folder" --objective "$2" --source en --target "$language" \
         --transform "$(transform_name "$1")" --task pos --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
 }
 

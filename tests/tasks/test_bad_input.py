@@ -56,6 +56,9 @@ def nothing(folder):
         (nothing, "mlm", ["--stream-weights", "text:1"], ["--stream-weights", "text"]),
         (nothing, "mlm", ["--encoder-attention-heads", "5"], ["heads"]),
         (nothing, "mlm", ["--bf16"], ["--autocast bf16"]),
+        (nothing, "mlm", ["--mask-prob", "2"], ["--mask-prob 2", "from 0 to 1"]),
+        (nothing, "mlm", ["--random-token-prob", "0.95"], ["must not exceed 1"]),
+        (nothing, "mlm", ["--positions", "learned", "--max-positions", "64"], ["--tokens-per-sample 128", "64"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(data, tmp_path, spoil, criterion, options, said):
@@ -109,6 +112,8 @@ def test_a_change_that_moves_the_data_order_is_refused_on_resume(data, tmp_path)
     assert run.status == 1 and "--max-tokens was 512, is 1024" in run.text.splitlines()[-1]
     again = pretrain(data, tmp_path, "mlm", 4, "--max-tokens", 1024, "--reset-dataloader")
     assert again.status == 0
+    other = pretrain(data, tmp_path, "align_mlm", 6, "--max-tokens", 1024)
+    assert other.status == 1 and "was trained with MLMCriterion" in other.text.splitlines()[-1]
 
 
 def test_a_non_finite_loss_names_the_sentences_and_every_objective_and_stops(data, tmp_path):
