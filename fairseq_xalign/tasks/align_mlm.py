@@ -5,6 +5,7 @@ ALIGN-MLM (Tang et al. 2022) and what it is compared with; the objective is the 
 
 import logging
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Optional
 
 import numpy as np
@@ -134,9 +135,9 @@ class AlignMLMTask(TrainingTask):
             self.folder.require("dictionary")
             if not self.dictionaries:
                 raise UserError("no dictionary between the languages trained on", self.cfg.data)
-        if "align" in names and not len(self._all_entries()):
+        if "align" in names and not len(self._all_entries):
             raise UserError("every entry of the dictionaries is the same piece on both sides", self.cfg.data)
-        if "dict" in names and not len(self._translations().values):
+        if "dict" in names and not len(self._translations.values):
             raise UserError(
                 "DICT-MLM needs dictionary entries of one piece a side, there is none", self.cfg.data,
                 remedy="Make one with `xalign-preprocess dictionary --pieces first`, or a larger vocabulary",
@@ -153,19 +154,21 @@ class AlignMLMTask(TrainingTask):
         entries = None
         if any(w.objective.needs_dictionary and w.objective.stream is None for w in self.criterion.objectives):
             if device not in self._entries:
-                self._entries[device] = self._all_entries().to(device)
+                self._entries[device] = self._all_entries.to(device)
             entries = self._entries[device]
         return Context(entries, dictionary_sample, name_key(self.cfg.seed, "entries", *sample["number"]))
 
+    @cached_property
     def _all_entries(self) -> DictionaryTensors:
         source = [ids for d in self.dictionaries.values() for ids in d.source]
         target = [ids for d in self.dictionaries.values() for ids in d.target]
         return DictionaryTensors.build(source, target, PAD)
 
+    @cached_property
     def _translations(self) -> Translations:
         triples = []
         for (source, target), dictionary in self.dictionaries.items():
-            s, t = self.languages.index(source) + 1, self.languages.index(target) + 1
+            s, t = self.language_numbers[source], self.language_numbers[target]
             for a, b in zip(dictionary.source, dictionary.target):
                 if len(a) == len(b) == 1 and a != b:
                     triples += [(a[0], b[0], t), (b[0], a[0], s)]
@@ -234,8 +237,8 @@ class AlignMLMTask(TrainingTask):
             masking=masking,
             rates=MaskingOptions(cfg.mask_prob, cfg.leave_unmasked_prob, cfg.random_token_prob),
             vocabulary=masking_vocabulary(self.tokenizer, str(cfg.random_token_lang), str(cfg.random_token_pool)),
-            languages={name: i for i, name in enumerate(self.languages, start=1)},
-            translations=self._translations() if "dictionary" in masking.values() else None,
+            languages=self.language_numbers,
+            translations=self._translations if "dictionary" in masking.values() else None,
             dictionary=criterion.dictionary_options,
             reset_positions=str(cfg.tlm_positions) == "reset",
             shuffle_order=cfg.tlm_shuffle_order,

@@ -114,6 +114,11 @@ class TrainingTask(FairseqTask):
 
     # -- data ------------------------------------------------------------------------------------
 
+    @property
+    def language_numbers(self) -> dict[str, int]:
+        """The row of each language's embedding; 0 is no language."""
+        return {name: i for i, name in enumerate(self.languages, start=1)}
+
     def collater_for(self, streams: list[Any]) -> Any:
         """What builds samples of these streams."""
         raise NotImplementedError
@@ -171,10 +176,9 @@ class TrainingTask(FairseqTask):
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         criterion = super().build_criterion(cfg, from_checkpoint)
-        before = self.start["criterion_name"] if self.start else None
-        if self.start and before and before != criterion.__class__.__name__:
+        if self.start and self.start["criterion_name"] not in (None, criterion.__class__.__name__):
             raise UserError(
-                f"it was trained with {before}, this run has {criterion.__class__.__name__}",
+                f"it was trained with {self.start['criterion_name']}, this run has {criterion.__class__.__name__}",
                 self.start["path"],
                 remedy="Resume with its --criterion, choose another --save-dir, or add --reset-optimizer",
             )

@@ -75,7 +75,7 @@ class XlingTaggingTask(TrainingTask):
             )  # fmt: skip
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
-        self._reported = list(dict.fromkeys(self._chosen("train") + self._chosen("valid")))
+        self._reported = list(dict.fromkeys(self._chosen(cfg.train_subset) + self._chosen("valid")))
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTaggingTask":
@@ -87,7 +87,7 @@ class XlingTaggingTask(TrainingTask):
 
     def checkpoint_fields(self) -> dict[str, Any]:
         return {**self.head_settings(), "labelled": self.folder.name, "max_length": self._longest(),
-                "train_languages": self._chosen("train")}  # fmt: skip
+                "train_languages": self._chosen(self.cfg.train_subset)}  # fmt: skip
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
@@ -137,8 +137,7 @@ class XlingTaggingTask(TrainingTask):
         return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
     def collater_for(self, streams: list[Any]) -> LabelledCollater:
-        numbers = {name: i for i, name in enumerate(self.languages, start=1)}
-        return LabelledCollater(streams, self.head_name, numbers, self.reported_languages())
+        return LabelledCollater(streams, self.head_name, self.language_numbers, self.reported_languages())
 
     def shares(self, streams: list[Any]) -> np.ndarray:
         return temperature_probabilities([len(s) for s in streams], 1.0)
