@@ -26,24 +26,34 @@ def recipe(*options: object, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=variables, text=True, capture_output=True, timeout=400, cwd="/")
 
 
-def prepared(folder: Path) -> tuple[Path, dict[str, str]]:
-    """A cache with a text and a treebank, and a configuration file."""
+def conllu(lines: list[str]) -> str:
+    """A treebank of the lines' words, each with a tag."""
+    rows = []
+    for line in lines:
+        for number, word in enumerate(line.split(), 1):
+            rows.append(f"{number}\t{word}\t_\t{'NOUN' if number % 2 else 'X'}\t_\t_\t0\t_\t_\t_")
+        rows.append("")
+    return "\n".join(rows) + "\n"
+
+
+def intents(lines: list[str]) -> str:
+    """A table of the lines, each with a label."""
+    return "".join(f"{'long' if len(line) > 60 else 'short'}\t{' '.join(line.split())}\n" for line in lines)
+
+
+def prepared(folder: Path, labels: str = "tiny-treebank", settings: str = SETTINGS) -> tuple[Path, dict[str, str]]:
+    """A cache with a text and a labelled corpus, and a configuration file."""
     lines = [line for line in TEXT.read_text("utf-8").splitlines() if line]
     (folder / "cache" / "sotu").mkdir(parents=True)
     (folder / "cache" / "sotu" / "text.en.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    treebank = folder / "cache" / "tiny-treebank"
-    treebank.mkdir()
+    corpus = folder / "cache" / labels
+    corpus.mkdir()
+    write, suffix = (intents, "tsv") if labels == "intents" else (conllu, "conllu")
     for split, part in (("train", lines[:60]), ("valid", lines[60:80]), ("test", lines[80:100])):
-        rows = []
-        for line in part:
-            words = line.split()
-            rows += [f"{i}\t{w}\t_\t{'NOUN' if i % 2 else 'X'}\t_\t_\t0\t_\t_\t_" for i, w in enumerate(words, 1)] + [
-                ""
-            ]
-        (treebank / f"{split}.en.conllu").write_text("\n".join(rows) + "\n", "utf-8")
+        (corpus / f"{split}.en.{suffix}").write_text(write(part), "utf-8")
     (folder / "demo").mkdir()
-    (folder / "demo" / "treebank").write_text("tiny-treebank\n", "utf-8")
-    (folder / "smallest.sh").write_text(SETTINGS, "utf-8")
+    (folder / "demo" / "labels").write_text(f"{labels}\n", "utf-8")
+    (folder / "smallest.sh").write_text(settings, "utf-8")
     return folder / "smallest.sh", {"XALIGN_CACHE": str(folder / "cache")}
 
 
@@ -61,6 +71,18 @@ def test_the_demo_ends_in_a_table_and_a_plot_and_a_second_run_skips_what_is_done
     trained = {p: p.stat().st_mtime_ns for p in runs.rglob("*.pt")}
     second = recipe("--conf", settings, "--work", tmp_path / "demo", "--stage", 1, **environment)
     assert second.returncode == 0 and {p: p.stat().st_mtime_ns for p in runs.rglob("*.pt")} == trained
+
+
+def test_without_a_treebank_the_demo_transfers_intents(tmp_path):
+    settings, environment = prepared(tmp_path, "intents", SETTINGS.replace('"mlm align_mlm"', '"align_mlm"'))
+    done = recipe("--conf", settings, "--work", tmp_path / "demo", "--stage", 1, **environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(
+        (tmp_path / "demo" / "runs" / "en_transinv" / "align_mlm.frequent.seed1" / "result.json").read_text("utf-8")
+    )
+    assert result["task"] == "classification" and set(result["scores"]) == {"source", "zs", "sup"}
+    labelled = tmp_path / "demo" / "en_transinv" / "labelled"
+    assert json.loads((labelled / "labels.json").read_text("utf-8"))["labels"] == ["long", "short"]
 
 
 def test_a_failed_training_stops_the_recipe_and_names_the_log(tmp_path):

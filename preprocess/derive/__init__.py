@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--inv-split",
         choices=list(SPLITS),
         help="what ends a sentence: . ! ? (all-final), only . (period), or nothing: one reversal an example (none). "
-        "Default: all-final for text and qa, none for conllu, ner and nli, as the authors did",
+        "Default: all-final for text, qa and classification, none for conllu, ner and nli, as the authors did",
     )
     parser.add_argument(
         "--reverse", action="store_true", help="the way back: --input is the derived file, its manifest is checked"
@@ -113,6 +113,8 @@ def derive_file(data_format: str, source: Path, output: Path, pipeline: Pipeline
                 raise
             counts["examples"] += 1
             reader.write(stream, derived)
+        if not counts["words"]:
+            raise UserError("no words in it", source, remedy=f"Give a file of --format {data_format} with examples")
 
 
 def _settings(args: argparse.Namespace, source: Path) -> Settings:

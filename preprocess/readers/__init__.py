@@ -11,4 +11,5 @@ FORMATS = {
     "ner": "preprocess.readers.ner",
     "nli": "preprocess.readers.nli",
     "qa": "preprocess.readers.qa",
+    "classification": "preprocess.readers.classification",
 }

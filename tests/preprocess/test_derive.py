@@ -22,7 +22,7 @@ from preprocess.derive.permutation import keyed_order
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import WORD_ORDERS
 from preprocess.derive.transliteration import Transliteration
-from preprocess.readers import FORMATS, conllu, ner, nli, qa, text
+from preprocess.readers import FORMATS, classification, conllu, ner, nli, qa, text
 from preprocess.readers.source import lines
 from preprocess.readers.words import Passage, SpacedText
 from tests.data.samples import model_bytes, sentences, write_lines
@@ -211,6 +211,11 @@ def pairs(draw):
 
 
 @st.composite
+def labelled_texts(draw):
+    return classification.LabelledText(draw(st.integers(1, 9)), "ask", " ".join(draw(st.lists(WORDS, min_size=1))))
+
+
+@st.composite
 def documents(draw):
     """One context; each answer is one of its words, so that no transformation tears it apart."""
     words = draw(st.lists(st.from_regex(r"[a-z]{2,5}", fullmatch=True), min_size=1, max_size=9))
@@ -227,7 +232,13 @@ def documents(draw):
     return qa.Document(1, "f", {"data": [{"title": "t", "paragraphs": [{"context": context, "qas": questions}]}]})
 
 
-EXAMPLES = {"conllu": treebank_sentences, "ner": entity_sentences, "nli": pairs, "qa": documents}
+EXAMPLES = {
+    "conllu": treebank_sentences,
+    "ner": entity_sentences,
+    "nli": pairs,
+    "qa": documents,
+    "classification": labelled_texts,
+}
 
 
 @pytest.mark.parametrize("transform", COMPOSITIONS)
@@ -502,6 +513,24 @@ def test_wrong_options_are_one_line_and_leave_nothing(place, capsys, options, me
     error = capsys.readouterr().err
     assert message in error.splitlines()[-1]
     assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("data_format", "content"),
+    [
+        ("text", []),
+        ("text", ["", " "]),
+        ("conllu", ["# a comment", ""]),
+        ("ner", [""]),
+        ("nli", ["premise\thypothesis\tlabel"]),
+        ("qa", ['{"data": []}']),
+    ],
+)
+def test_a_file_without_words_is_an_error_and_leaves_nothing(place, capsys, data_format, content):
+    write_lines(place / "empty", content)
+    assert derive(place, "--transform", "inv", source="empty", data_format=data_format) == 1
+    assert f"{place}/empty: no words in it. Give a file of --format {data_format}" in capsys.readouterr().err
+    assert not list(place.glob("out*"))
 
 
 def test_reverse_refuses_what_the_manifest_contradicts(place, capsys):

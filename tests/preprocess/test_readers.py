@@ -17,6 +17,7 @@ from preprocess.readers.words import SpacedText
 
 ROW = "1\tI\tI\tPRON\tPRP\tCase=Nom\t0\troot\t0:root\t_"
 CONTENTS = {
+    "classification": "light_on\tturn on  the light\n\nask\tWhat time is it?\n",
     "text": "Welcome to ACL.\n\n  two  spaces\tand a tab \nnext\u2028line\n",
     "conllu": f"# sent_id = a\n{ROW}\n2\tam\tbe\tAUX\t_\t_\t1\tcop\t_\t_\n\n# text = I\n{ROW}\n\n",
     "ner": "Anna\tB-PER\nMaria\tI-PER\n#\tO\n.\tO\n\nBonn\tB-LOC\n\n",
@@ -68,6 +69,8 @@ def test_what_is_read_is_written_back_byte_for_byte(tmp_path, data_format, compr
         ("ner", "\tO\n", 1, "not a token and a tag"),
         ("nli", "a\tb\tc\na\tb\n", 2, "2 columns instead of 3"),
         ("qa", "{", 1, "not valid JSON"),
+        ("classification", "a\tb\nturn on the light\n", 2, "not a label, a tab and a text"),
+        ("classification", "ask\twhat\tis it\n", 1, "more than two columns"),
         ("text", "a\n\0\n", 2, "a NUL byte"),
     ],
 )
