@@ -1,6 +1,5 @@
 """Criterions of pre-training: ``xalign`` with any objectives, and the papers' under their names."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +9,11 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_xalign.criterions.sums import BITS, summed
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import DictionaryOptions
 from fairseq_xalign.objectives.objective import Loss, Weighted, combined_loss, parse_objectives
 from fairseq_xalign.objectives.registry import OBJECTIVES
-
-BITS = math.log(2)
-"""fairseq logs losses in base 2."""
 
 
 @dataclass
@@ -145,7 +142,7 @@ class XAlignCriterion(FairseqCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log each objective's mean, count and perplexity; means are over all terms, not over batches."""
-        total = {key: float(sum(float(log.get(key, 0)) for log in logging_outputs)) for key in logging_outputs[0]}
+        total = summed(logging_outputs)
         size = total["sample_size"]
         metrics.log_scalar("loss", total["loss"] / (size or 1.0) / BITS, size, round=3)
         if total.get("count_token"):

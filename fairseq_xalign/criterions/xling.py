@@ -1,6 +1,5 @@
 """Criterion ``xling``: cross-entropy of labels in fine-tuning, with accuracy per language."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_xalign.criterions.sums import BITS, summed
 from fairseq_xalign.models.labeller import label_scores
 
 
@@ -62,10 +62,8 @@ class XlingCriterion(FairseqCriterion):
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log ``loss`` (base 2, as fairseq), ``accuracy`` over all labels, and both by language."""
-        total = {key: float(sum(float(log.get(key, 0)) for log in logging_outputs)) for key in logging_outputs[0]}
-        metrics.log_scalar(
-            "loss", total["loss"] / (total["sample_size"] or 1.0) / math.log(2), total["sample_size"], round=3
-        )
+        total = summed(logging_outputs)
+        metrics.log_scalar("loss", total["loss"] / (total["sample_size"] or 1.0) / BITS, total["sample_size"], round=3)
         names = [key.removeprefix("count_") for key in total if key.startswith("count_") and total[key]]
         count = sum(total[f"count_{n}"] for n in names)
         if count:
@@ -73,5 +71,5 @@ class XlingCriterion(FairseqCriterion):
             metrics.log_scalar("accuracy", 100 * right / count, count, round=2)
         for name in names if len(names) > 1 else []:
             weight = total[f"count_{name}"]
-            metrics.log_scalar(f"loss_{name}", total[f"sum_loss_{name}"] / weight / math.log(2), weight, round=3)
+            metrics.log_scalar(f"loss_{name}", total[f"sum_loss_{name}"] / weight / BITS, weight, round=3)
             metrics.log_scalar(f"accuracy_{name}", 100 * total[f"right_{name}"] / weight, weight, round=2)

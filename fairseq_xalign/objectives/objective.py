@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,13 +37,11 @@ class Loss:
     Attributes:
         sum: summed loss, a scalar tensor.
         count: number of terms.
-        logs: further summed figures by name.
         terms: the single terms [N] and each one's language [N], where the objective is about tokens.
     """
 
     sum: Tensor
     count: int
-    logs: dict[str, Tensor | float] = field(default_factory=dict)
     terms: tuple[Tensor, Tensor | None] | None = None
 
 
@@ -162,7 +160,7 @@ def _token_losses(
         count = len(batch.masked)
         own = terms[start : start + count]
         start += count
-        losses[weighted.objective.name] = Loss(own.sum(), count, {}, (own.detach(), batch.target_languages))
+        losses[weighted.objective.name] = Loss(own.sum(), count, (own.detach(), batch.target_languages))
         total = total + weighted.weight * own.sum()
         size += count
     return total, size
