@@ -135,7 +135,7 @@ if stage 0; then
             echo "$labels" > "$WORK/labels"
             break
         fi
-        title "$labels cannot be had: $(tail -1 "$WORK/fetch.log" | cut -c1-160)"
+        title "$labels cannot be had: $(tail -1 "$WORK/fetch.log")"
         labels=""
     done
     [ -n "$labels" ] || { title "stopped: no labelled corpus can be had"; exit 1; }
