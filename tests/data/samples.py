@@ -55,6 +55,16 @@ def write_lines(path: Path, lines: list[str]) -> Path:
     return path
 
 
+def raw_material(root: Path) -> Tokenizer:
+    """What a data folder of all kinds is made of: a vocabulary (sub), parallel texts (en, de), a dictionary."""
+    tokenizer = subword_folder(root / "sub")
+    for name in ("en", "de"):
+        write_lines(root / name, sentences(name, 50))
+    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
+    write_lines(root / "dictionary", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"])
+    return tokenizer
+
+
 def fairseq_preprocess(*options: object) -> None:
     """What the command ``fairseq-preprocess --dataset-impl mmap`` does, in this process."""
     from fairseq import options as fairseq_options

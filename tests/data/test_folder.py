@@ -14,7 +14,7 @@ from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.vocabulary import read_dict
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
-from tests.data.samples import fairseq_folders, fairseq_preprocess, sentences, subword_folder, write_lines
+from tests.data.samples import fairseq_folders, fairseq_preprocess, raw_material, sentences, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,11 +23,7 @@ ROOT = Path(__file__).parents[2]
 def made(tmp_path_factory):
     """A data folder with two languages, a pair and a dictionary."""
     root = tmp_path_factory.mktemp("made")
-    tokenizer = subword_folder(root / "sub")
-    for name in ("en", "de"):
-        write_lines(root / name, sentences(name, 50))
-    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
-    write_lines(root / "dictionary", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"])
+    raw_material(root)
     common = ["--subword", str(root / "sub"), "--output", str(root / "data"), "--workers", "1"]
     train = ["--mono", f"de={root}/de", "--mono", f"en={root}/en", "--dictionary", f"en-de={root}/dictionary"]
     assert main(["binarize", *common, *train]) == 0

@@ -12,17 +12,13 @@ from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.files import sha256
 from preprocess import check
 from preprocess.__main__ import main
-from tests.data.samples import fairseq_folders, sentences, subword_folder, write_lines
+from tests.data.samples import fairseq_folders, raw_material
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
-    tokenizer = subword_folder(root / "sub")
-    for name in ("en", "de"):
-        write_lines(root / name, sentences(name, 50))
-    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
-    write_lines(root / "dictionary", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"])
+    tokenizer = raw_material(root)
     options = ["--subword", f"{root}/sub", "--output", f"{root}/data", "--workers", "1", "--mono", f"en={root}/en"]
     pair = ["--bitext", f"en-de={root}/en,{root}/de", "--dictionary", f"en-de={root}/dictionary"]
     assert main(["binarize", *options, *pair]) == 0
