@@ -10,6 +10,7 @@ How a training ends is in :mod:`fairseq_xalign.stopping`.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib.abc
@@ -17,6 +18,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +42,8 @@ def apply() -> None:
     complete_user_directory()
     stopping.end_training_well()
     shorten_user_errors()
+    remove_empty_save_dir()
+    silence_hydra()
 
 
 def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -293,3 +297,55 @@ def shorten_user_errors() -> None:
         return excepthook
 
     wrap(sys, "excepthook", make)
+
+
+def remove_empty_save_dir() -> None:
+    """Leave no empty ``--save-dir`` behind, nor folders above it that were made for it.
+
+    Reason: ``fairseq-train`` makes it before it looks at the data or builds the model, so every run that is
+    refused leaves one. What was there before, or holds anything, stays.
+    """
+    from fairseq import checkpoint_utils
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def verify_checkpoint_directory(save_dir: str) -> None:
+            folder = Path(save_dir).absolute()
+            made = [place for place in (folder, *folder.parents) if not place.exists()]
+            original(save_dir)
+            if made:
+                atexit.register(_remove_empty, made)
+
+        return verify_checkpoint_directory
+
+    wrap(checkpoint_utils, "verify_checkpoint_directory", make)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the deepest first, up to the first that holds something or is gone."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+HYDRA_WARNINGS = (
+    (r"hydra\.experimental\.initialize\(\) is no longer experimental", r"hydra\.experimental\.initialize"),
+    (r"\nThe version_base parameter is not specified", r"hydra\.experimental\.initialize"),
+    (r"hydra\.experimental\.compose\(\) is no longer experimental", r"hydra\.experimental\.compose"),
+    (
+        r"In 'config': Usage of deprecated keyword in package header",
+        r"hydra\.core\.default_element",
+    ),
+    (r"\n'config' is validated against ConfigStore schema with the same name", ""),
+    (r"\nThe strict flag in the compose API is deprecated", r"hydra\.compose"),
+)
+"""How each warning begins, and the module it names (the fifth: whatever called fairseq, so any)."""
+
+
+def silence_hydra() -> None:
+    """Hide what hydra 1.3 says about how fairseq 0.12.3 calls hydra; ``python -W always`` shows it again.
+
+    Reason: fairseq was written for hydra 1.0. Every command begins with these twenty lines, which a user can do
+    nothing about and which bury the one line that matters. Warnings of other origin stay.
+    """
+    for message, module in HYDRA_WARNINGS:
+        warnings.filterwarnings("ignore", message, UserWarning, module, append=True)
