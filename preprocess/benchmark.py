@@ -1,6 +1,6 @@
 """Make a labelled folder: jsonl files and labels.json from treebanks or tables.
 
-pos             {split}.{lang}.conllu or UD's names (en_ewt-ud-train.conllu): words and UPOS tags
+pos             {split}.{lang}.conllu or UD's names (en_ewt-ud-train.conllu): words and UPOS tags (UD's 17)
 classification  {split}.{lang}.tsv: label, tab, text
 
 Files are sought below --from, .xz too; UD's "dev" becomes "valid". Where two treebanks would be the
@@ -21,8 +21,7 @@ from typing import Any
 from fairseq_xalign import cli, files
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.errors import UserError, unknown_name
-from preprocess.readers import conllu
-from preprocess.readers.source import lines
+from preprocess.readers import classification, conllu
 
 EXAMPLE = """examples:
   xalign-preprocess benchmark pos --from ud --input test.en=ud/en_ewt-ud-test.conllu --output labelled/pos
@@ -57,28 +56,45 @@ class Benchmark:
 
 
 def pos_rows(path: Path, mended: Counter[str]) -> Iterator[Row]:
-    """Rows of a treebank: syntactic words and their UPOS; ids are those of the sentences."""
+    """Rows of a treebank: syntactic words and their UPOS; ids are those of the sentences.
+
+    Raises:
+        UserError: for a tag that is none of UD's 17, and for a file in which every UPOS is ``_``.
+    """
+    untagged, words = f"words without tag, taken for {MISSING_TAG}", 0
     for sentence in conllu.read(path):
         tags = sentence.column(conllu.UPOS)
         mended["multiword ranges skipped"] += sentence.ranges
         mended["empty nodes skipped"] += sentence.empty_nodes
-        mended[f"words without tag, taken for {MISSING_TAG}"] += tags.count("_")
-        tags = [MISSING_TAG if tag == "_" else tag for tag in tags]
+        for tag, line in zip(tags, sentence.lines):
+            if tag not in conllu.UPOS_TAGS and tag != conllu.NO_TAG:
+                raise unknown_tag(tag, path, line)
+        mended[untagged] += tags.count(conllu.NO_TAG)
+        tags = [MISSING_TAG if tag == conllu.NO_TAG else tag for tag in tags]
+        words += len(tags)
         yield {"id": sentence.name, "tokens": sentence.column(conllu.FORM), "tags": tags}
+    if words and mended[untagged] == words:
+        raise UserError(f"none of its {words:,} words has a tag", path, remedy="Put UPOS tags into the fourth column")
+
+
+def unknown_tag(tag: str, path: Path, line: int) -> UserError:
+    """The error for a tag that UD does not have: what it is called there, or what there is."""
+    known = conllu.OLDER_TAGS.get(tag, tag.upper())
+    remedy = (
+        f"UD calls it {known}: rename it"
+        if known in conllu.UPOS_TAGS
+        else f"Map it to one of UD's: {', '.join(sorted(conllu.UPOS_TAGS))}, or _ for none"
+    )
+    return UserError(f"unknown UPOS tag {tag!r}", path, line, remedy)
 
 
 def classification_rows(path: Path, mended: Counter[str]) -> Iterator[Row]:
     """Rows of a table; the id is the line. Empty lines are skipped and counted."""
-    for number, line in lines(path):
-        if not line.strip():
+    for example in classification.read(path):
+        if example.label:
+            yield {"id": str(example.line), "text": example.text, "label": example.label.strip()}
+        else:
             mended["empty lines skipped"] += 1
-            continue
-        label, tab, text = line.partition("\t")
-        if not (tab and label.strip() and text.strip()):
-            raise UserError("not a label, a tab and a text", path, number)
-        if "\t" in text:
-            raise UserError("more than two columns", path, number, "Rows are a label, a tab and a text without tabs")
-        yield {"id": str(number), "text": text, "label": label.strip()}
 
 
 _LANGUAGE = r"(?P<lang>[A-Za-z][A-Za-z0-9_-]*)"
@@ -146,14 +162,16 @@ def find_files(benchmark: Benchmark, name: str, folder: str | None, explicit: li
     for place, file in cli.named_files(explicit, "--input"):
         split, dot, language = place.partition(".")
         if not (dot and language):
-            raise UserError(f"--input {place}={file}: {place!r} is not of the form SPLIT.LANG")
+            raise UserError(
+                f"--input {place}={file}: {place!r} is not of the form SPLIT.LANG", remedy="Write: test.en=FILE"
+            )
         if split not in SPLITS:
             raise unknown_name("split", split, list(SPLITS))
         if (SPLITS[split], language) in chosen:
-            raise UserError(f"--input names {place} twice")
+            raise UserError(f"--input names {place} twice", remedy="Keep one: a split of a language is one file")
         chosen[SPLITS[split], language] = Path(file)
     if folder is not None and not Path(folder).is_dir():
-        raise UserError("no such folder", folder)
+        raise UserError("no such folder", folder, remedy="Name one with --from; xalign-preprocess fetch makes some")
     found: dict[Key, Path] = {}
     for path in sorted(Path(folder).rglob("*")) if folder is not None else []:
         match = next(filter(None, (pattern.fullmatch(path.name) for pattern in benchmark.names)), None)
@@ -183,7 +201,7 @@ def _write_split(benchmark: Benchmark, source: Path, target: Path, labels: set[s
             rows += 1
             counted.update(benchmark.labels(row))
     if not rows:
-        raise UserError("no example in the file", source)
+        raise UserError("no example in the file", source, remedy="Fill it or take it away")
     labels.update(counted)
     return {
         "examples": rows,

@@ -31,7 +31,7 @@ def read(path: str | Path) -> Iterator[LabelledText]:
             continue
         label, tab, text = line.partition("\t")
         if not (tab and label.strip() and text.strip()):
-            raise UserError("not a label, a tab and a text", path, number, "Write LABEL, a tab, TEXT, one a line")
+            raise UserError("not a label, a tab and a text", path, number, "Write: good<tab>I like it.")
         if "\t" in text:
             raise UserError("more than two columns", path, number, "Rows are a label, a tab and a text without tabs")
         yield LabelledText(number, label, text)

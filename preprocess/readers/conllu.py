@@ -28,6 +28,8 @@ OTHER_TAGS = ("PUNCT", "SYM", "X")
 UPOS_TAGS = frozenset((*OPEN_CLASS_TAGS, *CLOSED_CLASS_TAGS, *OTHER_TAGS))
 """The 17 universal tags, as universaldependencies.org/u/pos groups them."""
 NO_TAG = "_"
+ORDER = "Ids count 1, 2, 3, ... in each sentence, and an empty line ends it"
+HEADS = "A head is the id of a word of the sentence, 0 for its root, or _ for none"
 OLDER_TAGS = {".": "PUNCT", "CONJ": "CCONJ", "PRT": "PART"}
 """Tags of the older universal set (Petrov et al. 2012) that UD names otherwise; its other nine are UD's."""
 
@@ -98,15 +100,15 @@ def _add_row(sentence: Sentence, text: str, path: str | Path, line: int) -> None
     elif EMPTY_NODE.fullmatch(row[ID]):
         sentence.empty_nodes += 1
     elif row[ID] != str(len(sentence.rows) + 1):
-        raise UserError(f"word id {row[ID]!r} where {len(sentence.rows) + 1} should stand", path, line)
+        raise UserError(f"word id {row[ID]!r} where {len(sentence.rows) + 1} should stand", path, line, ORDER)
     elif not row[FORM].strip():
-        raise UserError("a word without form", path, line)
+        raise UserError("a word without form", path, line, "The second column holds the word; _ where it is unknown")
     else:
         sentence.line = sentence.line or line
         sentence.rows.append(row)
         sentence.lines.append(line)
         if row[HEAD] != "_" and not row[HEAD].isdecimal():
-            raise UserError(f"head {row[HEAD]!r} is not a number", path, line)
+            raise UserError(f"head {row[HEAD]!r} is not a number", path, line, HEADS)
 
 
 def _check_heads(sentence: Sentence, path: str | Path) -> None:
@@ -116,6 +118,7 @@ def _check_heads(sentence: Sentence, path: str | Path) -> None:
                 f"word {row[ID]} has head {row[HEAD]} in a sentence of {len(sentence.rows)} words",
                 path,
                 sentence.line,
+                HEADS,
             )
 
 

@@ -6,7 +6,8 @@ import lzma
 import pytest
 
 from preprocess.__main__ import main
-from preprocess.readers.conllu import UPOS_TAGS
+from preprocess.corpora import treebanks as treebanks_of_packages
+from preprocess.readers.conllu import OLDER_TAGS, UPOS_TAGS
 from tests.data.samples import write_lines
 
 
@@ -15,7 +16,7 @@ def rows(*words):
 
 
 ENGLISH = ["# sent_id = e1", *rows(("I", "PRON"), ("run", "VERB")), *rows(("Stop", "VERB"))]
-FRENCH = [f"1-2\tdu{chr(9)}_" + "\t_" * 7, *rows(("de", "ADP"), ("le", "_"), ("x", "NEW"))]
+FRENCH = [f"1-2\tdu{chr(9)}_" + "\t_" * 7, *rows(("de", "ADP"), ("le", "_"), ("x", "NOUN"))]
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ def test_treebanks_become_rows_of_tokens_and_tags(treebanks, tmp_path, capsys):
         {"id": "2", "tokens": ["Stop"], "tags": ["VERB"]},
     ]
     assert read(output / "train.en.jsonl") == read(output / "valid.en.jsonl") == expected
-    assert read(output / "test.fr.jsonl") == [{"id": "1", "tokens": ["de", "le", "x"], "tags": ["ADP", "X", "NEW"]}]
+    assert read(output / "test.fr.jsonl") == [{"id": "1", "tokens": ["de", "le", "x"], "tags": ["ADP", "X", "NOUN"]}]
     labels = json.loads((output / "labels.json").read_text())
-    assert labels == {"format": 1, "task": "tagging", "labels": sorted({*UPOS_TAGS, "NEW"}), "name": "pos"}
+    assert labels == {"format": 1, "task": "tagging", "labels": sorted(UPOS_TAGS), "name": "pos"}
     assert len(UPOS_TAGS) == 17
     report = json.loads(capsys.readouterr().out)
     assert report["train.en"] == {
@@ -76,6 +77,35 @@ def test_a_malformed_treebank_is_named_with_its_line_and_the_old_folder_stays(tr
     assert f"{treebanks}/train.en.conllu:7: 2 columns instead of 10" in capsys.readouterr().err
     assert {p.name: p.read_bytes() for p in output.iterdir()} == before
     assert not list(tmp_path.glob(".labelled*"))
+
+
+@pytest.mark.parametrize(
+    ("tag", "remedy"),
+    [
+        ("NOUNX", "Map it to one of UD's: ADJ, ADP, ADV, AUX, CCONJ, "),
+        ("", "Map it to one of UD's"),
+        ("noun", "UD calls it NOUN"),
+        ("PRT", "UD calls it PART"),
+        ("CONJ", "UD calls it CCONJ"),
+        (".", "UD calls it PUNCT"),
+    ],
+)
+def test_a_tag_that_is_not_uds_is_an_error_and_no_new_label(tmp_path, capsys, tag, remedy):
+    treebank = write_lines(tmp_path / "test.fr.conllu", [*FRENCH, "# more", *rows(("a", "X"), ("b", tag))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert f"{treebank}:8: unknown UPOS tag {tag!r}. {remedy}" in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_treebank_without_any_tag_is_an_error(tmp_path, capsys):
+    treebank = write_lines(tmp_path / "test.fr.conllu", [*rows(("a", "_"), ("b", "_")), *rows(("c", "_"))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    assert f"{treebank}: none of its 3 words has a tag. Put UPOS tags" in capsys.readouterr().err
+
+
+def test_the_treebanks_that_fetch_writes_have_uds_tags_only():
+    assert {*treebanks_of_packages.TAGS} <= UPOS_TAGS and {*OLDER_TAGS.values()} <= UPOS_TAGS
 
 
 def test_two_files_for_one_split_must_be_chosen_between(treebanks, tmp_path, capsys):
