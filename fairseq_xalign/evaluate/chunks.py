@@ -7,12 +7,14 @@ IOB2: a chunk starts with ``B-`` only, and an ``I-`` that does not continue its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 Chunk = tuple[str, int, int]
 """Type, index of the first token, index of the last."""
 
 OUTSIDE = "O"
+IOB2_TAG = re.compile(r"O|[BI]-.+")
 
 
 def _split(tag: str) -> tuple[str, str]:
@@ -59,7 +61,7 @@ def strict_chunks(tags: Sequence[str]) -> set[Chunk]:
 
 def is_iob2(tags: Sequence[str]) -> bool:
     """Whether every tag has a form that IOB2 knows (its order is another matter)."""
-    return all(tag == OUTSIDE or tag[:2] in ("B-", "I-") for tag in tags)
+    return all(IOB2_TAG.fullmatch(tag) for tag in tags)
 
 
 MODES: dict[str, Callable[[Sequence[str]], set[Chunk]]] = {"lenient": lenient_chunks, "strict": strict_chunks}

@@ -65,14 +65,16 @@ def _line(row: dict[str, Any], language: str, index: int, names: list[str], task
 
 def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """(language, rows) of what is to be labelled; without gold labels rows have None for them."""
+    rows: list[dict[str, Any]]
     if args.text:
-        rows: list[dict[str, Any]]
         if state["task"] == "tagging":
             rows = [
                 {"tokens": t.split(), "tags": [None] * len(t.split()), "gold": None} for _, t in read_lines(args.text)
             ]
         else:
             rows = [{"text": t, "label": None} for _, t in read_lines(args.text)]
+        if not any(row.get("tokens") or row.get("text", "").strip() for row in rows):
+            raise UserError("no text in it", args.text, remedy="Give a file with one example a line")
         yield args.languages or "text", rows
         return
     folder = LabelledFolder.open(args.data)
@@ -84,10 +86,16 @@ def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[s
         )
     chosen = args.languages.split(",") if args.languages else folder.languages(args.split)
     if not chosen:
-        known = sorted({f.name.split(".")[0] for f in folder.path.glob("*.jsonl")})
-        raise UserError(f"no {args.split} examples", args.data, remedy=f"Splits: {', '.join(known) or 'none'}")
+        raise UserError(
+            f"no {args.split} examples", args.data, remedy=f"Choose --split: the folder has {folder.contents()}"
+        )
     for language in cli.progress(chosen, "predict", len(chosen)):
-        yield language, list(folder.rows(args.split, language))
+        rows = list(folder.rows(args.split, language))
+        if not rows:
+            raise UserError(
+                f"no {args.split} example in {language}", args.data, remedy="Leave the language out of --languages"
+            )
+        yield language, rows
 
 
 @torch.no_grad()

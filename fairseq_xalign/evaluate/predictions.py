@@ -4,7 +4,7 @@
   of tags; classification: labels, and ``text`` in place of tokens); a gold file of JSON lines (a
   labelled folder's, with ``tags`` or ``label``) is matched by id;
 - ``pos``: CoNLL-U, gold and predicted, the UPOS column;
-- ``ner``: two columns, token and tag, a blank line after each sentence;
+- ``ner``: two columns, token and tag (IOB2), a blank line after each sentence;
 - ``classification``: one label a line.
 
 A prediction may end before its sentence does (the encoder's longest input): what is missing is
@@ -14,16 +14,21 @@ counted and scored as wrong. Anything else that does not fit is a :class:`UserEr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.chunks import IOB2_TAG
 from fairseq_xalign.files import read_lines
 
 CONLLU_COLUMNS = 10
 UPOS = 3
+UNIQUE = "Each item has an id of its own: remove one of the two lines"
+LEFT_OUT = "A label is missing: add it, for every item needs one"
+JSON_LINES = 'Each line is one object, {"id": ..., "prediction": ...}, as xalign-evaluate predict writes it'
+SAME_ITEMS = "Both files must hold the same items in the same order, one label a line"
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,12 @@ def read_items(
         if task == "classification":
             items = list(_labels(predictions, gold, name))
         else:
-            reader = read_conllu if task == "pos" else read_columns
+            reader = read_conllu if task == "pos" else read_entities
             items = list(_sentences(list(reader(predictions)), list(reader(gold)), predictions, gold, name))
     if not items:
-        raise UserError("no items to score: the file is empty", predictions)
+        raise UserError(
+            "no items to score: the file is empty", predictions, remedy="Write it with xalign-evaluate predict"
+        )
     return items
 
 
@@ -105,25 +112,30 @@ def _objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"not valid JSON: {error.msg}", path, number) from None
+            raise UserError(f"not valid JSON: {error.msg}", path, number, JSON_LINES) from None
         if not isinstance(row, dict):
-            raise UserError("each line must be a JSON object", path, number)
+            raise UserError("each line must be a JSON object", path, number, JSON_LINES)
         yield number, row
 
 
 def _from_json(task: str, path: str | Path, gold_path: str | Path | None) -> Iterator[Item]:
-    answers = None if gold_path is None else _gold_by_id(gold_path)
+    answers = None if gold_path is None else _gold_by_id(task, gold_path)
     seen: set[tuple[str, str]] = set()
     for number, row in _objects(path):
         if "prediction" not in row:
             raise UserError('no "prediction"', path, number, "xalign-evaluate predict writes one a line")
         name, language = str(row.get("id", number)), str(row.get("language", "all"))
         if (language, name) in seen:
-            raise UserError(f"id {name!r} occurs twice for language {language!r}", path, number)
+            raise UserError(f"id {name!r} occurs twice for language {language!r}", path, number, UNIQUE)
         seen.add((language, name))
         if answers is not None:
             if name not in answers:
-                raise UserError(f"id {name!r} is not in {gold_path}", path, number)
+                raise UserError(
+                    f"id {name!r} is not in {gold_path}",
+                    path,
+                    number,
+                    "Give the --gold of the items that were predicted",
+                )
             gold = answers.pop(name)
         elif row.get("gold") is not None:
             gold = row["gold"]
@@ -139,15 +151,19 @@ def _from_json(task: str, path: str | Path, gold_path: str | Path | None) -> Ite
         )
 
 
-def _gold_by_id(path: str | Path) -> dict[str, Any]:
+def _gold_by_id(task: str, path: str | Path) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for number, row in _objects(path):
         name = str(row.get("id", number))
         gold = next((row[key] for key in ("gold", "tags", "label") if row.get(key) is not None), None)
         if gold is None:
-            raise UserError('neither "gold", "tags" nor "label"', path, number)
+            raise UserError(
+                'neither "gold", "tags" nor "label"', path, number, "A file of a labelled folder has one of them a line"
+            )
+        if task == "ner" and isinstance(gold, list):
+            _check_entity_tags(gold, path, [number] * len(gold), " of its tags")
         if name in answers:
-            raise UserError(f"id {name!r} occurs twice", path, number)
+            raise UserError(f"id {name!r} occurs twice", path, number, UNIQUE)
         answers[name] = gold
     return answers
 
@@ -157,20 +173,33 @@ def _checked(task: str, item: Item, tokens: Any, path: str | Path, number: int) 
     if task == "classification":
         for key, value in (("gold", item.gold), ("prediction", item.prediction)):
             if not isinstance(value, str) and not (key == "prediction" and value is None):
-                raise UserError(f'"{key}" must be a label (a string), not {type(value).__name__}', path, number)
+                raise UserError(
+                    f'"{key}" must be a label (a string), not {type(value).__name__}',
+                    path,
+                    number,
+                    "For tags use --task pos or --task ner",
+                )
         return item
     for key, value in (("gold", item.gold), ("prediction", item.prediction)):
-        tags = value if isinstance(value, list) else [0]
+        tags: list[Any] = value if isinstance(value, list) else [0]
         if not all((isinstance(t, str) and t) or (t is None and key == "prediction") for t in tags):
-            raise UserError(f'"{key}" must be a list of tags', path, number)
+            raise UserError(
+                f'"{key}" must be a list of tags', path, number, f"--task {task} takes one tag (a string) a token"
+            )
+        if task == "ner":
+            _check_entity_tags(tags, path, [number] * len(tags), f' in "{key}"')
     if isinstance(tokens, list) and len(tokens) != len(item.gold):
-        raise UserError(f"{len(item.gold)} gold tags for {len(tokens)} tokens", path, number)
+        raise UserError(
+            f"{len(item.gold)} gold tags for {len(tokens)} tokens", path, number, "Each token has one gold tag"
+        )
     return Item(item.id, item.language, item.gold, _filled(item.prediction, len(item.gold), path, number))
 
 
 def _filled(tags: list[str | None], length: int, path: str | Path, number: int | None) -> list[str | None]:
     if len(tags) > length:
-        raise UserError(f"{len(tags)} predicted tags for {length} tokens", path, number)
+        raise UserError(
+            f"{len(tags)} predicted tags for {length} tokens", path, number, "Each token has one tag; none has two"
+        )
     return tags + [None] * (length - len(tags))
 
 
@@ -187,7 +216,10 @@ def read_conllu(path: str | Path) -> Iterator[Sentence]:
             columns = text.split("\t")
             if len(columns) != CONLLU_COLUMNS:
                 raise UserError(
-                    f"{len(columns)} columns separated by tabs where CoNLL-U has {CONLLU_COLUMNS}", path, number
+                    f"{len(columns)} columns separated by tabs where CoNLL-U has {CONLLU_COLUMNS}",
+                    path,
+                    number,
+                    "--task pos takes CoNLL-U or predict's JSON lines",
                 )
             if columns[0].isdigit():
                 yield number, (columns[1], columns[UPOS])
@@ -205,11 +237,35 @@ def read_columns(path: str | Path) -> Iterator[Sentence]:
                 continue
             columns = text.split("\t") if "\t" in text else text.split()
             if len(columns) != 2 or not all(column.strip() for column in columns):
-                raise UserError(f"{len(columns)} columns where there should be two: token and tag", path, number)
+                raise UserError(
+                    f"{len(columns)} columns where there should be two: token and tag",
+                    path,
+                    number,
+                    "Divide them by a tab",
+                )
             if columns[0] != "-DOCSTART-":
                 yield number, (columns[0], columns[1].strip())
 
     yield from _grouped(rows())
+
+
+def read_entities(path: str | Path) -> Iterator[Sentence]:
+    """As :func:`read_columns`; a tag that is none of IOB2's is a :class:`UserError`."""
+    for sentence in read_columns(path):
+        _check_entity_tags(sentence.tags, path, sentence.lines)
+        yield sentence
+
+
+def _check_entity_tags(tags: Sequence[str | None], path: str | Path, lines: Sequence[int], key: str = "") -> None:
+    """Refuse the first tag that is neither ``O``, ``B-X`` nor ``I-X``: entities cut out of others mean nothing."""
+    for place, (tag, line) in enumerate(zip(tags, lines), 1):
+        if isinstance(tag, str) and not IOB2_TAG.fullmatch(tag):
+            raise UserError(
+                f"tag {tag!r}{key and f' (number {place}{key})'} is not IOB2",
+                path,
+                line,
+                "Named-entity tags are O, B-TYPE and I-TYPE; for parts of speech use --task pos",
+            )
 
 
 def _grouped(rows: Iterator[tuple[int, tuple[str, str] | None]]) -> Iterator[Sentence]:
@@ -254,8 +310,8 @@ def _labels(path: str | Path, gold_path: str | Path, language: str) -> Iterator[
     for file, lines in ((path, predicted), (gold_path, gold)):
         empty = next((number for number, label in lines if not label), None)
         if empty is not None:
-            raise UserError("an empty line where a label should be", file, empty)
+            raise UserError("an empty line where a label should be", file, empty, LEFT_OUT)
     if len(predicted) != len(gold):
-        raise UserError(f"{len(predicted)} labels where {gold_path} has {len(gold)}", path)
+        raise UserError(f"{len(predicted)} labels where {gold_path} has {len(gold)}", path, remedy=SAME_ITEMS)
     for (number, guess), (_, truth) in zip(predicted, gold):
         yield Item(str(number), language, truth, guess)
