@@ -23,6 +23,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_json, read_lines
 
 TASKS = ("tagging", "classification")
+MADE_WITH = "Make it with xalign-preprocess benchmark"
 
 
 @dataclass
@@ -45,36 +46,42 @@ class LabelledFolder:
         path = Path(path)
         file = path / LABELS_FILE
         if not file.exists():
-            raise UserError(
-                "not a labelled folder: no labels.json", path, remedy="Make it with xalign-preprocess benchmark"
-            )
+            raise UserError("not a labelled folder: no labels.json", path, remedy=MADE_WITH)
         values = read_json(file)
         if values.get("format") != 1 or values.get("task") not in TASKS or not values.get("labels"):
-            raise UserError(
-                "not a labels file of this version", file, remedy="Make it with xalign-preprocess benchmark"
-            )
+            raise UserError("not a labels file of this version", file, remedy=MADE_WITH)
         return cls(path, values["task"], list(values["labels"]), str(values.get("name", "")))
 
     def languages(self, split: str) -> list[str]:
         """Languages that have a file for this split, sorted."""
         return sorted(f.name[len(split) + 1 : -len(".jsonl")] for f in self.path.glob(f"{split}.*.jsonl"))
 
+    def splits(self) -> dict[str, list[str]]:
+        """The languages of every split that has files."""
+        names = sorted({f.name.split(".")[0] for f in self.path.glob("*.*.jsonl")})
+        return {split: self.languages(split) for split in names}
+
+    def contents(self) -> str:
+        """``splits`` in words, for a remedy."""
+        return "; ".join(f"{split}: {', '.join(found)}" for split, found in self.splits().items()) or "nothing"
+
     def rows(self, split: str, language: str) -> Iterator[dict[str, Any]]:
         """The examples of one file, checked."""
         file = self.path / f"{split}.{language}.jsonl"
         if not file.exists():
-            known = ", ".join(self.languages(split)) or "none"
-            raise UserError(f"no {split} examples in {language}", file, remedy=f"Languages with {split}: {known}")
+            raise UserError(f"no {split} examples in {language}", file, remedy=f"The folder has {self.contents()}")
         for number, line in read_lines(file):
             try:
                 row = json.loads(line)
                 if self.task == "tagging":
                     if len(row["tokens"]) != len(row["tags"]):
-                        raise UserError(f"{len(row['tokens'])} tokens, {len(row['tags'])} tags", file, number)
+                        what = f"{len(row['tokens'])} tokens, {len(row['tags'])} tags"
+                        raise UserError(what, file, number, "Each token has one tag: mend the line")
                 else:
                     row["text"], row["label"]
             except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise UserError(f"not a {self.task} example: {error}", file, number) from error
+                what = f"no {error}" if isinstance(error, KeyError) else str(error)
+                raise UserError(f"not a {self.task} example: {what}", file, number, MADE_WITH) from error
             yield row
 
 

@@ -30,8 +30,9 @@ class XlingTaggingConfig(TrainingConfig):
     """Fine-tuning on labelled examples."""
 
     train_languages: Optional[str] = field(
-        default=None, metadata={"help": "languages to train on, comma-separated (default: en if there, else all)"}
-    )
+        default=None, metadata={"help": "languages to train on, comma-separated (default: en if --train-subset has "
+                                "it, else all it has)"}
+    )  # fmt: skip
     valid_languages: Optional[str] = field(
         default=None, metadata={"help": "languages to validate on (default: those trained on; zero-shot selection "
                                 "on others is not zero-shot)"}
@@ -66,6 +67,7 @@ class XlingTaggingTask(TrainingTask):
                 f"its task is {self.folder.task}, not {self.head_name}", cfg.data,
                 remedy=f"Use --task xling_{self.folder.task}",
             )  # fmt: skip
+        self._check_languages(cfg.train_subset)
         if self.start is None:
             raise UserError("fine-tuning needs an encoder to start from", remedy="Add --finetune-from-model CKPT")
         if self.start.get("labels", self.folder.labels) != self.folder.labels:
@@ -107,6 +109,21 @@ class XlingTaggingTask(TrainingTask):
         available = self.folder.languages(self.cfg.train_subset)
         return ["en"] if "en" in available else available
 
+    def _check_languages(self, split: str) -> None:
+        """Refuse a split that lacks a chosen language, naming the option that chose it."""
+        training = split == self.cfg.train_subset
+        option = "--train-languages" if training else "--valid-languages"
+        asked = self.cfg.train_languages if training else self.cfg.valid_languages
+        chosen, there = self._chosen(split), self.folder.languages(split)
+        missing = next((language for language in chosen if language not in there), None)
+        if chosen and missing is None:
+            return
+        problem = f"no {split} examples" + (f" in {missing!r}" if missing else "")
+        if not training and not asked:
+            problem += ", a language to train on: what is trained on is validated on"
+        remedy = f"Choose {option if chosen else '--train-subset'} from what the folder has: {self.folder.contents()}"
+        raise UserError(f"{option} {asked}: {problem}" if asked else problem, self.cfg.data, remedy=remedy)
+
     def reported_languages(self) -> list[str]:
         """Every language that scores are logged for: the same on all ranks."""
         return self._reported
@@ -114,6 +131,7 @@ class XlingTaggingTask(TrainingTask):
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if split in self.datasets:
             return
+        self._check_languages(split)
         streams = []
         for language in self._chosen(split):
             if self.encoder_config.n_languages and language not in self.languages:
@@ -125,7 +143,11 @@ class XlingTaggingTask(TrainingTask):
             rows = list(self.folder.rows(split, language))
             encoded = ENCODERS[self.head_name](self.tokenizer, rows, self.folder.labels, language, self._longest())
             if not encoded.examples:
-                raise UserError(f"no {split} example in {language}", self.cfg.data)
+                raise UserError(
+                    f"no {split} example in {language}: its file is empty",
+                    self.cfg.data,
+                    remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
+                )
             note = f", {encoded.cut} {'words' if self.head_name == 'tagging' else 'texts'} cut" if encoded.cut else ""
             logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
             streams.append(LabelledStream(encoded, self._longest()))

@@ -85,6 +85,14 @@ def test_plain_text_is_tagged_word_by_word(tagger, tmp_path):
     assert [len(r["prediction"]) for r in rows] == [5, 1] and rows[0]["gold"] is None
 
 
+@pytest.mark.parametrize("content", ["", "\n", " \n\n"])
+def test_a_text_without_words_is_an_error_and_writes_nothing(tagger, tmp_path, capsys, content):
+    text, out = tmp_path / "text", tmp_path / "out"
+    text.write_text(content, "utf-8")
+    assert evaluate(["predict", "--checkpoint", str(tagger.save_dir), "--text", str(text), "--output", str(out)]) == 1
+    assert f"{text}: no text in it" in capsys.readouterr().err and not out.exists()
+
+
 def test_fine_tuning_resumes_bit_for_bit(labelled, pretrained, tmp_path):
     whole = finetune(labelled, pretrained, tmp_path / "whole", "tagging", 8)
     first = finetune(labelled, pretrained, tmp_path / "cut", "tagging", 3)
@@ -141,13 +149,40 @@ def test_texts_are_classified(pretrained, tmp_path, pooling):
     ("task", "options", "said"),
     [
         ("classification", [], "Use --task xling_tagging"),
-        ("tagging", ["--train-languages", "de"], "examples in de"),
+        (
+            "tagging",
+            ["--train-languages", "en,zz"],
+            "--train-languages en,zz: no train examples in 'zz'. Choose --train-languages from what the folder has: "
+            "test: en, xx; train: en, xx; valid: en, xx",
+        ),
+        (
+            "tagging",
+            ["--valid-languages", "zz"],
+            "--valid-languages zz: no valid examples in 'zz'. Choose --valid-lang",
+        ),
+        ("tagging", ["--train-subset", "train2"], "no train2 examples. Choose --train-subset from what the folder has"),
         ("tagging", ["--encoder-layers", "3"], "the checkpoint has 1"),
     ],
 )
 def test_a_mistake_in_fine_tuning_is_one_line(labelled, pretrained, tmp_path, task, options, said):
     run = finetune(labelled, pretrained, tmp_path, task, 2, *options)
     assert run.status == 1 and said in run.text.rstrip().splitlines()[-1], run.text[-1500:]
+
+
+def test_languages_of_training_are_those_of_the_train_subset(labelled, pretrained, tmp_path):
+    folder = tmp_path / "LABELLED"
+    folder.mkdir()
+    for name, source in (("train.en", "train.en"), ("train2.xx", "train.xx"), ("valid.en", "valid.en")):
+        (folder / f"{name}.jsonl").write_bytes((labelled / f"{source}.jsonl").read_bytes())
+    (folder / "labels.json").write_bytes((labelled / "labels.json").read_bytes())
+    subset = ["--train-subset", "train2"]
+    run = finetune(folder, pretrained, tmp_path / "first", "tagging", 1, *subset)
+    assert run.status == 1
+    assert "no valid examples in 'xx', a language to train on" in run.text.rstrip().splitlines()[-1], run.text[-1500:]
+    run = finetune(folder, pretrained, tmp_path / "second", "tagging", 1, *subset, "--valid-languages", "en")
+    assert run.status == 0, run.text[-2000:]
+    assert "train2 xx: " in run.text and "valid en: " in run.text and "train en: " not in run.text
+    assert run.checkpoint()["task_state"]["train_languages"] == ["xx"]
 
 
 def test_info_describes_a_checkpoint(tagger, capsys):
