@@ -198,6 +198,7 @@ def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Nam
         raise UserError(
             f"no sentence of {stream_title(stream)} is left: {lines} lines, dropped {_counts(dropped)}",
             " and ".join(files),
+            remedy="Give text with words in it" + (", or a larger --max-length" if args.max_length else ""),
         )
     tokens, longest = [w.tokens for w in writers], [w.longest for w in writers]
     mono = stream["kind"] == "mono"
@@ -230,6 +231,7 @@ def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
             f"is of {dictionary.source_language}-{dictionary.target_language}, not of {'-'.join(languages)}",
             source,
             1,
+            f"Give it as --dictionary {dictionary.source_language}-{dictionary.target_language}={source}",
         )
     name = f"dictionary/{'-'.join(languages)}.tsv"
     target = update.staging / name

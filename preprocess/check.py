@@ -182,10 +182,11 @@ def _dictionary_problems(path: Path, manifest: dict[str, Any], stream: dict[str,
         yield UserError("cannot be read without a tokenizer", file, remedy=f"Copy {SUBWORD_FILE} and the model here")
         return
     dictionary = Dictionary.load(file, load_tokenizer(path))
+    again = f"Binarize with --dictionary {'-'.join(stream_languages(stream))}=FILE again"
     if (dictionary.source_language, dictionary.target_language) != stream_languages(stream):
-        yield UserError(f"is of other languages than {stream_title(stream)}", file, 1)
+        yield UserError(f"is of other languages than {stream_title(stream)}", file, 1, again)
     if len(dictionary) != stream["entries"]:
-        yield UserError(f"has {len(dictionary)} entries, {MANIFEST_FILE} says {stream['entries']}", file)
+        yield UserError(f"has {len(dictionary)} entries, {MANIFEST_FILE} says {stream['entries']}", file, remedy=again)
 
 
 def _blocks(mapped: MappedTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:

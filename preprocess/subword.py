@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     for name in tokens:
         check_name(name, "--language-tokens")
     if len(set(tokens)) != len(tokens):
-        raise UserError(f"--language-tokens {args.language_tokens!r} names a language twice")
+        raise UserError(f"--language-tokens {args.language_tokens!r} names a language twice", remedy="Name it once")
     check_replaceable(args.output)  # before the minutes that training takes
     rows: list[dict[str, Any]] = []
     if args.model is not None:
@@ -212,7 +212,9 @@ def draw_lines(corpus: Corpus, quota: int, seed: int) -> Iterator[str]:
 def train(args: argparse.Namespace, tokens: list[str]) -> tuple[Tokenizer, list[dict[str, Any]]]:
     """A tokenizer trained on ``--input``, and the report's row for each language."""
     if args.vocab_size is None or args.vocab_size < 1:
-        raise UserError("training needs --vocab-size N, the number of ordinary pieces, 1 or more")
+        raise UserError(
+            "training needs --vocab-size N, the number of ordinary pieces, 1 or more", remedy="For example 8000"
+        )
     if not 0 < args.character_coverage <= 1:
         raise UserError(f"--character-coverage must be above 0 and at most 1, not {args.character_coverage}")
     if args.sentences < 1:
@@ -312,7 +314,8 @@ def explained(message: str, pieces: int) -> UserError:
             f"--vocab-size {pieces} is too small: the text's characters alone need {smallest}",
             remedy=f"Use --vocab-size {smallest} or more, or a lower --character-coverage",
         )
-    return UserError(f"SentencePiece could not train: {message.strip()}")
+    remedy = "Try more text or a smaller --vocab-size"
+    return UserError(f"SentencePiece could not train: {message.strip()}", remedy=remedy)
 
 
 # Report

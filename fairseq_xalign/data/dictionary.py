@@ -70,7 +70,10 @@ class Dictionary:
             columns = line.split("\t")
             if len(columns) != 3:
                 raise UserError(
-                    f"{len(columns)} columns, not 3 (source pieces, target pieces, weight; a tab between)", path, number
+                    f"{len(columns)} columns, not 3 (source pieces, target pieces, weight; a tab between)",
+                    path,
+                    number,
+                    MADE_WITH,
                 )
             result.source.append(_ids(columns[0], tokenizer, path, number))
             result.target.append(_ids(columns[1], tokenizer, path, number))
@@ -114,5 +117,5 @@ def _weight(column: str, path: str | Path, number: int) -> float:
     except ValueError:
         weight = math.nan
     if not (math.isfinite(weight) and weight > 0):
-        raise UserError(f"weight {column!r} is not a positive number", path, number)
+        raise UserError(f"weight {column!r} is not a positive number", path, number, MADE_WITH)
     return weight

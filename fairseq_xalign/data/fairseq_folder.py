@@ -72,11 +72,17 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
         streams[-1] |= {"longest": longest[0], "unknown": None, "files": files, "source": {}, "dropped": {}}
     for (split, source, target), sides in bitext.items():
         if len(sides) != 2:
-            raise UserError(f"{split}.{source}-{target} has only one side: {next(iter(sides.values()))}", path)
+            raise UserError(
+                f"{split}.{source}-{target} has only one side: {next(iter(sides.values()))}",
+                path,
+                remedy="Copy the other side's .bin and .idx here, or take this side's away",
+            )
         sentences, tokens, longest, files = _counts(path, [sides[source], sides[target]])
         if sentences[0] != sentences[1]:
             raise UserError(
-                f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, {sentences[1]} in {target}", path
+                f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, {sentences[1]} in {target}",
+                path,
+                remedy="Run fairseq-preprocess again on parallel files",
             )
         streams.append({"kind": "bitext", "source_language": source, "target_language": target, "split": split})
         streams[-1] |= {

@@ -13,6 +13,7 @@ from fairseq_xalign.files import read_json
 
 KINDS = ("mono", "bitext", "dictionary")
 SPLITS = ("train", "valid", "test")
+MADE_WITH = "Make the folder again with `xalign-preprocess binarize`"
 LANGUAGE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """A hyphen separates the languages of a pair and a dot the parts of a file name: neither is in a language's name."""
 
@@ -44,7 +45,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     manifest = read_json(file)
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(version, int):
-        raise UserError("not the manifest of a data folder: it names no format", file)
+        raise UserError("not the manifest of a data folder: it names no format", file, remedy=MADE_WITH)
     if version > DATA_FORMAT:
         raise UserError(
             f"format {version} is newer than this fairseq_xalign, which knows formats up to {DATA_FORMAT}",
@@ -56,14 +57,14 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         known = set(manifest["languages"])
         for stream in manifest["streams"]:
             if stream["kind"] not in KINDS or not set(stream_languages(stream)) <= known or not stream["files"]:
-                raise UserError(f"damaged: it has a stream that cannot be: {stream}", file)
+                raise UserError(f"damaged: it has a stream that cannot be: {stream}", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary" and len(stream_prefixes(stream)) != len(stream_languages(stream)):
-                raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file)
+                raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary":
                 stream["split"], stream["sentences"]
         del size
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file) from error
+        raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file, remedy=MADE_WITH) from error
     return manifest
 
 

@@ -23,9 +23,14 @@ def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, flo
         except ValueError:
             weights[name] = -1.0
         if not 0 <= weights[name] < float("inf"):
-            raise UserError(f"{option}: the weight of {name!r} must be a number of at least 0, not {value!r}")
+            raise UserError(
+                f"{option}: the weight of {name!r} must be a number of at least 0, not {value!r}",
+                remedy=f"Write {option} {name}:1",
+            )
     if sum(weights.values()) <= 0:
-        raise UserError(f"{option} {text!r} gives no weight to anything")
+        raise UserError(
+            f"{option} {text!r} gives no weight to anything", remedy=f"Give one of {', '.join(known)} more than 0"
+        )
     return weights
 
 

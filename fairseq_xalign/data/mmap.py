@@ -239,7 +239,11 @@ class MappedTokens:
                 "not an index of fairseq's mmap format", idx_path, remedy="Binarize with `xalign-preprocess binarize`"
             )
         if version != VERSION:
-            raise UserError(f"version {version} of the mmap format, only {VERSION} is known", idx_path)
+            raise UserError(
+                f"version {version} of the mmap format, only {VERSION} is known",
+                idx_path,
+                remedy="Binarize with `xalign-preprocess binarize`",
+            )
         if code not in DTYPES:
             raise _damaged(idx_path, f"unknown type code {code}")
         self.dtype = DTYPES[code]

@@ -29,7 +29,7 @@ def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.
         raise UserError(f"the sampling temperature must be above 0, not {temperature}")
     counts = np.asarray(sizes, dtype=np.float64)
     if counts.sum() <= 0:
-        raise UserError("there is nothing to sample from: every size is 0")
+        raise UserError("there is nothing to sample from: every size is 0", remedy="Give a text with sentences in it")
     weights = np.where(counts > 0, np.power(counts / counts.sum(), 1.0 / temperature), 0.0)
     return weights / weights.sum()
 

@@ -45,7 +45,8 @@ def is_lowercase(path: Path, data: bytes) -> bool:
         try:
             said = json.loads(config.read_text(encoding="utf-8")).get("do_lower_case")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-            raise UserError(f"not valid JSON: {error}", config) from error
+            remedy = "Copy it again, or say --lowercase yes or no and move it away"
+            raise UserError(f"not valid JSON: {error}", config, remedy=remedy) from error
         if isinstance(said, bool):
             return said
     symbols = wordpiece_symbols(data.decode("utf-8", errors="replace"))

@@ -169,7 +169,9 @@ class HuggingFaceModel:
         except UserError:
             raise
         except Exception as error:  # the library raises plain Exception for whatever it cannot read
-            raise UserError(f"cannot be read as a {kind} vocabulary: {error}", where) from error
+            raise UserError(
+                f"cannot be read as a {kind} vocabulary: {error}", where, remedy="Copy it again from where it came"
+            ) from error
         self._byte_level = isinstance(self._tokenizer.decoder, tokenizers.decoders.ByteLevel)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -30,7 +30,9 @@ def read_dict(path: str | Path) -> list[str]:
     for number, line in read_lines(path):
         symbol, space, count = line.removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not (space and symbol and count.isdecimal()):
-            raise UserError("not of the form `symbol count`", path, number)
+            raise UserError(
+                "not of the form `symbol count`", path, number, "Copy dict.txt again from where the data were made"
+            )
         if symbol in seen:
             raise UserError(
                 f"{symbol!r} is there twice",

@@ -92,7 +92,11 @@ def run(args: argparse.Namespace) -> None:
         trained = Dictionary.load(args.heldout, tokenizer)
         heldout = heldout_queries(pairs, trained.source, trained.target)
         if not len(heldout):
-            raise UserError("holds every pair that is scored: nothing is held out", args.heldout)
+            raise UserError(
+                "holds every pair that is scored: nothing is held out",
+                args.heldout,
+                remedy="Leave --heldout out, or train with a dictionary of a smaller --share",
+            )
     additions = None
     if args.subset == "authors" and getattr(encoder, "embed_languages", None) is not None:
         additions = _language_rows(encoder, list(meta.get("languages") or ()), args.languages)

@@ -33,7 +33,7 @@ def directions(rows: Tensor) -> tuple[Tensor, Tensor]:
     rows = rows.detach()
     rows = rows if rows.dtype == torch.float64 else rows.float()
     if not bool(torch.isfinite(rows).all()):
-        raise ValueError("the embeddings hold NaN or infinity")
+        raise ValueError("the embeddings hold NaN or infinity: training diverged, take an earlier checkpoint")
     # The largest entry first: squares of very small or large entries would vanish or overflow.
     peak = rows.abs().amax(dim=1, keepdim=True)
     zero = peak[:, 0] == 0

@@ -135,7 +135,8 @@ def rows_of(results: Sequence[Result], metric: str | None = None, tables: Sequen
         for result in group:
             known = sorted({m for by_metric in result.scores.values() for m in by_metric})
             if name not in known:
-                raise UserError(str(unknown_name("metric of this run", name, known)), result.path)
+                error = unknown_name("metric of this run", name, known)
+                raise UserError(error.what, result.path, remedy=error.remedy)
         columns = {
             "source": [r.score("source", name) for r in group],
             "sup": [r.score("sup", name) for r in group],

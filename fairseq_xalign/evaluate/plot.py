@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
     """Read, draw, write."""
     output = Path(args.output)
     if output.suffix.lower() not in ENDINGS:
-        raise UserError(f"ending {output.suffix!r} is not one of {', '.join(ENDINGS)}", output)
+        what = f"ending {output.suffix!r} is not one of {', '.join(ENDINGS)}"
+        raise UserError(what, output, remedy=f"Name it {output.with_suffix(ENDINGS[0]).name}")
     rows = rows_of(read_runs(args.runs), args.metric)
     figure = KINDS[args.kind](rows)
     save(figure, output)

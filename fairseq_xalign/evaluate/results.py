@@ -167,4 +167,4 @@ def _result_files(run: Path) -> Iterator[Path]:
     elif run.is_dir():
         yield from sorted(run.rglob(RESULT_FILE))
     else:
-        raise UserError("no such file or folder", run)
+        raise UserError("no such file or folder", run, remedy=f"Name a {RESULT_FILE}, or a folder that holds some")

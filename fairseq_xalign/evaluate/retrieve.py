@@ -77,7 +77,9 @@ def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], l
         side = []
         for number_, text in read_lines(path):
             if not text.strip():
-                raise UserError("an empty line where a sentence should be", path, number_)
+                raise UserError(
+                    "an empty line where a sentence should be", path, number_, "Remove the line from both files"
+                )
             side.append(text)
         sides.append(side)
     if len(sides[0]) != len(sides[1]):
@@ -85,7 +87,7 @@ def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], l
             f"{len(sides[0])} lines where {target} has {len(sides[1])}", source, remedy="The files must be parallel"
         )
     if not sides[0]:
-        raise UserError("no sentences: the file is empty", source)
+        raise UserError("no sentences: the file is empty", source, remedy="Give one sentence a line")
     return sides[0], sides[1]
 
 

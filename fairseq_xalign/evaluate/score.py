@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     if args.bootstrap < 0:
         raise UserError(f"--bootstrap {args.bootstrap} is negative", remedy="Give 0 for no resampling")
     if args.against and not args.bootstrap:
-        raise UserError("--against needs resamples, and --bootstrap is 0")
+        raise UserError("--against needs resamples, and --bootstrap is 0", remedy="Leave --bootstrap out")
     items = read_items(args.task, args.predictions, args.gold, args.language)
     other = read_items(args.task, args.against, args.gold, args.language) if args.against else None
     report = score_report(args.task, items, args.split, args.bootstrap, args.seed, other, args.against)

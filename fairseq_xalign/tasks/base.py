@@ -258,7 +258,7 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
     if last.exists():
         chosen, option = last, "--restore-file"
     elif restore != "checkpoint_last.pt":
-        raise UserError("--restore-file names no file", last)
+        raise UserError("--restore-file names no file", last, remedy="Name a .pt file, or leave it out")
     elif cfg.finetune_from_model:
         chosen, option = Path(cfg.finetune_from_model), "--finetune-from-model"
     else:

@@ -61,7 +61,7 @@ def parse_transforms(text: str) -> tuple[tuple[str, ...], bool]:
         if name not in known:
             raise unknown_name("transformation", name, known)
         if names.count(name) > 1:
-            raise UserError(f"--transform names {name!r} twice")
+            raise UserError(f"--transform names {name!r} twice", remedy="Name it once")
     return tuple(name for name in names if name != TRANSLITERATION), TRANSLITERATION in names
 
 
@@ -102,7 +102,9 @@ def read(derived: Path) -> dict[str, Any] | None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("kind") != "derived":
         raise UserError(f"not a manifest of format {FORMAT}", path, remedy="Derive the file again with this version")
     if manifest["reverse"]:
-        raise UserError("this file was made by --reverse: it is natural text already", derived)
+        raise UserError(
+            "this file was made by --reverse: it is natural text already", derived, remedy="Use it as it is"
+        )
     if files.sha256(derived) != manifest["output"]["sha256"]:
         raise UserError(
             f"the file is not the one that {path.name} describes",
