@@ -25,6 +25,7 @@ def encode_sentences(
     pooling: str = "mean",
     batch_tokens: int = BATCH_TOKENS,
     *,
+    layer: int | None = None,
     language: int | None = None,
     max_tokens: int | None = None,
     bf16: bool = False,
@@ -37,6 +38,7 @@ def encode_sentences(
         pooling: ``mean`` or ``max`` over the pieces (``<s>`` and ``</s>`` not counted), or ``cls``, the
             vector of ``<s>``.
         batch_tokens: tokens a batch holds at most (a longer sentence is a batch of its own).
+        layer: whose output is pooled: 0 is the embeddings, None the last layer.
         language: the lines' language, its 1-based place in the model's list; None for none.
         max_tokens: longest input with ``<s>`` and ``</s>``; default the encoder's positions. What is cut off
             is counted on stderr.
@@ -66,7 +68,7 @@ def encode_sentences(
                 if language is not None:
                     batch.languages = torch.full_like(batch.tokens, language)
                 batch = batch.to(device)
-                result[indices] = pool(encoder(batch).float(), batch, pooling).cpu()
+                result[indices] = pool(encoder(batch, layer).float(), batch, pooling).cpu()
     finally:
         encoder.train(was_training)
     return result

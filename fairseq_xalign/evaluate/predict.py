@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -22,6 +23,10 @@ from fairseq_xalign.models.labeller import label_scores, load_labeller
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/pos --data pos --split test --languages en,de --output pred.jsonl"""
 
+CHUNK = 10_000
+"""Examples held at a time; they are sorted by length within it."""
+Row = dict[str, Any]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -31,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--data", metavar="LABELLED", help="labelled folder")
     source.add_argument("--text", metavar="FILE", help="plain text, one example a line (words separated by spaces)")
     parser.add_argument("--split", default="test", help="split of the labelled folder (default: test)")
-    parser.add_argument("--languages", metavar="XX,YY", help="languages (default: all of the split)")
+    parser.add_argument(
+        "--languages", metavar="XX,YY", help="languages (default: all of the split); with --text its one language"
+    )
     parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="where the predictions go")
     parser.add_argument("--batch-tokens", type=int, default=8192, metavar="N", help="tokens a batch (default: 8192)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
@@ -45,13 +52,14 @@ def run(args: argparse.Namespace) -> int:
         for language, rows in _inputs(args, state):
             if encoder.config.n_languages and language not in state["languages"]:
                 cli.say(f"{language} has no language embedding in this model; it has {', '.join(state['languages'])}")
-            encoded = ENCODERS[state["task"]](tokenizer, rows, labels, language, state["max_length"])
-            cut += encoded.cut
-            predicted = predict_rows(encoder, head, encoded, state, len(rows), args)
-            for index, row in enumerate(rows):
-                names = [labels[i] for i in predicted[index]]
-                count += 1
-                out.write(json.dumps(_line(row, language, index, names, state["task"]), ensure_ascii=False) + "\n")
+            for start, chunk in _chunks(rows):
+                encoded = ENCODERS[state["task"]](tokenizer, chunk, labels, language, state["max_length"])
+                cut += encoded.cut
+                predicted = predict_rows(encoder, head, encoded, state, len(chunk), args)
+                for index, (row, chosen) in enumerate(zip(chunk, predicted), start):
+                    line = _line(row, language, index, [labels[i] for i in chosen], state["task"])
+                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+                count += len(chunk)
     cli.say(f"{args.output}: {count} examples" + (f"; {cut} cut to {state['max_length']} subwords" if cut else ""))
     return 0
 
@@ -63,19 +71,24 @@ def _line(row: dict[str, Any], language: str, index: int, names: list[str], task
     return {**head, "text": row["text"], "prediction": names[0], "gold": row["label"]}
 
 
-def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
+    """The rows in lists of ``CHUNK``, each with the number of its first row."""
+    rows, start = iter(rows), 0
+    while chunk := list(islice(rows, CHUNK)):
+        yield start, chunk
+        start += len(chunk)
+
+
+def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[str, Iterable[Row]]]:
     """(language, rows) of what is to be labelled; without gold labels rows have None for them."""
-    rows: list[dict[str, Any]]
     if args.text:
-        if state["task"] == "tagging":
-            rows = [
-                {"tokens": t.split(), "tags": [None] * len(t.split()), "gold": None} for _, t in read_lines(args.text)
-            ]
-        else:
-            rows = [{"text": t, "label": None} for _, t in read_lines(args.text)]
-        if not any(row.get("tokens") or row.get("text", "").strip() for row in rows):
+        if args.languages and "," in args.languages:
+            raise UserError(
+                f"--languages {args.languages}: a text has one language", remedy="Predict one file at a time"
+            )
+        if not any(line.strip() for _, line in read_lines(args.text)):
             raise UserError("no text in it", args.text, remedy="Give a file with one example a line")
-        yield args.languages or "text", rows
+        yield args.languages or "text", cli.progress(_text_rows(args.text, state["task"]), "predict")
         return
     folder = LabelledFolder.open(args.data)
     if folder.task != state["task"]:
@@ -90,12 +103,20 @@ def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[s
             f"no {args.split} examples", args.data, remedy=f"Choose --split: the folder has {folder.contents()}"
         )
     for language in cli.progress(chosen, "predict", len(chosen)):
-        rows = list(folder.rows(args.split, language))
-        if not rows:
+        if next(folder.rows(args.split, language), None) is None:
             raise UserError(
                 f"no {args.split} example in {language}", args.data, remedy="Leave the language out of --languages"
             )
-        yield language, rows
+        yield language, folder.rows(args.split, language)
+
+
+def _text_rows(path: str, task: str) -> Iterator[Row]:
+    for _, line in read_lines(path):
+        if task == "tagging":
+            tokens = line.split()
+            yield {"tokens": tokens, "tags": [None] * len(tokens), "gold": None}
+        else:
+            yield {"text": line, "label": None}
 
 
 @torch.no_grad()

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="CKPT", help="a .pt file or the folder around it")
     parser.add_argument("--source", required=True, metavar="XX=FILE", help="language and sentences, one a line")
     parser.add_argument("--target", required=True, metavar="YY=FILE", help="their translations, line by line")
+    parser.add_argument(
+        "--layer", type=int, metavar="L", help="whose output is pooled: 0 is the embeddings (default: the last layer)"
+    )
     parser.add_argument("--pooling", choices=POOLING, default="mean", help="sentence vector (default: %(default)s)")
     parser.add_argument("--centre", action="store_true", help="subtract each language's mean vector first")
     parser.add_argument(
@@ -47,16 +50,30 @@ def run(args: argparse.Namespace) -> None:
     from fairseq_xalign.models.checkpoint import load_encoder
 
     encoder, tokenizer, meta = load_encoder(args.checkpoint)
+    layers = encoder.config.layers
+    if args.layer is not None and not 0 <= args.layer <= layers:
+        raise UserError(
+            f"--layer {args.layer}: the model has {layers} layers", args.checkpoint, remedy=f"0 to {layers}"
+        )
 
     def vectors(name: str, side: list[str]) -> Tensor:
         place = language_place(encoder, meta, name)
         return encode_sentences(
-            encoder, tokenizer, side, args.pooling, args.batch_tokens, language=place, bf16=args.bf16
+            encoder,
+            tokenizer,
+            side,
+            args.pooling,
+            args.batch_tokens,
+            layer=args.layer,
+            language=place,
+            bf16=args.bf16,
         )
 
     first, second = vectors(source, lines[0]), vectors(target, lines[1])
     try:
-        result = retrieval_accuracy(first, second, args.centre, pooling=args.pooling, pair=f"{source}-{target}")
+        layer = layers if args.layer is None else args.layer
+        fields = {"pooling": args.pooling, "layer": layer, "pair": f"{source}-{target}"}
+        result = retrieval_accuracy(first, second, args.centre, **fields)
     except ValueError as error:
         raise UserError(str(error), args.checkpoint) from None
     if args.json:

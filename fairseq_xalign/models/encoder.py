@@ -199,8 +199,12 @@ class Encoder(nn.Module):
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 nn.init.zeros_(module.weight[module.padding_idx])
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        """Features [T, D] of the batch's tokens, in the batch's order."""
+    def forward(self, batch: PackedBatch, layer: int | None = None) -> Tensor:
+        """Features [T, D] of the batch's tokens, in the batch's order.
+
+        Args:
+            layer: whose output: 0 is the embeddings, None the last layer (with the final norm where there is one).
+        """
         x, at = self._embed(batch), batch.positions
         plan = self._plan(batch, x)
         if plan.order is not None:
@@ -208,9 +212,9 @@ class Encoder(nn.Module):
         angles = None
         if self.config.positions == "rotary":
             angles = positions.rotary_angles(at, self.config.width // self.config.heads, _wide(x.dtype))
-        for layer in self.layers:
-            x = layer(x, plan, angles)
-        if self.final_norm is not None:
+        for block in self.layers[:layer]:
+            x = block(x, plan, angles)
+        if self.final_norm is not None and layer in (None, len(self.layers)):
             x = self.final_norm(x)
         return x if plan.inverse is None else select_rows(x, plan.inverse)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from fairseq_xalign.data.tokenizer import Tokenizer
@@ -54,9 +53,3 @@ def load_labeller(path: str | Path) -> tuple[Encoder, nn.Module, Tokenizer, dict
     encoder.load_state_dict(with_prefix(state["model"], "encoder."))
     head.load_state_dict(with_prefix(state["model"], f"heads.{task['task']}."))
     return encoder.eval().float(), head.eval().float(), Tokenizer.from_state(task["tokenizer"]), task
-
-
-@torch.no_grad()
-def predictions(scores: Tensor) -> Tensor:
-    """The best label of each row, int64 [M]."""
-    return scores.argmax(dim=-1)

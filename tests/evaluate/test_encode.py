@@ -106,6 +106,22 @@ def test_a_language_changes_the_vector_and_bf16_hardly(tokenizer):
     assert torch.cosine_similarity(half, plain).min() > 0.99
 
 
+@pytest.mark.parametrize("normalize_before", [False, True])
+def test_a_layers_vectors_are_those_of_an_encoder_that_ends_there(tokenizer, normalize_before):
+    encoder = encoder_for(len(tokenizer), normalize_before=normalize_before)
+    last = encode_sentences(encoder, tokenizer, TEXT)
+    assert torch.equal(encode_sentences(encoder, tokenizer, TEXT, layer=2), last)
+    shorter = encoder_for(len(tokenizer), layers=1, normalize_before=normalize_before)
+    shorter.load_state_dict(encoder.state_dict(), strict=False)
+    shorter.final_norm = None  # the norm after all layers is the last one's alone
+    first = encode_sentences(encoder, tokenizer, TEXT, layer=1)
+    torch.testing.assert_close(first, encode_sentences(shorter, tokenizer, TEXT))
+    assert (first - last).abs().max() > 1e-3
+    word = pack([[0, *tokenizer.encode("no"), 2]])
+    expected = pool(encoder.eval()._embed(word), word, "mean")
+    torch.testing.assert_close(encode_sentences(encoder, tokenizer, ["no"], layer=0), expected.detach())
+
+
 def test_unknown_pooling_names_the_choices(tokenizer):
     with pytest.raises(UserError, match="mean, cls, max"):
         encode_sentences(encoder_for(len(tokenizer)), tokenizer, TEXT, "median")
@@ -202,6 +218,17 @@ def test_retrieve_finds_the_transliteration_of_each_sentence(tokenizer, tmp_path
     assert "pooling:mean" in report["signature"] and "n:6" in report["signature"]
     target.write_text("\n".join(lines[::-1]) + "\n", encoding="utf-8")
     assert figures(capsys, *arguments, "--centre")["mean"] < 50.0
+
+
+def test_retrieve_takes_the_vectors_of_a_layer(tokenizer, tmp_path, capsys):
+    checkpoint = save(tmp_path / "c.pt", encoder_for(len(tokenizer)), tokenizer)
+    text = tmp_path / "text"
+    text.write_text("\n".join(TEXT) + "\n", encoding="utf-8")
+    arguments = ["retrieve", "--checkpoint", checkpoint, "--source", f"en={text}", "--target", f"xx={text}"]
+    assert "layer:0" in figures(capsys, *arguments, "--layer", "0")["signature"]
+    assert figures(capsys, *arguments) == figures(capsys, *arguments, "--layer", "2")
+    assert main([*arguments, "--layer", "3"]) == 1
+    assert "the model has 2 layers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

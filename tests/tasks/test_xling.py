@@ -77,6 +77,23 @@ def test_batching_does_not_change_predictions(tagger, labelled, tmp_path):
     assert files[0].read_text("utf-8") == files[1].read_text("utf-8")
 
 
+def test_predictions_do_not_depend_on_how_many_examples_are_held_at_a_time(tagger, labelled, tmp_path, monkeypatch):
+    files = [tmp_path / "whole", tmp_path / "parts"]
+    for file in files:
+        arguments = ["--checkpoint", str(tagger.save_dir), "--data", str(labelled), "--output", str(file)]
+        assert evaluate(["predict", *arguments]) == 0
+        monkeypatch.setattr("fairseq_xalign.evaluate.predict.CHUNK", 3)
+    assert files[0].read_text("utf-8") == files[1].read_text("utf-8")
+
+
+def test_a_text_has_one_language(tagger, tmp_path, capsys):
+    text = tmp_path / "text"
+    text.write_text("words\n", "utf-8")
+    arguments = ["--checkpoint", str(tagger.save_dir), "--text", str(text), "--languages", "en,de"]
+    assert evaluate(["predict", *arguments, "--output", str(tmp_path / "out")]) == 1
+    assert "a text has one language" in capsys.readouterr().err
+
+
 def test_plain_text_is_tagged_word_by_word(tagger, tmp_path):
     text, out = tmp_path / "text", tmp_path / "out"
     text.write_text("The state of the Union\nwords\n", "utf-8")
