@@ -9,7 +9,7 @@ from fairseq_xalign import cli
 
 COMMANDS = {
     name: f"preprocess.{name}"
-    for name in ("fetch", "subword", "derive", "dictionary", "binarize", "benchmark", "check")
+    for name in ("fetch", "subword", "derive", "links", "dictionary", "binarize", "benchmark", "check")
 }
 
 

@@ -1,4 +1,4 @@
-"""Make a bilingual dictionary over pieces of the vocabulary: of a derived language, or of word lists.
+"""Make a bilingual dictionary over pieces of the vocabulary: of a derived language, word lists or parallel text.
 
 --derived pairs natural pieces with their transliterated copies, one to one: an exact share of the
 vocabulary, drawn at random (as the authors of ALIGN-MLM did) or the most frequent pieces. Pieces
@@ -7,6 +7,9 @@ that the two languages share and special symbols are never in it.
 --muse reads word pairs, one a line, divided by a space or a tab; --csv reads tables with a header
 (columns sourceString and targetString, or the two columns after an unnamed one, or two columns).
 Several translations of a word are kept. What cannot be used is dropped, counted and reported.
+
+--bitext finds the pairs in parallel text: words that are linked often and are each other's most frequent
+partner, spelled as they mostly are, the most frequent first. Memory grows with its distinct linked pairs.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import argparse
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +30,15 @@ from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.data.dictionary import DICTIONARY_MARK
 from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from preprocess import induce
 from preprocess.derive.permutation import keyed_order
 from preprocess.readers.source import lines
 
 EXAMPLE = """examples:
   xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --source en --target xx \
       --output en-xx.tsv
-  xalign-preprocess dictionary --muse en-de.txt --source en --target de --subword subword --output en-de.tsv"""
+  xalign-preprocess dictionary --muse en-de.txt --source en --target de --subword subword --output en-de.tsv
+  xalign-preprocess dictionary --bitext pair.en,pair.de --source en --target de --subword subword --output en-de.tsv"""
 
 FORMAT = 1
 DEFAULT_SHARE = 0.25
@@ -50,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     kind.add_argument("--muse", metavar="FILE", help="word pairs, one a line (.xz is read too)")
     kind.add_argument("--csv", metavar="FILE", help="a table of word pairs (.xz is read too)")
+    kind.add_argument("--bitext", metavar="FILE,FILE", help="parallel text, a sentence a line")
+    induce.add_arguments(parser)
     parser.add_argument("--subword", metavar="DIR", help="the vocabulary; with --derived DIR that one is taken")
     parser.add_argument("--source", metavar="XX", help="language of the first side (with --derived: natural)")
     parser.add_argument("--target", metavar="YY", help="language of the second side (with --derived: derived)")
@@ -81,6 +88,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Make the dictionary and print the report."""
+    for option in ("links", "min_count"):
+        if getattr(args, option) is not None and not args.bitext:
+            raise UserError(f"--{option.replace('_', '-')} is for --bitext")
     if args.derived:
         report = _run_derived(args)
     else:
@@ -207,11 +218,12 @@ def _count_pieces(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
 
 @dataclass
 class Coverage:
-    """What became of the entries of a word list."""
+    """What became of the entries of a word list; ``fragments``: usable, but a first piece stands for a longer word."""
 
     read: int = 0
     usable: int = 0
     both_single: int = 0
+    fragments: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
     def report(self) -> dict[str, Any]:
@@ -222,6 +234,7 @@ class Coverage:
             "entries": self.usable,
             "share usable": self.usable / read,
             "share of single pieces": self.both_single / read,
+            **({"entries of fragments": self.fragments} if self.fragments else {}),
             "dropped": dict(sorted(self.dropped.items())),
         }
 
@@ -232,28 +245,40 @@ def _run_natural(args: argparse.Namespace) -> dict[str, Any]:
             raise UserError(f"--{option} is for --derived")
     for option in ("subword", "source", "target"):
         if getattr(args, option) is None:
-            raise UserError(f"--{option} is needed with --muse and --csv")
+            raise UserError(f"--{option} is needed with --muse, --csv and --bitext")
     tokenizer = Tokenizer.load(args.subword)
-    path = args.muse or args.csv
-    pairs = read_muse(path) if args.muse else read_csv(path, args.source, args.target)
     mode, coverage = args.pieces or "single", Coverage()
+    path = args.muse or args.csv or args.bitext
+    figures: dict[str, Any] = {}
+    pairs: Iterable[tuple[str, str] | None]
+    if args.bitext:
+        pairs, figures, made = induce.induced(args)
+    else:
+        pairs = read_muse(path) if args.muse else read_csv(path, args.source, args.target)
+        made = {"kind": "muse" if args.muse else "csv", "file": Path(path).name, "sha256": files.sha256(path)}
     # Entries are held: the header, which is written first, says what became of them. A dictionary is small.
     entries = list(usable_entries(cli.progress(pairs, "dictionary"), tokenizer, mode, coverage))
-    report = coverage.report()
+    report = {**figures, **coverage.report()}
+    if not coverage.read:
+        raise UserError("the file has no word pair", path, remedy="It is empty: give a list of words")
     if not entries:
-        reasons = ", ".join(f"{name} {count}" for name, count in report["dropped"].items()) or "it is empty"
+        reasons = ", ".join(f"{name} {count}" for name, count in report["dropped"].items())
         raise UserError(
             f"no usable entry among {coverage.read}: {reasons}",
             path,
             remedy="Try --pieces first or mean, or a vocabulary trained on both languages",
         )
-    made = {"kind": "muse" if args.muse else "csv", "file": Path(path).name, "sha256": files.sha256(path), **report}
-    _write(Path(args.output), tokenizer, (args.source, args.target), mode, made, iter(entries))
+    if coverage.fragments:
+        cli.say(
+            f"--pieces first: in {coverage.fragments} of {coverage.usable} entries the first piece stands for a longer "
+            "word, and many words may share it; --pieces mean keeps words whole"
+        )
+    _write(Path(args.output), tokenizer, (args.source, args.target), mode, {**made, **report}, iter(entries))
     return report
 
 
 def usable_entries(
-    pairs: Iterator[tuple[str, str] | None], tokenizer: Tokenizer, mode: str, coverage: Coverage
+    pairs: Iterable[tuple[str, str] | None], tokenizer: Tokenizer, mode: str, coverage: Coverage
 ) -> Iterator[tuple[Ids, Ids]]:
     """The ids of the pairs that can be used; the others (None: a row out of shape) are counted in ``coverage``.
 
@@ -285,6 +310,7 @@ def usable_entries(
             coverage.dropped["a piece has white space"] += 1
         else:
             coverage.usable += 1
+            coverage.fragments += mode == "first" and not single
             yield sides[0], sides[1]
 
 

@@ -154,6 +154,32 @@ def test_longer_words_stand_by_their_first_piece_or_the_mean_of_all(place):
         assert (found.target, found.single) == ([target], mode == "first")
 
 
+def test_first_pieces_of_longer_words_are_counted_and_warned_of(place, capsys):
+    tokenizer = Tokenizer.load(place / "sub")
+    rows, _ = pair_file(place, tokenizer)
+    muse = write_lines(place / "muse.txt", [" ".join(row) for row in rows])
+    words = ["--muse", str(muse), "--source", "en", "--target", "de"]
+    assert dictionary(place, *words, "--pieces", "first") == 0
+    output = capsys.readouterr()
+    report = json.loads(output.out)
+    assert (report["entries"], report["entries of fragments"]) == (3, 1)
+    assert "--pieces first: in 1 of 3 entries the first piece stands for a longer word" in output.err
+    for mode in ("single", "mean"):
+        assert dictionary(place, *words, "--pieces", mode) == 0
+        output = capsys.readouterr()
+        assert "entries of fragments" not in json.loads(output.out)
+        assert "longer word" not in output.err
+
+
+@pytest.mark.parametrize(("kind", "text"), [("muse", ""), ("muse", "\n\n"), ("csv", "english,german\n")])
+def test_an_empty_list_is_said_to_be_empty(place, capsys, kind, text):
+    (place / "list").write_text(text)
+    assert dictionary(place, f"--{kind}", str(place / "list"), "--source", "en", "--target", "de") == 1
+    error = capsys.readouterr().err
+    assert f"{place / 'list'}: the file has no word pair. It is empty" in error
+    assert "--pieces" not in error
+
+
 def test_no_usable_entry_is_an_error_that_counts_why(place, capsys):
     muse = write_lines(place / "muse.txt", ["漢 字", "house house"])
     assert dictionary(place, "--muse", str(muse), "--source", "en", "--target", "de") == 1

@@ -1,0 +1,169 @@
+"""Word pairs from parallel text: those that are linked often, each word the other's most frequent partner.
+
+Words are counted in lower case and given back as they are mostly written: a German noun with its capital, which is how
+a cased vocabulary has it. Words that begin a sentence do not say how they are written and count only where no others
+do (as in truecasing). Memory grows with the distinct pairs that are linked and with the distinct words.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign import cli, files
+from fairseq_xalign.errors import UserError
+from preprocess.fast_align import Links
+from preprocess.links import align, read_links
+from preprocess.words import check_parallel, word_pairs
+
+DEFAULT_MIN_COUNT = 3
+SYMMETRIZE = "intersect"
+"""Links of both directions: fewer, but those that the other direction confirms."""
+SENTENCE_ENDS = frozenset(".!?:…。！？¿¡؟۔।")
+Words = list[str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that go with --bitext."""
+    parser.add_argument(
+        "--links",
+        metavar="FILE",
+        help="with --bitext: its links, of `xalign-preprocess links` (default: made, intersect)",
+    )
+    parser.add_argument(
+        "--min-count",
+        type=int,
+        metavar="N",
+        help=f"with --bitext: keep a pair that is linked at least N times (default {DEFAULT_MIN_COUNT})",
+    )
+
+
+@dataclass
+class Spellings:
+    """How the words of a language are written, by their lower case."""
+
+    inside: Counter[str] = field(default_factory=Counter)
+    at_start: Counter[str] = field(default_factory=Counter)
+
+    def count(self, words: Words) -> None:
+        """Count the words of a sentence; what begins a sentence (or follows a colon) is counted apart."""
+        start = True
+        for word in words:
+            if is_word(word):
+                (self.at_start if start else self.inside)[word] += 1
+                start = False
+            elif word in SENTENCE_ENDS:
+                start = True
+
+    def usual(self) -> dict[str, str]:
+        """The most frequent spelling of every word; ties go to the spelling that sorts last: lower case."""
+        best: dict[str, tuple[bool, int, str]] = {}
+        for inside, counts in ((True, self.inside), (False, self.at_start)):
+            for word, count in counts.items():
+                low, found = word.lower(), (inside, count, word)
+                best[low] = max(best.get(low, found), found)
+        return {low: found[2] for low, found in best.items()}
+
+
+@dataclass
+class Counts:
+    """What is counted in parallel text.
+
+    Attributes:
+        pairs: how often each pair of lower-cased words is linked.
+        spellings: of source and target.
+        sentence_pairs, links: how many were read, links of punctuation too.
+    """
+
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    spellings: tuple[Spellings, Spellings] = field(default_factory=lambda: (Spellings(), Spellings()))
+    sentence_pairs: int = 0
+    links: int = 0
+
+
+def is_word(word: str) -> bool:
+    """Whether it has a letter: not a number, not punctuation."""
+    return any(map(str.isalpha, word))
+
+
+def count_links(pairs: Iterable[tuple[Words, Words]], links: Iterable[Links], where: str) -> Counts:
+    """Count linked words.
+
+    Raises:
+        UserError: a link to a word that its line does not have; ``where`` names the file of the links.
+    """
+    counts = Counts()
+    for number, ((source, target), found) in enumerate(zip(pairs, links), 1):
+        counts.sentence_pairs += 1
+        counts.links += len(found)
+        for spellings, words in zip(counts.spellings, (source, target)):
+            spellings.count(words)
+        for s, t in sorted(found):
+            if s >= len(source) or t >= len(target):
+                raise UserError(
+                    f"link {s}-{t} in a pair of {len(source)} and {len(target)} words",
+                    where,
+                    number,
+                    "Use links of this bitext, from words divided as `xalign-preprocess links --prepare` writes them",
+                )
+            if is_word(source[s]) and is_word(target[t]):
+                counts.pairs[source[s].lower(), target[t].lower()] += 1
+    return counts
+
+
+def mutual_best(pairs: Counter[tuple[str, str]], min_count: int) -> Iterator[tuple[str, str]]:
+    """The pairs of words that are each other's most frequent partner, at least ``min_count`` times; most frequent
+    first. Ties go to the partner that sorts first."""
+    order = sorted(pairs, key=lambda pair: (-pairs[pair], pair))
+    partner: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    for source, target in order:
+        partner[0].setdefault(source, target)
+        partner[1].setdefault(target, source)
+    for source, target in order:
+        if pairs[source, target] < min_count:
+            return
+        if partner[0][source] == target and partner[1][target] == source:
+            yield source, target
+
+
+def induced(args: argparse.Namespace) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, Any]]:
+    """The word pairs of ``--bitext``.
+
+    Returns:
+        the pairs as they are usually written, the most frequent first; the figures to report; how they were made.
+    """
+    source, comma, target = args.bitext.partition(",")
+    if not (source and comma and target) or "," in target:
+        raise UserError(f"--bitext {args.bitext} does not name two files", remedy="Write --bitext FILE,FILE")
+    min_count = DEFAULT_MIN_COUNT if args.min_count is None else args.min_count
+    if min_count < 1:
+        raise UserError(f"--min-count {min_count}", remedy="Give at least 1")
+    total = check_parallel(source, target)
+    if args.links:
+        check_parallel(source, args.links)
+        found = read_links(args.links)
+    else:
+        found = align(source, target, SYMMETRIZE)
+    pairs = word_pairs(source, target)
+    counts = count_links(cli.progress(pairs, "count", total) if args.links else pairs, found, args.links or source)
+    best = list(mutual_best(counts.pairs, min_count))
+    if not best:
+        raise UserError(
+            f"no two words are linked {min_count} times: {counts.sentence_pairs} sentence pairs, {counts.links} links",
+            args.bitext,
+            remedy="Lower --min-count, or give more text" if counts.links else "Nothing is linked: is the text empty?",
+        )
+    usual = [spellings.usual() for spellings in counts.spellings]
+    figures = {"sentence pairs": counts.sentence_pairs, "links": counts.links, "candidate pairs": len(counts.pairs)}
+    made: dict[str, Any] = {
+        "kind": "bitext",
+        "files": [Path(path).name for path in (source, target)],
+        "sha256": [files.sha256(path) for path in (source, target)],
+        "linked_by": {"file": Path(args.links).name, "sha256": files.sha256(args.links)} if args.links else SYMMETRIZE,
+        "min_count": min_count,
+    }
+    return [(usual[0][s], usual[1][t]) for s, t in best], figures, made
