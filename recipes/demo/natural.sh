@@ -1,22 +1,28 @@
 # Natural languages: English with another one, real bitext, a real bilingual dictionary, real labels.
 # Sourced by run.sh; uses its functions and settings.
 #
-# Text: the demo's English, and the other language's side of Bible verses and of user interfaces, which are the bitext.
-# Dictionary: names of symbols from CLDR (needs npm) and emoji. Labels: intents of Home Assistant, and parts of speech
-# (UD English EWT, tested on PUD) where they can be had.
+# Text: Bible verses and user interfaces in both languages, which are the bitext, and the demo's English.
+# Dictionary: induced from the bitext where systran-align can be had (Python 3.11), else names of symbols from CLDR (needs
+# npm) and emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) where there are.
 
 treebank_of() { case "$1" in de) echo german ;; es) echo spanish ;; fr) echo french ;; it) echo italian ;; ru) echo russian ;; ar) echo arabic ;; *) echo none ;; esac; }
 
+can_induce() { "$PYTHON" -c "import systran_align" 2> /dev/null; }
+
 natural_fetch() {
-    preprocess fetch verses ui intents emoji
-    preprocess fetch cldr || title "CLDR's dictionary needs npm; going on with the smaller emoji dictionary"
+    preprocess fetch verses ui intents
+    if ! can_induce; then
+        title "no systran-align (the extra 'align', Python 3.11): the dictionary is of names of symbols"
+        preprocess fetch emoji
+        preprocess fetch cldr || title "CLDR's dictionary needs npm; going on with the smaller emoji dictionary"
+    fi
     for n in $NATURAL; do
         preprocess fetch "ud-$(treebank_of "$n")-pud" || title "no PUD treebank for $n: parts of speech are left out"
     done
 }
 
 natural_data() {
-    local n=$1 folder=$WORK/natural.$1 split
+    local n=$1 folder=$WORK/natural.$1 split words
     [ -f "$folder/ready" ] && return
     title "English and $n: vocabulary, dictionary, data folder"
     mkdir -p "$folder/intents" "$folder/treebank"
@@ -24,21 +30,29 @@ natural_data() {
         cat "$XALIGN_CACHE/verses/$split.en.txt" "$XALIGN_CACHE/ui/$split.en-$n.en.txt" > "$folder/$split.pair.en.txt"
         cat "$XALIGN_CACHE/verses/$split.$n.txt" "$XALIGN_CACHE/ui/$split.en-$n.$n.txt" > "$folder/$split.pair.$n.txt"
     done
-    preprocess subword --input en="$WORK/text/train.en.txt" --input "$n=$folder/train.pair.$n.txt" --model-type bpe \
+    cat "$WORK/text/train.en.txt" "$folder/train.pair.en.txt" > "$folder/train.en.txt"
+    preprocess subword --input en="$folder/train.en.txt" --input "$n=$folder/train.pair.$n.txt" --model-type bpe \
         --vocab-size "$NATURAL_VOCABULARY" --character-coverage 0.9995 --output "$folder/subword"
-    cat "$XALIGN_CACHE"/{cldr,emoji}/en-"$n".txt > "$folder/words.txt" 2> /dev/null || cat "$XALIGN_CACHE/emoji/en-$n.txt" > "$folder/words.txt"
-    preprocess dictionary --muse "$folder/words.txt" --source en --target "$n" --pieces mean --subword "$folder/subword" --output "$folder/words.tsv"
-    preprocess binarize --subword "$folder/subword" --split train --output "$folder/data" --mono en="$WORK/text/train.en.txt" \
+    if can_induce; then
+        words=(--bitext "$folder/train.pair.en.txt,$folder/train.pair.$n.txt")
+        echo "induced" > "$folder/dictionary.name"
+    else
+        cat "$XALIGN_CACHE"/{cldr,emoji}/en-"$n".txt > "$folder/words.txt" 2> /dev/null || cat "$XALIGN_CACHE/emoji/en-$n.txt" > "$folder/words.txt"
+        words=(--muse "$folder/words.txt")
+        echo "names of symbols" > "$folder/dictionary.name"
+    fi
+    preprocess dictionary "${words[@]}" --source en --target "$n" --pieces mean --subword "$folder/subword" --output "$folder/words.tsv"
+    preprocess binarize --subword "$folder/subword" --split train --output "$folder/data" --mono en="$folder/train.en.txt" \
         --mono "$n=$folder/train.pair.$n.txt" --bitext "en-$n=$folder/train.pair.en.txt,$folder/train.pair.$n.txt" \
         --dictionary "en-$n=$folder/words.tsv"
     preprocess binarize --subword "$folder/subword" --split valid --output "$folder/data" --mono en="$WORK/text/valid.en.txt" \
         --mono "$n=$folder/valid.pair.$n.txt"
     for split in train valid test; do
         cp "$XALIGN_CACHE/intents/$split.en.tsv" "$XALIGN_CACHE/intents/$split.$n.tsv" "$folder/intents/"
-        cp "$WORK/text/$split.en.conllu" "$folder/treebank/"
+        [ "$TASK" != pos ] || cp "$WORK/text/$split.en.conllu" "$folder/treebank/"
     done
     preprocess benchmark classification --from "$folder/intents" --output "$folder/labelled.intents"
-    if [ -d "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud" ]; then
+    if [ "$TASK" = pos ] && [ -d "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud" ]; then
         cp "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud"/*test* "$folder/treebank/test.$n.conllu"
         preprocess benchmark pos --from "$folder/treebank" --output "$folder/labelled.pos"
     fi
@@ -50,7 +64,7 @@ natural_run() {
     local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 dictionary=() folder task
     folder=$WORK/runs/en-$n/$objective.seed$seed
     pretrain "$objective" "$home/data" "$folder/pretrain" "$seed"
-    if uses_dictionary "$objective"; then dictionary=(--dictionary "CLDR and emoji"); fi
+    if uses_dictionary "$objective"; then dictionary=(--dictionary "$(cat "$home/dictionary.name")"); fi
     for task in intents pos; do
         [ -d "$home/labelled.$task" ] || continue
         local out=$folder/$task kind=tagging name=pos options=()
