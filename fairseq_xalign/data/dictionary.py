@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 
@@ -62,10 +61,15 @@ class Dictionary:
 
         Raises:
             UserError: with file and line, for a header or an entry that is not of the form described, a piece that the
-                vocabulary does not have, or no entry at all.
+                vocabulary does not have or no text contains, another vocabulary, or no entry at all.
         """
         lines = read_lines(path)
         result = cls([], [], [], _read_header(path, next(lines, (1, ""))[1]))
+        made_for = result.header.get("vocabulary_sha256")
+        if made_for not in (None, tokenizer.sha256):
+            raise UserError(
+                f"made for another vocabulary ({made_for[:12]}, not {tokenizer.sha256[:12]})", path, 1, MADE_WITH
+            )
         for number, line in lines:
             columns = line.split("\t")
             if len(columns) != 3:
@@ -101,12 +105,14 @@ def _read_header(path: str | Path, line: str) -> dict[str, Any]:
 
 
 def _ids(column: str, tokenizer: Tokenizer, path: str | Path, number: int) -> list[int]:
-    """The ids of a column's pieces: ordinary ones."""
+    """The ids of a column's pieces: ordinary ones, which text can contain."""
     ids = []
     for piece in column.split(" "):
         index = tokenizer.id(piece) if piece else None
-        if index is None or index < FIRST_PIECE:
+        if index is None:
             raise UserError(f"piece {piece!r} is not in the vocabulary", path, number, MADE_WITH)
+        if index not in tokenizer.natural_ids and index not in tokenizer.derived_ids:
+            raise UserError(f"piece {piece!r} is a symbol that no text contains", path, number, MADE_WITH)
         ids.append(index)
     return ids
 

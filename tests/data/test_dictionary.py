@@ -3,9 +3,10 @@
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
-from tests.data.samples import subword_folder, write_lines
+from tests.data.samples import model_bytes, subword_folder, write_lines
 
 HEADER = '#xalign-dictionary\t{"source": "en", "target": "de", "pieces": "mean"}'
 
@@ -52,7 +53,7 @@ def test_the_two_halves_of_a_doubled_vocabulary_are_different_pieces(tmp_path, t
         ([HEADER, "A\tB\t1", "A\tnowhere\t1"], 3, "piece 'nowhere' is not in the vocabulary"),
         ([HEADER, "A  A\tB\t1"], 2, "piece '' is not in the vocabulary"),
         ([HEADER, "A\t\t1"], 2, "piece '' is not in the vocabulary"),
-        ([HEADER, "<unk>\tB\t1"], 2, "piece '<unk>' is not in the vocabulary"),
+        ([HEADER, "<unk>\tB\t1"], 2, "piece '<unk>' is a symbol that no text contains"),
         ([HEADER, "A\tB\theavy"], 2, "weight 'heavy' is not a positive number"),
         ([HEADER, "A\tB\tnan"], 2, "weight 'nan'"),
         ([HEADER, "A\tB\t-1"], 2, "weight '-1'"),
@@ -65,3 +66,18 @@ def test_a_bad_line_is_named(tmp_path, tokenizer, lines, line, message):
     with pytest.raises(UserError, match=message) as caught:
         Dictionary.load(path, tokenizer)
     assert (caught.value.where, caught.value.line) == (path, line)
+
+
+def test_language_tokens_are_no_entries(tmp_path):
+    tokenizer = Tokenizer.trained(model_bytes(), ["en", "de"], ["de"])
+    path = write_lines(tmp_path / "d", [HEADER, f"<2de>\t{tokenizer.piece(6)}\t1"])
+    with pytest.raises(UserError, match="'<2de>' is a symbol that no text contains"):
+        Dictionary.load(path, tokenizer)
+
+
+def test_a_dictionary_of_another_vocabulary_is_refused(tmp_path, tokenizer):
+    header = f'#xalign-dictionary\t{{"source": "en", "target": "de", "vocabulary_sha256": "{tokenizer.sha256}"}}'
+    path = write_lines(tmp_path / "d", [header, f"{tokenizer.piece(5)}\t{tokenizer.piece(6)}\t1"])
+    assert len(Dictionary.load(path, tokenizer)) == 1
+    with pytest.raises(UserError, match="made for another vocabulary"):
+        Dictionary.load(path, tokenizer.doubled())
