@@ -54,8 +54,8 @@ class MonoStream:
         limit: longest sequence, ``<s>`` included.
         mode: ``none``: blocks of ``limit - 1`` running tokens, sentences cut where they fall (as
             RoBERTa and ALIGN-MLM's MLM data), the rest of the text that fills no block is left out;
-            ``complete``: whole sentences, as many as fit; ``eos``: one sentence a sequence. In the
-            latter two a sentence of more than ``limit - 1`` tokens is cut.
+            ``complete``: consecutive whole sentences, as many as fit; one of more than ``limit - 1`` tokens
+            is left out (ALIGN-MLM, Appendix G.3); ``eos``: one sentence a sequence, cut there.
     """
 
     kind = "mono"
@@ -79,7 +79,10 @@ class MonoStream:
         if self.mode == "none":
             sizes = np.minimum(self.total - units * self.block, self.block)
         else:
-            sizes = np.minimum(self.mapped.sizes[units], self.block)
+            whole = self.mapped.sizes[units]
+            sizes = np.minimum(whole, self.block)
+            if self.mode == "complete":
+                sizes = np.where(whole > self.block, -1, sizes)
         return sizes.astype(np.int64)[:, None]
 
     def write(self, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
@@ -87,11 +90,12 @@ class MonoStream:
         sizes = lengths[:, 0]
         begins = units * self.block if self.mode == "none" else self.mapped.starts[units]
         copy_ranges(self.mapped.tokens, begins, sizes, out, to)
-        if self.mode != "none":
-            out[to + sizes - 1] = EOS  # a cut sentence still ends
+        if self.mode == "eos":
+            cut = self.mapped.sizes[units] > self.block
+            out[(to + sizes - 1)[cut]] = EOS  # a cut sentence still ends
 
-    def count_cut(self) -> int:
-        """How many sentences are longer than a sequence takes (they are cut)."""
+    def count_too_long(self) -> int:
+        """How many sentences are longer than a sequence takes (``eos`` cuts them, ``complete`` leaves them out)."""
         return 0 if self.mode == "none" else count_above(self.mapped, self.block)
 
 

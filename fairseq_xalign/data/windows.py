@@ -20,6 +20,9 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.random import combine, name_key
 
 Source = MonoStream | BitextStream
+RUN = 64
+"""Consecutive units of a sharing stream that stay together: what shares a sequence is running text (ALIGN-MLM,
+Appendix G.3: an instance is the concatenation of consecutive sentences)."""
 
 
 @dataclass
@@ -131,9 +134,19 @@ class Planner:
         for p in np.unique(passes):
             pass_key = name_key(self.stream_keys[s], int(p))
             within = passes == p
-            unit[within] = permute(torch.from_numpy(number[within] % size), size, pass_key).numpy()
+            unit[within] = shuffled(number[within] % size, size, pass_key, RUN if stream.share else 1)
             key[within] = combine(pass_key, torch.from_numpy(unit[within])).numpy()
         return np.full(count, s), unit, key, two_sides(stream.lengths(unit))
+
+
+def shuffled(numbers: np.ndarray, size: int, key: int, run: int) -> np.ndarray:
+    """Where a keyed permutation of ``range(size)`` sends ``numbers``; runs of ``run`` units move as a whole.
+
+    What is left over after the last whole run stays at the end.
+    """
+    runs = size // run
+    order = permute(torch.from_numpy(np.minimum(numbers // run, max(runs - 1, 0))), runs, key).numpy()
+    return np.where(numbers < runs * run, order * run + numbers % run, numbers)
 
 
 def two_sides(lengths: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fairseq_xalign.data.mixture import parse_weights
 from fairseq_xalign.data.sampling import Quotas, permute, temperature_probabilities
+from fairseq_xalign.data.windows import shuffled
 from fairseq_xalign.errors import UserError
 
 # fidelity D4
@@ -56,6 +57,16 @@ def test_positions_of_huge_passes_are_computed_without_the_rest(size, key):
     found = permute(some, size, key)
     assert ((found >= 0) & (found < size)).all() and len(found.unique()) == len(some.unique())
     assert torch.equal(found[2:3], permute(some[2:3], size, key))
+
+
+@given(st.integers(1, 300), st.integers(1, 70), st.integers(0, 2**32))
+@settings(max_examples=60)
+def test_runs_move_as_a_whole_and_a_pass_still_visits_everything_once(size, run, key):
+    order = shuffled(np.arange(size), size, key, run)
+    assert sorted(order.tolist()) == list(range(size))
+    whole = size // run * run
+    assert (np.diff(order[:whole].reshape(-1, run), axis=1) == 1).all()
+    assert order[whole:].tolist() == list(range(whole, size))
 
 
 def test_passes_have_different_orders():

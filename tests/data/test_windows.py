@@ -92,7 +92,7 @@ def test_sentences_are_laid_out_between_s_and_end(tmp_path):
     found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
     sentences = [[0, *stream.mapped[i].tolist()] for i in range(4)]
     sentences[3] = [*sentences[3][:11], 2]  # cut to 12 tokens, and it still ends
-    assert sorted(found) == sorted(sentences) and stream.count_cut() == 1
+    assert sorted(found) == sorted(sentences) and stream.count_too_long() == 1
 
 
 def test_blocks_are_running_text(tmp_path):
@@ -101,6 +101,34 @@ def test_blocks_are_running_text(tmp_path):
     found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
     text = [t for i in range(4) for t in stream.mapped[i].tolist()]
     assert found == [[0, *text[i : i + 8]] for i in (0, 8, 16)]
+
+
+@pytest.mark.parametrize("kind", ["mono", "bitext"])
+def test_what_shares_a_sequence_is_running_text(tmp_path, kind):
+    if kind == "mono":
+        stream = mono(tmp_path, "en", [5] * 1000, limit=24, mode="complete")
+    else:
+        stream = bitext(tmp_path, ("en", "de"), [5] * 1000, limit=48, packing="halves")
+    plan = planner([stream], [1.0], window=250, tokens=200)
+    place, seen, followed, drawn = plan.start(), [], 0, 0
+    for _ in range(4):
+        window = plan.plan(place)
+        for begin, end in zip(window.sequences[:-1], window.sequences[1:]):
+            units = window.unit[begin:end]
+            followed, drawn = followed + int((np.diff(units) == 1).sum()), drawn + len(units) - 1
+        seen += window.unit.tolist()
+        place = window.following
+    assert sorted(seen) == list(range(1000))
+    assert drawn > 600 and followed / drawn > 0.95
+    assert seen[:960] != list(range(960)), "runs of sentences come in random order"
+
+
+def test_complete_leaves_out_what_fits_no_sequence(tmp_path):
+    stream = mono(tmp_path, "en", [5, 24, 23, 6], limit=24, mode="complete")
+    build = collater([stream], {"en": 1}, masking={})
+    found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
+    first, _, third, last = ([*stream.mapped[i].tolist()] for i in range(4))
+    assert sorted(found) == sorted([[0, *first], [0, *third], [0, *last]]) and stream.count_too_long() == 1
 
 
 @given(st.lists(st.integers(2, 20), min_size=2, max_size=40))
@@ -173,6 +201,12 @@ def test_swapped_pairs_are_the_same_pairs_the_other_way_round(tmp_path):
             assert int(batch.languages[b - 1]) == 2 - first
             swapped += first
     assert 15 < swapped < 45
+
+
+def test_weights_that_leave_nothing_are_refused(tmp_path):
+    streams = [mono(tmp_path, "en", [5] * 9), bitext(tmp_path, ("en", "de"), [5] * 9)]
+    with pytest.raises(UserError, match="leave nothing to draw"):
+        stream_probabilities(streams, 1.0, "en:1,en-de:0", "mono:0,bitext:1")
 
 
 def test_shares_between_streams_end_a_pass_together_unless_said_otherwise(tmp_path):
