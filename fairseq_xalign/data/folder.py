@@ -7,15 +7,23 @@ folder or none. Opening compares the manifest with the files' sizes, which takes
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign.constants import MANIFEST_FILE, SUBWORD_FILE
 from fairseq_xalign.data.fairseq_folder import fairseq_manifest
-from fairseq_xalign.data.manifest import read_manifest, size_problems, stream_prefixes, stream_title
+from fairseq_xalign.data.manifest import (
+    read_manifest,
+    size_problems,
+    stream_languages,
+    stream_prefixes,
+    stream_title,
+)
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 
@@ -104,6 +112,21 @@ class DataFolder:
             (s["source_language"], s["target_language"]): self.path / next(iter(s["files"]))
             for s in self._streams("dictionary")
         }
+
+    def checksum(self, kinds: Collection[str], split: str, languages: Collection[str]) -> str:
+        """Short hash of the texts of a split: streams of these kinds that are wholly in these languages.
+
+        Of a folder of fairseq's, which has no checksums, only the files' sizes count.
+        """
+        contents = [
+            (stream_title(stream), about.get("sha256") or about["size"])
+            for kind in kinds
+            for stream in self._streams(kind, split)
+            if set(stream_languages(stream)) <= set(languages)
+            for name, about in sorted(stream["files"].items())
+            if name.endswith(".bin")
+        ]
+        return hashlib.sha256(json.dumps(sorted(contents, key=str)).encode()).hexdigest()[:16]
 
     def require(self, kind: str, split: str | None = None, names: Sequence[str] | None = None) -> dict[Any, Any]:
         """What :meth:`mono`, :meth:`bitext` or :meth:`dictionaries` gives, none of it missing.

@@ -61,4 +61,9 @@ def stream_probabilities(
             within = temperature_probabilities(sizes[ours], temperature)
         share = shares.get(kind, 0.0) if shares else sizes[ours].sum()
         result[ours] = share * within
+    if not result.sum() > 0:
+        raise UserError(
+            f"--sampling-weights {language_weights} and --stream-weights {stream_weights} leave nothing to draw",
+            remedy=f"Give one of {', '.join(names)} more than 0 in both",
+        )
     return result / result.sum()

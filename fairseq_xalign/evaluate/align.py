@@ -164,12 +164,13 @@ def heldout_queries(pairs: Pairs, source: list[list[int]], target: list[list[int
 
 def rows_of(embeddings: Tensor, entries: list[Entry]) -> Tensor:
     """The embedding of each entry, the mean over its pieces, [n, D] of [V, D]."""
+    device = embeddings.device
     if all(len(entry) == 1 for entry in entries):
-        return embeddings[torch.tensor([entry[0] for entry in entries], dtype=torch.long)]
-    lengths = torch.tensor([len(entry) for entry in entries])
-    flat = torch.tensor([i for entry in entries for i in entry], dtype=torch.long)
+        return embeddings[torch.tensor([entry[0] for entry in entries], dtype=torch.long, device=device)]
+    lengths = torch.tensor([len(entry) for entry in entries], device=device)
+    flat = torch.tensor([i for entry in entries for i in entry], dtype=torch.long, device=device)
     sums = embeddings.new_zeros(len(entries), embeddings.shape[1])
-    sums.index_add_(0, torch.arange(len(entries)).repeat_interleave(lengths), embeddings[flat])
+    sums.index_add_(0, torch.arange(len(entries), device=device).repeat_interleave(lengths), embeddings[flat])
     return sums / lengths[:, None]
 
 

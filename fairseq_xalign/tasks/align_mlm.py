@@ -22,6 +22,7 @@ from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.align import Pairs, derived_pairs, dictionary_pairs, rows_of
 from fairseq_xalign.evaluate.alignment import alignment_score
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.masking import MaskingOptions, Translations, Vocabulary
@@ -46,8 +47,9 @@ class AlignMLMConfig(TrainingConfig):
     )
     sample_break_mode: ChoiceEnum(BREAK_MODES) = field(  # type: ignore[valid-type]
         default="none",
-        metadata={"help": "none: blocks of running text; complete: whole sentences that fit; eos: one sentence"},
-    )
+        metadata={"help": "none: blocks of running text (MLM); complete: consecutive whole sentences that fit, longer "
+                  "ones left out (Appendix G.3, G.4: XLM, DICT-MLM); eos: one sentence"},
+    )  # fmt: skip
     mask_prob: float = field(default=0.15, metadata={"help": "share of tokens selected (papers: 0.15; WEAM 0.3)"})
     leave_unmasked_prob: float = field(default=0.1, metadata={"help": "share of the selected that stay"})
     random_token_prob: float = field(default=0.1, metadata={"help": "share of the selected replaced at random"})
@@ -98,8 +100,9 @@ class AlignMLMTask(TrainingTask):
         self.tokenizer = self.folder.tokenizer
         self.check_vocabulary(cfg.data)
         self.languages = list(self.start["languages"]) if self.start else []
-        self.languages += [name for name in self.folder.languages if name not in self.languages]
         self.trained = self._chosen_languages()
+        new = self.trained if self.start else self.folder.languages
+        self.languages += [name for name in new if name not in self.languages]
         self.criterion: Any = None
         self.dictionaries = {
             pair: Dictionary.load(path, self.tokenizer)
@@ -218,8 +221,15 @@ class AlignMLMTask(TrainingTask):
         """What the length limit does to a stream, for the log; UserError where nothing is left."""
         limit = self.cfg.tokens_per_sample
         if isinstance(stream, MonoStream):
-            cut = stream.count_cut()
-            return f", {cut} sentences longer than --tokens-per-sample {limit} will be cut" if cut else ""
+            long = stream.count_too_long()
+            if stream.mode == "complete" and long == len(stream):
+                raise UserError(
+                    f"no sentence of {stream.name} fits into --tokens-per-sample {limit}",
+                    self.cfg.data,
+                    remedy="Raise --tokens-per-sample, or use --sample-break-mode none",
+                )
+            fate = "left out" if stream.mode == "complete" else "cut"
+            return f", {long} sentences longer than --tokens-per-sample {limit} are {fate}" if long else ""
         left_out = stream.count_left_out()
         if left_out == len(stream):
             raise UserError(
@@ -253,13 +263,17 @@ class AlignMLMTask(TrainingTask):
         return max(1, self.cfg.window_size)
 
     def order_settings(self) -> dict[str, Any]:
-        cfg = self.cfg
-        return {
+        cfg, objectives = self.cfg, [w.objective for w in self.criterion.objectives]
+        kinds = sorted({objective.stream for objective in objectives if objective.stream})
+        settings = {
             "--tokens-per-sample": cfg.tokens_per_sample,
             "--sample-break-mode": str(cfg.sample_break_mode),
             "--tlm-packing": str(cfg.tlm_packing),
-            "dictionaries": sorted(d.sha256 for d in self.dictionaries.values()),
+            "the text": self.folder.checksum(kinds, cfg.train_subset, self.trained),
         }
+        if any(objective.needs_dictionary for objective in objectives):
+            settings["dictionaries"] = sorted(d.sha256 for d in self.dictionaries.values())
+        return settings
 
     # -- model and validation ------------------------------------------------------------------
 
@@ -287,38 +301,29 @@ class AlignMLMTask(TrainingTask):
         self._alignment = self._measure_alignment(model.encoder.embed_tokens.weight.detach().float())
 
     def _measure_alignment(self, embeddings: torch.Tensor) -> float | None:
-        """Nearest-neighbour alignment (ALIGN-MLM, section 5) of up to ``--alignment-queries`` words, in percent."""
+        """Nearest-neighbour alignment (ALIGN-MLM, section 5) of up to ``--alignment-queries`` words, in percent.
+
+        As ``xalign-evaluate align`` has it, of a random choice of the words where there are more.
+        """
         wanted = self.cfg.alignment_queries
         if wanted <= 0:
             return None
+        words = right = 0.0
+        for pairs in self._scored_pairs:
+            count = min(wanted, len(pairs.source))
+            chosen = permutation_sample(len(pairs.source), count, name_key("alignment"))
+            source = rows_of(embeddings, [pairs.source[i] for i in chosen.tolist()])
+            score = alignment_score(source, rows_of(embeddings, pairs.target), pairs.gold[chosen])
+            words, right = words + count, right + score * count
+        return right / words if words else None
+
+    @cached_property
+    def _scored_pairs(self) -> list[Pairs]:
+        """Natural pieces and their copies; without a doubled vocabulary the words of the dictionaries."""
         if len(self.tokenizer.derived_ids):
-            return self._copies_alignment(embeddings, wanted)
-        scored = [self._dictionary_alignment(embeddings, d, wanted) for d in self.dictionaries.values()]
-        found = [(score, words) for score, words in scored if words]
-        return sum(s * n for s, n in found) / sum(n for _, n in found) if found else None
-
-    def _copies_alignment(self, embeddings: torch.Tensor, wanted: int) -> float:
-        """Of natural pieces with their copies; pieces that both languages share take no part."""
-        natural, derived = self.tokenizer.natural_ids, self.tokenizer.derived_ids
-        kept = set(self.tokenizer.derived["kept"]) if self.tokenizer.derived else set()
-        copied = torch.tensor([i for i in range(len(natural)) if i not in kept], device=embeddings.device)
-        chosen = permutation_sample(len(copied), min(wanted, len(copied)), name_key("alignment")).to(embeddings.device)
-        source = embeddings[natural.start + copied[chosen]]
-        return alignment_score(source, embeddings[derived.start + copied], chosen)
-
-    def _dictionary_alignment(self, embeddings: torch.Tensor, dictionary: Dictionary, wanted: int) -> tuple[float, int]:
-        """Of a dictionary's single pieces with their first translations, among all of them: (score, words)."""
-        pairs = [(a[0], b[0]) for a, b in zip(dictionary.source, dictionary.target) if len(a) == len(b) == 1]
-        if not pairs:
-            return 0.0, 0
-        targets = sorted({b for _, b in pairs})
-        place = {b: i for i, b in enumerate(targets)}
-        first = dict(reversed(pairs))  # the first translation of each word
-        words = sorted(first)[:wanted]
-        device = embeddings.device
-        gold = torch.tensor([place[first[w]] for w in words], device=device)
-        rows = embeddings[torch.tensor(words, device=device)]
-        return alignment_score(rows, embeddings[torch.tensor(targets, device=device)], gold), len(words)
+            shared = self.tokenizer.derived is not None and len(self.tokenizer.derived["kept"]) == self.tokenizer.pieces
+            return [] if shared else [derived_pairs(self.tokenizer)]
+        return [dictionary_pairs(d.source, d.target, self.tokenizer) for d in self.dictionaries.values()]
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)

@@ -3,8 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
+from fairseq_xalign.data.mmap import MappedTokens, Writer
 from tests.tasks.running import pretrain
 
 
@@ -114,6 +117,39 @@ def test_a_change_that_moves_the_data_order_is_refused_on_resume(data, tmp_path)
     assert again.status == 0
     other = pretrain(data, tmp_path, "align_mlm", 6, "--max-tokens", 1024)
     assert other.status == 1 and "was trained with MLMCriterion" in other.text.splitlines()[-1]
+
+
+def test_resuming_on_other_text_is_refused(data, tmp_path):
+    """As many sentences as before, each of them reversed."""
+    assert pretrain(data, tmp_path, "mlm", 2).status == 0
+    folder = copy_of(data, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    stream = next(s for s in manifest["streams"] if s["kind"] == "mono" and s["split"] == "train")
+    prefix = next(name for name in stream["files"] if name.endswith(".bin")).removesuffix(".bin")
+    sentences = [item[:-1][::-1].tolist() + item[-1:].tolist() for item in MappedTokens(folder / prefix)]
+    with Writer(folder / prefix, np.uint16) as writer:
+        for sentence in sentences:
+            writer.write(sentence)
+    stream["files"] = {f"{prefix}{part}": about for part, about in writer.files.items()}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    run = pretrain(folder, tmp_path, "mlm", 4)
+    assert run.status == 1 and "the text was" in run.text.splitlines()[-1], run.text[-1500:]
+
+
+def test_a_checkpoint_trains_on_in_its_own_languages_of_a_folder_with_more(data, tmp_path):
+    options = ["--language-embeddings", "--languages", "en"]
+    assert pretrain(data, tmp_path / "first", "mlm", 1, *options, "--save-dir", tmp_path / "en").status == 0
+    start = tmp_path / "en" / "checkpoint_last.pt"
+    state = torch.load(start, weights_only=True)
+    encoder = state["task_state"]["encoder"] | {"n_languages": 1}
+    rows = state["model"]["encoder.embed_languages.weight"][:2].clone()
+    state["task_state"] |= {"languages": ["en"], "encoder": encoder}
+    state["model"]["encoder.embed_languages.weight"] = rows
+    torch.save(state, start)
+    more = pretrain(data, tmp_path / "more", "mlm", 1, "--finetune-from-model", start)
+    assert more.status == 1 and "Name the languages that it knows with --languages" in more.text.splitlines()[-1]
+    run = pretrain(data, tmp_path / "run", "mlm", 1, "--finetune-from-model", start, "--languages", "en")
+    assert run.status == 0, run.text[-1500:]
 
 
 def test_a_non_finite_loss_names_the_sentences_and_every_objective_and_stops(data, tmp_path):
