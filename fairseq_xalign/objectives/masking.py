@@ -9,6 +9,7 @@ Selection and replacement are functions of each sequence's key alone, drawn for 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,9 +53,11 @@ class Vocabulary:
             symbols of a foreign vocabulary lie outside and are neither selected nor drawn.
         pieces: in a doubled vocabulary the number of natural pieces (the copies follow them),
             else ``last - first``.
-        random_language: ``any`` ordinary token replaces, only one of the ``same`` half of a
-            doubled vocabulary, or only a natural one (``l1``: the released code of ALIGN-MLM).
-        random_pool: ``regular`` tokens only, or ``all`` ids (fairseq and transformers).
+        random_language: ``any`` ordinary token replaces; only one of the ``same`` language as the text's,
+            natural or derived; or only a natural one (``l1``: the released code of ALIGN-MLM). The last two
+            need a doubled vocabulary: elsewhere an id does not say its language.
+        random_pool: ``regular`` tokens only, or ``all`` ids (fairseq and transformers), with ``l1`` (the
+            released code) specials and natural pieces.
         shared: in a doubled vocabulary with overlap, bool [pieces]: this piece's copy never occurs.
     """
 
@@ -67,22 +70,44 @@ class Vocabulary:
     random_pool: str = "regular"
     shared: Tensor | None = None
 
-    def random_tokens(self, key: Tensor, offset: Tensor, tokens: Tensor) -> Tensor:
-        """A replacement for each of ``tokens`` [M], drawn by its key [M] and offset [M]."""
+    def __post_init__(self) -> None:
+        if self.random_language != "any" and self.last - self.first == self.pieces:
+            raise UserError(
+                f"--random-token-lang {self.random_language} needs a doubled vocabulary: pieces of natural languages "
+                "have no language of their own",
+                remedy="Leave it out (any)",
+            )
+        if self.random_language == "same" and self.random_pool == "all":
+            raise UserError(
+                "--random-token-lang same draws ordinary tokens, --random-token-pool all every id",
+                remedy="Leave one of them out",
+            )
+
+    @cached_property
+    def _occurring(self) -> Tensor:
+        """The ids that text can contain: all natural pieces and the copies that are in use, int64."""
+        ids = torch.arange(self.first, self.last)
+        return ids if self.shared is None else ids[torch.cat([torch.ones_like(self.shared), ~self.shared])]
+
+    def random_tokens(self, key: Tensor, offset: Tensor, derived: Tensor) -> Tensor:
+        """A replacement for each of M tokens, drawn by its key [M] and offset [M], uniform over its pool.
+
+        Args:
+            derived: bool [M], whether the token is in derived text; only ``same`` looks at it.
+        """
+        name, draw = torch.full_like(offset, RANDOM), combine(key, offset)
+        natural_end = self.first + self.pieces
         if self.random_pool == "all":
-            return integers(combine(key, offset), torch.full_like(offset, RANDOM), self.size)
-        doubled = self.last - self.first > self.pieces
-        low = torch.full_like(tokens, self.first)
-        count = torch.full_like(tokens, self.last - self.first)
-        if doubled and self.random_language != "any":
-            count.fill_(self.pieces)
-            if self.random_language == "same":
-                low += (tokens >= self.first + self.pieces) * self.pieces
-        drawn = low + integers(combine(key, offset), torch.full_like(offset, RANDOM), count)
-        if self.shared is not None:
-            natural = (drawn - self.first) % self.pieces
-            drawn = torch.where(self.shared.to(drawn.device)[natural], natural + self.first, drawn)
-        return drawn
+            return integers(draw, name, natural_end if self.random_language == "l1" else self.size)
+        if self.random_language == "any":
+            occurring = self._occurring.to(offset.device)
+            return occurring[integers(draw, name, len(occurring))]
+        drawn = self.first + integers(draw, name, self.pieces)
+        if self.random_language == "l1":
+            return drawn
+        if self.shared is not None:  # both languages write a shared piece alike
+            derived = derived & ~self.shared.to(drawn.device)[drawn - self.first]
+        return drawn + derived * self.pieces
 
 
 @dataclass(frozen=True)
@@ -127,6 +152,10 @@ class DictionaryOptions:
     target: str = "input"
     nonmember: str = "visible"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.prob <= 1:
+            raise UserError(f"--dict-mlm-prob {self.prob} is not a share", remedy="Choose from 0 to 1")
+
 
 def sequence_offsets(batch: PackedBatch) -> tuple[Tensor, Tensor]:
     """For each token its sequence's key and its place in the sequence, both int64 [T]."""
@@ -134,6 +163,17 @@ def sequence_offsets(batch: PackedBatch) -> tuple[Tensor, Tensor]:
     lengths = batch.lengths
     starts = batch.starts[:-1].long().repeat_interleave(lengths)
     return batch.keys.repeat_interleave(lengths), torch.arange(len(batch.tokens), device=starts.device) - starts
+
+
+def in_derived_text(batch: PackedBatch, vocabulary: Vocabulary) -> Tensor:
+    """Whether each token's stretch (what its sequence has of its language) holds a derived piece, bool [T]."""
+    sequence = torch.arange(len(batch), device=batch.tokens.device).repeat_interleave(batch.lengths)
+    language = torch.zeros_like(batch.tokens) if batch.languages is None else batch.languages
+    stretch = sequence * (int(language.max()) + 1) + language if len(language) else sequence
+    copies = (batch.tokens >= vocabulary.first + vocabulary.pieces) & (batch.tokens < vocabulary.last)
+    found = torch.zeros(int(stretch.max()) + 1 if len(stretch) else 0, dtype=torch.bool, device=stretch.device)
+    found[stretch[copies]] = True
+    return found[stretch]
 
 
 def mask_tokens(
@@ -169,7 +209,8 @@ def mask_tokens(
     stays = ~randomised & (fate >= 1.0 - options.random_token_prob - options.leave_unmasked_prob)
     seen = torch.full_like(original, vocabulary.mask)
     seen = torch.where(stays, original, seen)
-    seen = torch.where(randomised, vocabulary.random_tokens(key[masked], offset[masked], original), seen)
+    derived = in_derived_text(batch, vocabulary)[masked] if vocabulary.random_language == "same" else masked
+    seen = torch.where(randomised, vocabulary.random_tokens(key[masked], offset[masked], derived), seen)
 
     targets, languages = original, batch.languages
     if translations is not None and dictionary is not None:
