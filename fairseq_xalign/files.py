@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import json
@@ -56,12 +57,19 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths swap places in one step (Linux's renameat2); False where that cannot be done."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return call is not None and call(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder that becomes ``path`` when the block ends well.
 
-    An existing ``path`` is replaced whole; it is moved aside first, so that it is never mixed with
-    the new one.
+    An existing ``path`` is replaced whole and at once, so that a process killed at any moment leaves the
+    old folder or the new one, never a mixture.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +80,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 flush_to_disk(file)
-        if path.exists():
+        if not path.exists():
+            os.replace(temporary, path)
+        elif exchange(temporary, path):
+            shutil.rmtree(temporary)
+        else:  # a moment without either, where the file system can do no better
             aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
             os.replace(path, aside / "old")
             os.replace(temporary, path)
             shutil.rmtree(aside)
-        else:
-            os.replace(temporary, path)
         flush_to_disk(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -98,9 +108,11 @@ def read_json(path: str | Path) -> Any:
         with open(path, encoding="utf-8") as stream:
             return json.load(stream)
     except FileNotFoundError:
-        raise UserError("no such file", path) from None
+        raise UserError("no such file", path, remedy="Check the name") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not valid JSON: {error}", path, getattr(error, "lineno", None)) from error
+        raise UserError(
+            f"not valid JSON: {error}", path, getattr(error, "lineno", None), "Make the file again, or copy it again"
+        ) from error
 
 
 def sha256(path: str | Path) -> str:
