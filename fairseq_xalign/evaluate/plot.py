@@ -202,8 +202,13 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
             linestyle="none",
         )
     rank = spearman(xs, ys)
-    found = f"Spearman {rank:+.3f}" if not math.isnan(rank) and len(rows) > 2 else "too few points for a correlation"
-    axis.set_title(f"{rows[0].task}: {found} (n = {len(rows)})", fontsize=FONT)
+    # The paper prints the sign that belongs to ZS - SUP under a plot of SUP - ZS: say both.
+    found = (
+        f"Spearman {rank:+.3f} (with ZS - SUP {-rank:+.3f})"
+        if not math.isnan(rank) and len(rows) > 2
+        else "too few points for a correlation"
+    )
+    axis.set_title(f"{rows[0].task}: {found}, n = {len(rows)}", fontsize=FONT)
     axis.set_xlabel("alignment, all tokens (%)", fontsize=FONT)
     axis.set_ylabel(f"SUP - ZS ({rows[0].metric}, points)", fontsize=FONT)
     axis.margins(0.08)
