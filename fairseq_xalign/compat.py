@@ -279,6 +279,18 @@ def check_precision(cfg: Any) -> None:
             )
 
 
+def check_batch_size(cfg: Any) -> None:
+    """Refuse a training without a limit of its batches.
+
+    Reason: fairseq has an assertion for that, which ends in a traceback.
+
+    Args:
+        cfg: fairseq's whole configuration (``cfg.dataset`` is read).
+    """
+    if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
+        raise UserError("a batch needs a limit", remedy="Give --max-tokens or --batch-size")
+
+
 def shorten_user_errors() -> None:
     """End fairseq's commands with one line, not a traceback, where the user can put things right.
 
@@ -303,13 +315,17 @@ def remove_empty_save_dir() -> None:
     """Leave no empty ``--save-dir`` behind, nor folders above it that were made for it.
 
     Reason: ``fairseq-train`` makes it before it looks at the data or builds the model, so every run that is
-    refused leaves one. What was there before, or holds anything, stays.
+    refused leaves one. What was there before, or holds anything, stays. A file in its place is refused in one
+    line, where fairseq's attempt to write into it is a traceback.
     """
     from fairseq import checkpoint_utils
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def verify_checkpoint_directory(save_dir: str) -> None:
             folder = Path(save_dir).absolute()
+            for place in (folder, *folder.parents):
+                if place.exists() and not place.is_dir():
+                    raise UserError("--save-dir: a file, not a folder", place, remedy="Choose another --save-dir")
             made = [place for place in (folder, *folder.parents) if not place.exists()]
             original(save_dir)
             if made:

@@ -148,6 +148,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     A function of this module, so that spawned workers, who find it by its name, run it too.
     """
     compat.check_precision(cfg)
+    compat.check_batch_size(cfg)
     _run.spawns = False
     install_signal_handlers()
     module = next(_training_modules(), None) or importlib.import_module("fairseq_cli.train")

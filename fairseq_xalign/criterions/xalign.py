@@ -1,5 +1,6 @@
 """Criterions of pre-training: ``xalign`` with any objectives, and the papers' under their names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,11 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import BITS, summed
+from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import DictionaryOptions
 from fairseq_xalign.objectives.objective import Loss, Weighted, combined_loss, parse_objectives
+from fairseq_xalign.objectives.ranges import at_least
 from fairseq_xalign.objectives.registry import OBJECTIVES
 
 
@@ -78,6 +80,7 @@ class XAlignCriterion(FairseqCriterion):
         text = self.preset.format(**cfg) or cfg.objectives
         self.objectives: list[Weighted] = parse_objectives(text, OBJECTIVES)
         self.dictionary_sample: int = cfg.get("dictionary_sample", 0)
+        at_least(0, dictionary_sample=self.dictionary_sample)
         self.dictionary_options = DictionaryOptions(
             cfg.get("dict_mlm_prob", 0.5),
             str(cfg.get("dict_mlm_target", "input")),
@@ -89,7 +92,7 @@ class XAlignCriterion(FairseqCriterion):
         return cls(cfg, task)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss (summed), sample size, logging output; raises FloatingPointError on a non-finite loss."""
+        """Loss (summed), sample size, logging output; raises NonFiniteLoss."""
         batches = {name: PackedBatch.from_dict(values) for name, values in sample["streams"].items()}
         device = next(iter(batches.values())).tokens.device
         context = self.task.objective_context(device, sample, self.dictionary_sample)
@@ -99,7 +102,8 @@ class XAlignCriterion(FairseqCriterion):
 
         loss, size, losses = model(compute)
         if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(describe_non_finite(losses, sample))
+            values = ", ".join(f"{name} {float(found.sum) / max(found.count, 1):g}" for name, found in losses.items())
+            raise NonFiniteLoss(values, self.task.unit_names(sample))
         return loss, size, self._logs(loss, size, losses, sample)
 
     def _logs(self, loss: Tensor, size: int, losses: dict[str, Loss], sample: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +143,19 @@ class XAlignCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         return True
 
+    def validation_metrics(self, streams: Sequence[Any]) -> list[str]:
+        """What :meth:`reduce_metrics` will log of these streams (of ``data.streams``), counts apart."""
+        kinds = {s.kind for s in streams}
+        measured = [w.objective for w in self.objectives if w.objective.stream is None or w.objective.stream in kinds]
+        names = ["loss"]
+        if any(objective.token_level for objective in measured):
+            names += ["token_loss", "ppl"]
+        for objective in measured:
+            names += figures(objective.name)
+            if objective.stream == "mono" and objective.token_level:
+                names += [name for s in streams if s.kind == "mono" for name in figures(f"language_{s.language}")]
+        return names
+
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log each objective's mean, count and perplexity; means are over all terms, not over batches."""
@@ -155,15 +172,27 @@ class XAlignCriterion(FairseqCriterion):
             if key == name or name == "token" or not total[key]:
                 continue
             mean, count = total[f"sum_{name}"] / total[key], total[key]
-            if name == "align":
-                metrics.log_scalar("align_cosine", -mean, count, round=4)
+            title, *ppl = figures(name)
+            if not ppl:
+                metrics.log_scalar(title, -mean, count, round=4)
                 continue
-            title = f"loss_{name.removeprefix('language_')}" if name.startswith("language_") else f"{name}_loss"
             metrics.log_scalar(title, mean / BITS, count, round=3)
-            ppl = title.replace("loss_", "ppl_") if name.startswith("language_") else f"{name}_ppl"
-            metrics.log_derived(ppl, lambda meters, title=title: perplexity(meters[title].avg))
+            metrics.log_derived(ppl[0], lambda meters, title=title: perplexity(meters[title].avg))
             if not name.startswith("language_"):
                 metrics.log_scalar(f"{name}_count", count, round=0)
+
+
+def figures(name: str) -> list[str]:
+    """Under which names an objective's mean is logged, or that of ``language_XX``: a loss and its perplexity.
+
+    A mean cosine has no perplexity.
+    """
+    if name == "align":
+        return ["align_cosine"]
+    if name.startswith("language_"):
+        language = name.removeprefix("language_")
+        return [f"loss_{language}", f"ppl_{language}"]
+    return [f"{name}_loss", f"{name}_ppl"]
 
 
 def perplexity(bits: float | None) -> float:
@@ -171,17 +200,6 @@ def perplexity(bits: float | None) -> float:
     if bits is None:
         return 0.0
     return round(2.0 ** min(bits, 60.0), 2)
-
-
-def describe_non_finite(losses: dict[str, Loss], sample: dict[str, Any]) -> str:
-    """Which objective is not finite, and on which sentences."""
-    values = ", ".join(f"{name} {float(loss.sum) / max(loss.count, 1):g}" for name, loss in losses.items())
-    units = []
-    for rows in sample["units"].values():
-        names = sample["stream_names"]
-        units += [f"{names[s]} number {u}" for s, u in rows.tolist()]
-    shown = "; ".join(units[:20]) + (f"; and {len(units) - 20} more" if len(units) > 20 else "")
-    return f"the loss is not finite ({values}) on: {shown}"
 
 
 @register_criterion("mlm", dataclass=ObjectivesConfig)

@@ -1,5 +1,6 @@
 """Criterion ``xling``: cross-entropy of labels in fine-tuning, with accuracy per language."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,9 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import BITS, summed
+from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
 from fairseq_xalign.models.labeller import label_scores
+from fairseq_xalign.objectives.ranges import share
 
 
 @dataclass
@@ -27,6 +29,7 @@ class XlingCriterion(FairseqCriterion):
 
     def __init__(self, cfg: Any, task: Any) -> None:
         super().__init__(task)
+        share(label_smoothing=cfg.label_smoothing)
         self.label_smoothing = cfg.label_smoothing
 
     @classmethod
@@ -42,7 +45,7 @@ class XlingCriterion(FairseqCriterion):
         )
         loss = losses.sum()
         if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(f"the loss is not finite on a batch of {sample['nsentences']} examples")
+            raise NonFiniteLoss(f"{float(loss.detach()):g}", sample["names"])
         size = int((labels >= 0).sum())
         logs: dict[str, Any] = {
             "loss": loss.detach(), "sample_size": size, "ntokens": sample["ntokens"],
@@ -59,17 +62,26 @@ class XlingCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         return True
 
+    def validation_metrics(self, streams: Sequence[Any]) -> list[str]:
+        """What :meth:`reduce_metrics` will log of these streams (of :class:`LabelledStream`)."""
+        each = [f"{figure}_{s.language}" for s in streams for figure in ("loss", "accuracy")]
+        return ["loss", "accuracy", *(each if len(self.task.reported_languages()) > 1 else [])]
+
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
-        """Log ``loss`` (base 2, as fairseq), ``accuracy`` over all labels, and both by language."""
+        """Log ``loss`` (base 2, as fairseq), ``accuracy`` over all labels, and by language where there are several.
+
+        Several of all that are reported: a batch of validation holds one language.
+        """
         total = summed(logging_outputs)
         metrics.log_scalar("loss", total["loss"] / (total["sample_size"] or 1.0) / BITS, total["sample_size"], round=3)
-        names = [key.removeprefix("count_") for key in total if key.startswith("count_") and total[key]]
+        reported = [key.removeprefix("count_") for key in total if key.startswith("count_")]
+        names = [name for name in reported if total[f"count_{name}"]]
         count = sum(total[f"count_{n}"] for n in names)
         if count:
             right = sum(total[f"right_{n}"] for n in names)
             metrics.log_scalar("accuracy", 100 * right / count, count, round=2)
-        for name in names if len(names) > 1 else []:
+        for name in names if len(reported) > 1 else []:
             weight = total[f"count_{name}"]
             metrics.log_scalar(f"loss_{name}", total[f"sum_loss_{name}"] / weight / BITS, weight, round=3)
             metrics.log_scalar(f"accuracy_{name}", 100 * total[f"right_{name}"] / weight, weight, round=2)

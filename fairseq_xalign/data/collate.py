@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from fairseq_xalign.constants import BOS
 from fairseq_xalign.data.streams import BitextStream, MonoStream
 from fairseq_xalign.data.windows import Source, Window
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import (
     DictionaryOptions,
@@ -32,6 +34,7 @@ class CollateOptions:
         reset_positions: positions start again at 0 in the second half of a pair (released code of
             ALIGN-MLM; XLM), else they run on (PPA).
         shuffle_order: a fair coin decides which side of a pair comes first (released code: never).
+        split, folder: what is read, and where; samples and messages name them.
     """
 
     masking: Mapping[str, str | None]
@@ -42,6 +45,8 @@ class CollateOptions:
     dictionary: DictionaryOptions | None = None
     reset_positions: bool = True
     shuffle_order: bool = False
+    split: str = ""
+    folder: str = "DATA"
 
 
 class Collater:
@@ -60,16 +65,26 @@ class Collater:
             layout = self._lay_out_mono if kind == "mono" else self._lay_out_bitext
             draws = np.concatenate([np.arange(window.sequences[q], window.sequences[q + 1]) for q in ours])
             of_sequence = np.repeat(np.arange(len(ours)), window.sequences[ours + 1] - window.sequences[ours])
-            result = self._mask(kind, layout(window, draws, of_sequence, len(ours)))
-            packed[kind] = result.to_dict()
+            batch_of_kind = layout(window, draws, of_sequence, len(ours))
+            self._check_ids(batch_of_kind, window.stream[draws], of_sequence)
+            packed[kind] = self._mask(kind, batch_of_kind).to_dict()
             units[kind] = torch.from_numpy(np.stack([window.stream[draws], window.unit[draws]], axis=1))
         return {
             "streams": packed,
             "units": units,
-            "stream_names": [s.name for s in self.streams],
+            "split": self.options.split,
             "nsentences": len(chosen),
             "ntokens": sum(len(p["tokens"]) for p in packed.values()),
         }
+
+    def _check_ids(self, batch: PackedBatch, stream: np.ndarray, of_sequence: np.ndarray) -> None:
+        """Refuse ids that the vocabulary lacks, which would end in an IndexError far from the damaged file."""
+        ids = batch.tokens.numpy().view(np.uint64)  # one maximum finds what is too large and what is negative
+        size = self.options.vocabulary.size
+        if ids.max(initial=0) >= size:
+            wrong = np.searchsorted(batch.starts.numpy(), np.flatnonzero(ids >= size), side="right") - 1
+            found = np.unique(stream[np.isin(of_sequence, wrong)])
+            raise damaged_ids([self.streams[s].name for s in found], size, self.options.folder)
 
     def _mask(self, kind: str, batch: PackedBatch) -> PackedBatch:
         o = self.options
@@ -132,6 +147,32 @@ class Collater:
             in_second, np.repeat(languages[:, 1], sides.sum(axis=1)), np.repeat(languages[:, 0], sides.sum(axis=1))
         )
         return as_batch(tokens, starts, positions, token_languages, keys)
+
+
+def damaged_ids(names: Sequence[str], size: int, where: str) -> UserError:
+    """The error for streams that hold ids which a vocabulary of ``size`` lacks."""
+    return UserError(
+        f"{' or '.join(names)} is damaged: it holds ids that are not in the vocabulary of {size} symbols",
+        where,
+        remedy=f"Run `xalign-preprocess check {where}` and binarize what it names again",
+    )
+
+
+def unit_names(streams: Sequence[Source], units: Mapping[str, torch.Tensor]) -> list[str]:
+    """What messages call units ``{kind: [n, 2]}`` (stream, unit): the numbers, from 0, of their sentences.
+
+    A block of running text is called by its first and last sentence, which it may hold in part.
+    """
+    names = []
+    for s, unit in (pair for pairs in units.values() for pair in pairs.tolist()):
+        stream, numbers = streams[s], f"number {unit}"
+        if isinstance(stream, MonoStream) and stream.mode == "none":
+            begin = unit * stream.block
+            end = begin + int(stream.lengths(np.array([unit]))[0, 0])
+            first, last = (bisect_right(stream.mapped.starts, place) - 1 for place in (begin, end - 1))
+            numbers = f"numbers {first} to {last}" if last > first else f"number {first}"
+        names.append(f"{stream.name} {numbers}")
+    return names
 
 
 def offsets_within(lengths: np.ndarray, group: np.ndarray) -> np.ndarray:

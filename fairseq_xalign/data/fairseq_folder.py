@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, MANIFEST_FILE
+from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE
 from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.data.vocabulary import read_dict, symbols_sha256
@@ -108,8 +108,19 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
 
 
 def _counts(path: Path, prefixes: list[str]) -> tuple[list[int], list[int], list[int], dict[str, dict[str, Any]]]:
-    """Items, ids, longest of each prefix, and the files with their sizes."""
+    """Items, ids, longest of each prefix, and the files with their sizes; UserError where no ``</s>`` ends them."""
     mapped = [MappedTokens(path / prefix) for prefix in prefixes]
+    for tokens in mapped:
+        for index in (
+            sorted({0, len(tokens) - 1}) if len(tokens) else ()
+        ):  # constant time; fairseq ends all items or none
+            if tokens[index][-1:].tolist() != [EOS]:
+                raise UserError(
+                    f"sentence {index} does not end in </s>",
+                    f"{tokens.prefix}.bin",
+                    remedy="Run fairseq-preprocess again without turning off its append_eos, or binarize the text "
+                    "with `xalign-preprocess binarize`",
+                )
     files = [f"{prefix}{part}" for prefix in prefixes for part in (".bin", ".idx")]
     return (
         [len(m) for m in mapped],

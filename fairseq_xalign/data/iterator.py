@@ -35,7 +35,16 @@ class _Walk(IterableDataset):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
-        k, n = (worker.id, worker.num_workers) if worker else (0, 1)
+        if worker is None:
+            yield from self._samples(0, 1)
+            return
+        try:
+            yield from self._samples(worker.id, worker.num_workers)
+        except UserError as error:  # raised here, torch would wrap it in the text of a traceback
+            yield {"error": error}
+
+    def _samples(self, k: int, n: int) -> Iterator[dict[str, Any]]:
+        """Every ``n``-th micro-batch from number ``k`` on."""
         place, batch = self.place, self.place.batch
         window = self.planner.plan(place)
         for m in range(self.steps):
@@ -80,6 +89,9 @@ class EpochIterator:
             raise StopIteration
         begin = time.perf_counter()
         sample = next(self._batches)
+        if "error" in sample:
+            self.close()
+            raise sample["error"]
         self.n += 1
         self._consumed(sample, time.perf_counter() - begin)
         if not self.has_next():

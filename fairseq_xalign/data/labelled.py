@@ -65,8 +65,11 @@ class LabelledFolder:
         """``splits`` in words, for a remedy."""
         return "; ".join(f"{split}: {', '.join(found)}" for split, found in self.splits().items()) or "nothing"
 
-    def rows(self, split: str, language: str) -> Iterator[dict[str, Any]]:
-        """The examples of one file, checked."""
+    def rows(self, split: str, language: str, known_labels: bool = False) -> Iterator[dict[str, Any]]:
+        """The examples of one file, checked; with ``known_labels`` each label must be one of ``labels``.
+
+        A label that is not can be counted as wrong, but nothing can be learned from it.
+        """
         file = self.path / f"{split}.{language}.jsonl"
         if not file.exists():
             raise UserError(f"no {split} examples in {language}", file, remedy=f"The folder has {self.contents()}")
@@ -82,6 +85,14 @@ class LabelledFolder:
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 what = f"no {error}" if isinstance(error, KeyError) else str(error)
                 raise UserError(f"not a {self.task} example: {what}", file, number, MADE_WITH) from error
+            for label in (row["tags"] if self.task == "tagging" else [row["label"]]) if known_labels else []:
+                if label not in self.labels:
+                    raise UserError(
+                        f"label {label!r} is none of {LABELS_FILE}'s",
+                        file,
+                        number,
+                        f"Mend the line, or make the folder again; known: {', '.join(map(str, self.labels))}",
+                    )
             yield row
 
 
@@ -94,12 +105,14 @@ class Example:
         heads: where in ``ids`` each word starts (tagging).
         labels: of the words, or the one of the text; -1 where unknown.
         row: number of the row it comes from; long sentences make several examples.
+        name: what messages call the row.
     """
 
     ids: list[int]
     heads: list[int]
     labels: list[int]
     row: int
+    name: str = ""
 
 
 @dataclass
@@ -123,13 +136,13 @@ def encode_tagging(
     result = Encoded(language)
     room = limit - 2
     for index, row in enumerate(rows):
-        current = Example([], [], [], index)
+        current = Example([], [], [], index, row_name(row, index))
         for word, tag in zip(tokenizer.encode_words(row["tokens"]), row["tags"]):
             if len(word) > room:
                 word, result.cut = word[:room], result.cut + 1
             if len(current.ids) + len(word) > room:
                 result.examples.append(current)
-                current = Example([], [], [], index)
+                current = Example([], [], [], index, current.name)
             current.heads.append(len(current.ids))
             current.ids.extend(word)
             current.labels.append(number.get(tag, -1))
@@ -148,8 +161,14 @@ def encode_classification(
         ids = tokenizer.encode(row["text"])
         if len(ids) > limit - 2:
             ids, result.cut = ids[: limit - 2], result.cut + 1
-        result.examples.append(Example(ids, [], [number.get(row["label"], -1)], index))
+        label = number.get(row["label"], -1)
+        result.examples.append(Example(ids, [], [label], index, row_name(row, index)))
     return result
+
+
+def row_name(row: dict[str, Any], index: int) -> str:
+    """What messages call a row of a language: its id, else its number from 0."""
+    return str(row.get("id", index))
 
 
 ENCODERS = {"tagging": encode_tagging, "classification": encode_classification}
@@ -189,7 +208,7 @@ class LabelledCollater:
         self.reported = {name: i for i, name in enumerate(reported)}
 
     def __call__(self, window: Window, batch: int) -> dict[str, Any]:
-        """``{"streams": {"labelled": ...}, "at": [M], "labels": [M], "of_language": [M], ...}``.
+        """``{"streams": {"labelled": ...}, "at": [M], "labels": [M], "of_language": [M], "names": [B], ...}``.
 
         ``at`` are indices into the packed tokens (tagging), empty for classification, where M = B.
         """
@@ -217,6 +236,7 @@ class LabelledCollater:
             "at": torch.from_numpy(at.astype(np.int64)),
             "labels": torch.tensor([label for e in examples for label in e.labels]),
             "of_language": torch.from_numpy(np.repeat([self.reported.get(n, 0) for n in names], counts)),
+            "names": [f"{name} {e.name}" for name, e in zip(names, examples)],
             "nsentences": len(examples),
             "ntokens": int(starts[-1]),
         }

@@ -14,8 +14,8 @@ from fairseq_xalign.errors import UserError, unknown_name
 def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
     """Read ``name:weight,...``; every name must be known, every weight at least 0, one of them above."""
     weights: dict[str, float] = {}
-    for item in filter(None, text.split(",")):
-        name, _, value = item.partition(":")
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (part.strip() for part in item.partition(":"))
         if name not in known:
             raise unknown_name(f"name in {option}", name, list(known))
         try:

@@ -68,14 +68,21 @@ class Window:
 
 @dataclass(frozen=True)
 class Budget:
-    """How large a batch may be: tokens (without padding) and sequences; None is no limit."""
+    """How large a batch may be: tokens (without padding) and sequences; None is no limit.
+
+    ``option`` is what messages call the limit of tokens.
+    """
 
     tokens: int | None = None
     sequences: int | None = None
+    option: str = "--max-tokens"
 
     def __post_init__(self) -> None:
         if self.tokens is None and self.sequences is None:
             raise UserError("a batch needs a limit", remedy="Give --max-tokens or --batch-size")
+        for option, value in ((self.option, self.tokens), ("--batch-size", self.sequences)):
+            if value is not None and value < 1:
+                raise UserError(f"{option} {value} is too small", remedy="Choose 1 or more")
 
 
 class Planner:
@@ -233,8 +240,9 @@ def cut_batches(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np
         return []
     if budget.tokens is not None and sizes[0] > budget.tokens:
         raise UserError(
-            f"a sequence of {sizes[0]} tokens does not fit into --max-tokens {budget.tokens}",
-            remedy="Raise --max-tokens or lower --tokens-per-sample",
+            f"a sequence of {sizes[0]} tokens does not fit into {budget.option} {budget.tokens}",
+            remedy=f"Raise {budget.option}, or lower the longest sequence (--tokens-per-sample, in fine-tuning "
+            "--max-length)",
         )
     total = int(sizes.sum())
     count = max(

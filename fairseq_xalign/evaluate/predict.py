@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from fairseq_xalign import cli
+from fairseq_xalign.data.folder import name_list
 from fairseq_xalign.data.labelled import ENCODERS, Encoded, LabelledCollater, LabelledFolder
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, read_lines
@@ -97,7 +98,7 @@ def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[s
             args.data,
             remedy="Choose the folder it learned from",
         )
-    chosen = args.languages.split(",") if args.languages else folder.languages(args.split)
+    chosen = name_list(args.languages) if args.languages else folder.languages(args.split)
     if not chosen:
         raise UserError(
             f"no {args.split} examples", args.data, remedy=f"Choose --split: the folder has {folder.contents()}"

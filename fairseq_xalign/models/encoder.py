@@ -73,46 +73,65 @@ class EncoderConfig:
     """Dense, activation and layer norm ahead of the tied projection in the MLM head (BERT, RoBERTa)."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderConfig:
-        """The configuration stored as ``dataclasses.asdict`` gives it, validated."""
+    def from_dict(cls, values: Mapping[str, Any], called: Mapping[str, str] | None = None) -> EncoderConfig:
+        """The configuration stored as ``dataclasses.asdict`` gives it, validated; ``called`` as :meth:`validate`."""
         known = [f.name for f in fields(cls)]
         for name in values:
             if name not in known:
                 raise unknown_name("encoder field", name, known)
         if "vocab_size" not in values:
             raise UserError("encoder field vocab_size is missing", remedy="Give the number of symbols")
-        return cls(**values).validate()
+        return cls(**values).validate(called)
 
-    def validate(self) -> EncoderConfig:
-        """Return self; raise UserError with field, value and choices where a value cannot work."""
+    def validate(self, called: Mapping[str, str] | None = None) -> EncoderConfig:
+        """Return self; raise UserError with field, value and choices where a value cannot work.
+
+        Args:
+            called: what messages call a field (the option that set it); others are "encoder field" and its name.
+        """
+        called = called or {}
         for name, choices in (("positions", POSITIONS), ("activation", tuple(ACTIVATIONS))):
             if getattr(self, name) not in choices:
-                raise unknown_name(f"value of encoder field {name}:", getattr(self, name), choices)
-        self._require(("layers", "n_languages", "n_segments"), lambda v: v >= 0, "Choose 0 or more")
-        sizes = ("vocab_size", "heads", "width", "ffn_width", "max_positions")
-        self._require(sizes, lambda v: v >= 1, "Choose 1 or more")
-        self._require(("dropout", "attention_dropout", "activation_dropout"), lambda v: 0 <= v < 1, "Choose 0 <= p < 1")
-        floats = ("embedding_std", "initializer_std", "layernorm_eps", "embedding_scale")
-        self._require(floats, lambda v: v > 0, "Choose a positive number")
+                raise unknown_name(f"value of {_title(name, called)}:", getattr(self, name), choices)
+        for names, holds, remedy in RANGES:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise UserError(f"{_title(name, called)} is {getattr(self, name)}", remedy=remedy)
         if self.width % self.heads:
             near = [h for h in range(1, self.width + 1) if self.width % h == 0 and h <= 2 * self.heads]
             raise UserError(
-                f"encoder field width is {self.width}, not a multiple of heads {self.heads}",
+                f"{_title('width', called)} is {self.width}, not a multiple of {called.get('heads', 'heads')} "
+                f"{self.heads}",
                 remedy=f"Choose heads from {', '.join(map(str, near))}, or another width",
             )
         if self.positions == "rotary" and self.width // self.heads % 2:
             raise UserError(
-                f"encoder field positions is 'rotary' with an odd head width {self.width // self.heads}",
+                f"{_title('positions', called)} is 'rotary' with an odd head width {self.width // self.heads}",
                 remedy="Choose width and heads so that width / heads is even, or positions learned",
             )
         if self.positions == "sinusoidal" and self.width % 2:
-            raise UserError(f"encoder field positions is 'sinusoidal' with an odd width {self.width}")
+            raise UserError(
+                f"{_title('positions', called)} is 'sinusoidal' with an odd width {self.width}",
+                remedy="Choose an even width",
+            )
         return self
 
-    def _require(self, names: tuple[str, ...], holds: Any, remedy: str) -> None:
-        for name in names:
-            if not holds(getattr(self, name)):
-                raise UserError(f"encoder field {name} is {getattr(self, name)}", remedy=remedy)
+
+RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("layers", "n_languages", "n_segments"), lambda v: v >= 0, "Choose 0 or more"),
+    (("vocab_size", "heads", "width", "ffn_width", "max_positions"), lambda v: v >= 1, "Choose 1 or more"),
+    (("dropout", "attention_dropout", "activation_dropout"), lambda v: 0 <= v < 1, "Choose 0 <= p < 1"),
+    (
+        ("embedding_std", "initializer_std", "layernorm_eps", "embedding_scale"),
+        lambda v: v > 0,
+        "Choose a positive number",
+    ),
+)
+"""Fields of EncoderConfig, what must hold for each of them, and the remedy."""
+
+
+def _title(name: str, called: Mapping[str, str]) -> str:
+    return called.get(name, f"encoder field {name}")
 
 
 class Block(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.encoder import ATTENTION, POSITIONS, Encoder, EncoderConfig
 from fairseq_xalign.models.presets import PRESETS, preset
+from fairseq_xalign.objectives.ranges import at_least, flag
 
 
 @dataclass
@@ -80,10 +81,12 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
     """
     arch = getattr(cfg, "_name", None) or "xalign_small"
     chosen = chosen_fields(cfg)
+    at_least(1, encoder_layers=chosen.get("layers"))
+    called = {name: flag(option) for option, name in FIELDS.items()}
     if checkpoint is None:
         if getattr(cfg, "language_embeddings", False):
             chosen["n_languages"] = n_languages
-        return preset(arch, vocab_size, **chosen)
+        return EncoderConfig.from_dict({**asdict(preset(arch, vocab_size)), **chosen}, called)
     start = EncoderConfig.from_dict(checkpoint)
     if getattr(cfg, "language_embeddings", False) and not start.n_languages:
         raise UserError(
@@ -97,13 +100,13 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
         )
     for name, value in {**PRESETS[arch], **chosen}.items():
         if name not in SHAPE_FREE and getattr(start, name) != value:
-            by = f"option for {name}" if name in chosen else f"--arch {arch}"
+            by = f"{called[name]} {value}" if name in chosen else f"--arch {arch} has {name} {value}"
             raise UserError(
-                f"{by} says {name} {value}, the checkpoint has {getattr(start, name)}",
+                f"{by}: the checkpoint has {getattr(start, name)}",
                 remedy="Use the architecture that the checkpoint was trained with",
             )
     values = {**asdict(start), **{k: v for k, v in chosen.items() if k in SHAPE_FREE}}
-    return EncoderConfig.from_dict(values)
+    return EncoderConfig.from_dict(values, called)
 
 
 @register_model("xalign_encoder", dataclass=XAlignEncoderConfig)

@@ -80,7 +80,7 @@ def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[We
     """Read ``name[:weight],...``, for instance ``mlm,align:10``.
 
     Raises:
-        UserError: for an unknown or repeated name, a weight that is no positive number, two
+        UserError: for an unknown or repeated name, a weight that is no number of at least 0 or none above, two
             objectives that mask one stream in two ways.
     """
     chosen: list[Weighted] = []
@@ -99,6 +99,8 @@ def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[We
         chosen.append(Weighted(known[name](), weight))
     if not chosen:
         raise UserError("--objectives is empty", remedy=f"Known: {', '.join(sorted(known))}")
+    if not any(w.weight for w in chosen):
+        raise UserError(f"--objectives {text}: every weight is 0", remedy="Give one objective more than 0")
     streams = [w.objective.stream for w in chosen if w.objective.token_level]
     for stream in set(streams):
         if streams.count(stream) > 1:

@@ -14,25 +14,26 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
 
-import fairseq_xalign.criterions.xalign  # noqa: F401  (fairseq imports tasks and models only)
-from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
-from fairseq_xalign.data.collate import CollateOptions, Collater
+from fairseq_xalign.constants import PAD
+from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
+from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.folder import DataFolder, name_list
+from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.align import Pairs, derived_pairs, dictionary_pairs, rows_of
 from fairseq_xalign.evaluate.alignment import alignment_score
 from fairseq_xalign.objectives.align import DictionaryTensors
-from fairseq_xalign.objectives.masking import MaskingOptions, Translations, Vocabulary
+from fairseq_xalign.objectives.masking import MaskingOptions, Translations
 from fairseq_xalign.objectives.objective import Context
 from fairseq_xalign.objectives.random import name_key, permutation_sample
+from fairseq_xalign.objectives.ranges import at_least
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
+from fairseq_xalign.tasks.text import length_note, masking_vocabulary, unigram_counts
 
 logger = logging.getLogger(__name__)
-UNIGRAM_TOKENS = 20_000_000
-"""At most so many tokens a language are counted for ``--unigram-bias``."""
 
 
 @dataclass
@@ -94,8 +95,12 @@ class AlignMLMConfig(TrainingConfig):
 class AlignMLMTask(TrainingTask):
     """Pre-training of an encoder on a data folder."""
 
+    criterion_class = XAlignCriterion
+
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
+        at_least(1, window_size=cfg.window_size)
+        at_least(0, alignment_queries=cfg.alignment_queries)
         self.folder = DataFolder.open(cfg.data)
         self.tokenizer = self.folder.tokenizer
         self.check_vocabulary(cfg.data)
@@ -103,7 +108,6 @@ class AlignMLMTask(TrainingTask):
         self.trained = self._chosen_languages()
         new = self.trained if self.start else self.folder.languages
         self.languages += [name for name in new if name not in self.languages]
-        self.criterion: Any = None
         self.dictionaries = {
             pair: Dictionary.load(path, self.tokenizer)
             for pair, path in self.folder.dictionaries().items()
@@ -119,7 +123,7 @@ class AlignMLMTask(TrainingTask):
     def _chosen_languages(self) -> list[str]:
         if not self.cfg.languages:
             return list(self.folder.languages)
-        chosen = self.cfg.languages.split(",")
+        chosen = name_list(self.cfg.languages)
         for name in chosen:
             if name not in self.folder.languages:
                 raise UserError(
@@ -132,14 +136,28 @@ class AlignMLMTask(TrainingTask):
     # -- objectives ----------------------------------------------------------------------------
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        self.criterion = super().build_criterion(cfg, from_checkpoint)
+        super().build_criterion(cfg, from_checkpoint)
         names = [w.objective.name for w in self.criterion.objectives]
+        if not any(w.objective.stream for w in self.criterion.objectives):
+            raise UserError(
+                f"--objectives {','.join(names)} reads no text, and an epoch is a pass over text",
+                remedy=f"Add one that does, as --objectives mlm,{','.join(names)}",
+            )
+        if not self.cfg.mask_prob and any(w.objective.masking for w in self.criterion.objectives):
+            raise UserError("--mask-prob 0 hides nothing: nothing is learned", remedy="Choose more than 0, at most 1")
         if any(w.objective.needs_dictionary for w in self.criterion.objectives):
-            self.folder.require("dictionary")
+            found = self.folder.require("dictionary")
             if not self.dictionaries:
-                raise UserError("no dictionary between the languages trained on", self.cfg.data)
+                raise UserError(
+                    f"no dictionary between the languages trained on ({', '.join(self.trained)})", self.cfg.data,
+                    remedy=f"It has {', '.join(map('-'.join, found))}: change --languages, or make one with "
+                    "`xalign-preprocess dictionary` and add it with `xalign-preprocess binarize --dictionary`",
+                )  # fmt: skip
         if "align" in names and not len(self._all_entries):
-            raise UserError("every entry of the dictionaries is the same piece on both sides", self.cfg.data)
+            raise UserError(
+                "every entry of the dictionaries is the same piece on both sides: nothing to align", self.cfg.data,
+                remedy="Make one whose sides differ with `xalign-preprocess dictionary`, or leave align out",
+            )  # fmt: skip
         if "dict" in names and not len(self._translations.values):
             raise UserError(
                 "DICT-MLM needs dictionary entries of one piece a side, there is none", self.cfg.data,
@@ -206,7 +224,13 @@ class AlignMLMTask(TrainingTask):
             ]
         streams = [s for s in streams if len(s)]
         if not streams:
-            raise UserError(f"nothing to read for split {split!r} in languages {', '.join(self.trained)}", cfg.data)
+            there = [stream_title(s) for s in self.folder.manifest["streams"] if s["kind"] != "dictionary"]
+            raise UserError(
+                f"nothing to read for split {split!r} in languages {', '.join(self.trained)}", cfg.data,
+                remedy=f"It has {', '.join(there) or 'no text'}: add text with `xalign-preprocess binarize --split "
+                f"{split}`, or choose other objectives, --languages, "
+                + ("--train-subset" if split == cfg.train_subset else "--valid-subset or --disable-validation"),
+            )  # fmt: skip
         return streams
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
@@ -214,33 +238,10 @@ class AlignMLMTask(TrainingTask):
             return
         streams = self._streams(split)
         for stream in streams:
-            logger.info(f"{split} {stream.name}: {len(stream)} units{self._length_note(stream)}")
-        self.datasets[split] = StreamDataset(streams)
+            logger.info(f"{split} {stream.name}: {len(stream)} units{length_note(stream, self.cfg)}")
+        self.datasets[split] = StreamDataset(streams, split)
 
-    def _length_note(self, stream: MonoStream | BitextStream) -> str:
-        """What the length limit does to a stream, for the log; UserError where nothing is left."""
-        limit = self.cfg.tokens_per_sample
-        if isinstance(stream, MonoStream):
-            long = stream.count_too_long()
-            if stream.mode == "complete" and long == len(stream):
-                raise UserError(
-                    f"no sentence of {stream.name} fits into --tokens-per-sample {limit}",
-                    self.cfg.data,
-                    remedy="Raise --tokens-per-sample, or use --sample-break-mode none",
-                )
-            fate = "left out" if stream.mode == "complete" else "cut"
-            return f", {long} sentences longer than --tokens-per-sample {limit} are {fate}" if long else ""
-        left_out = stream.count_left_out()
-        if left_out == len(stream):
-            raise UserError(
-                f"no pair of {stream.name} fits into --tokens-per-sample {limit} "
-                f"with --tlm-packing {self.cfg.tlm_packing}",
-                self.cfg.data,
-                remedy="Raise --tokens-per-sample, or use --tlm-packing pairs",
-            )
-        return f", {left_out} pairs that do not fit into --tokens-per-sample {limit} are left out" if left_out else ""
-
-    def collater_for(self, streams: list[Any]) -> Collater:
+    def collater_for(self, streams: list[Any], split: str) -> Collater:
         cfg, criterion = self.cfg, self.criterion
         masking = {w.objective.stream: w.objective.masking for w in criterion.objectives if w.objective.stream}
         options = CollateOptions(
@@ -252,6 +253,8 @@ class AlignMLMTask(TrainingTask):
             dictionary=criterion.dictionary_options,
             reset_positions=str(cfg.tlm_positions) == "reset",
             shuffle_order=cfg.tlm_shuffle_order,
+            split=split,
+            folder=cfg.data,
         )
         return Collater(streams, options)
 
@@ -260,7 +263,7 @@ class AlignMLMTask(TrainingTask):
         return stream_probabilities(streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights)
 
     def window(self, streams: list[Any]) -> int:
-        return max(1, self.cfg.window_size)
+        return self.cfg.window_size
 
     def order_settings(self) -> dict[str, Any]:
         cfg, objectives = self.cfg, [w.objective for w in self.criterion.objectives]
@@ -280,19 +283,10 @@ class AlignMLMTask(TrainingTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
         if self.cfg.unigram_bias and self.start is None:
-            model.encoder.initialize_output_bias(self._unigram_counts())
+            texts = self.folder.require("mono", self.cfg.train_subset).items()
+            ours = [(f"mono/{name}", tokens) for name, tokens in texts if name in self.trained]
+            model.encoder.initialize_output_bias(unigram_counts(ours, len(self.tokenizer), self.cfg.data))
         return model
-
-    def _unigram_counts(self) -> torch.Tensor:
-        """How often each id stands in the training text; specials, which are never predicted, count 0."""
-        counts = np.zeros(len(self.tokenizer), dtype=np.int64)
-        for name, tokens in self.folder.require("mono", self.cfg.train_subset).items():
-            if name in self.trained:
-                for begin in range(0, min(len(tokens.tokens), UNIGRAM_TOKENS), 1 << 22):
-                    piece = tokens.tokens[begin : min(begin + (1 << 22), UNIGRAM_TOKENS)]
-                    counts += np.bincount(piece, minlength=len(counts))
-        counts[:FIRST_PIECE] = 0
-        return torch.from_numpy(counts)
 
     def max_positions(self) -> int:
         return self.cfg.tokens_per_sample
@@ -325,18 +319,15 @@ class AlignMLMTask(TrainingTask):
             return [] if shared else [derived_pairs(self.tokenizer)]
         return [dictionary_pairs(d.source, d.target, self.tokenizer) for d in self.dictionaries.values()]
 
+    def validation_metrics(self, streams: list[Any]) -> list[str]:
+        aligned = self.cfg.alignment_queries and any(len(pairs.source) for pairs in self._scored_pairs)
+        return super().validation_metrics(streams) + (["alignment"] if aligned else [])
+
+    def unit_names(self, sample: dict[str, Any]) -> list[str]:
+        """The sentences of a batch, for messages."""
+        return unit_names(self.datasets[sample["split"]].streams, sample["units"])
+
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
         if not criterion.training and self._alignment is not None:
             metrics.log_scalar("alignment", self._alignment, round=2)
-
-
-def masking_vocabulary(tokenizer: Any, random_language: str, random_pool: str) -> Vocabulary:
-    """What masking must know of a tokenizer's ids."""
-    natural, derived = tokenizer.natural_ids, tokenizer.derived_ids
-    shared = None
-    if tokenizer.derived and tokenizer.derived["kept"]:
-        shared = torch.zeros(len(natural), dtype=torch.bool)
-        shared[torch.tensor(tokenizer.derived["kept"])] = True
-    last = derived.stop if len(derived) else natural.stop
-    return Vocabulary(len(tokenizer), MASK, natural.start, last, len(natural), random_language, random_pool, shared)

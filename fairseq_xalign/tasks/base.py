@@ -7,6 +7,7 @@ from typing import Any, List, Optional
 
 import numpy as np
 import torch
+from fairseq.criterions import CRITERION_REGISTRY
 from fairseq.data import FairseqDataset
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
@@ -20,9 +21,10 @@ from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.models.checkpoint import read_checkpoint
 from fairseq_xalign.objectives.random import name_key
+from fairseq_xalign.objectives.ranges import at_least
 
 compat.apply()
 VALIDATION_CHUNK = 4096
@@ -46,6 +48,10 @@ class TrainingConfig(FairseqDataclass):
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     save_dir: str = II("checkpoint.save_dir")
     train_subset: str = II("dataset.train_subset")
+    valid_subset: str = II("dataset.valid_subset")
+    disable_validation: bool = II("dataset.disable_validation")
+    max_tokens: Optional[int] = II("dataset.max_tokens")
+    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     restore_file: str = II("checkpoint.restore_file")
     reset_optimizer: bool = II("checkpoint.reset_optimizer")
     reset_dataloader: bool = II("checkpoint.reset_dataloader")
@@ -54,8 +60,8 @@ class TrainingConfig(FairseqDataclass):
 class StreamDataset(FairseqDataset):
     """What fairseq keeps as the dataset of a split: a list of streams, and the iterator once made."""
 
-    def __init__(self, streams: list[Any]) -> None:
-        self.streams = streams
+    def __init__(self, streams: list[Any], split: str) -> None:
+        self.streams, self.split = streams, split
         self.iterators: dict[Any, Any] = {}
 
     def __len__(self) -> int:
@@ -69,16 +75,20 @@ class TrainingTask(FairseqTask):
         tokenizer: fixes the vocabulary.
         languages: names in the order of language embeddings; new ones append.
         start_encoder: the encoder's fields in the checkpoint that training starts from, or None.
+        criterion_class: what its criterions are; fairseq's own know nothing of our batches.
     """
 
     tokenizer: Tokenizer
     languages: list[str]
+    criterion_class: type[Any]
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
+        at_least(1, updates_per_epoch=cfg.updates_per_epoch, update_freq=cfg.update_freq)
         self.start = start_checkpoint(cfg)
         self.start_encoder: dict[str, Any] | None = self.start["encoder"] if self.start else None
         self.encoder_config: Any = None
+        self.criterion: Any = None
         self._iterating: Any = None
 
     # -- what a checkpoint holds -------------------------------------------------------------
@@ -119,8 +129,8 @@ class TrainingTask(FairseqTask):
         """The row of each language's embedding; 0 is no language."""
         return {name: i for i, name in enumerate(self.languages, start=1)}
 
-    def collater_for(self, streams: list[Any]) -> Any:
-        """What builds samples of these streams."""
+    def collater_for(self, streams: list[Any], split: str) -> Any:
+        """What builds samples of these streams, a split's."""
         raise NotImplementedError
 
     def shares(self, streams: list[Any]) -> np.ndarray:
@@ -144,9 +154,12 @@ class TrainingTask(FairseqTask):
         training = self.for_training(options)
         key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
         if key not in dataset.iterators:
-            budget, streams, cfg = Budget(max_tokens, max_sentences), dataset.streams, self.cfg
-            collater = self.collater_for(streams)
+            streams, cfg = dataset.streams, self.cfg
+            own = not training and max_tokens != cfg.max_tokens
+            budget = Budget(max_tokens, max_sentences, "--max-tokens-valid" if own else "--max-tokens")
+            collater = self.collater_for(streams, dataset.split)
             if training:
+                self.check_best_metric()
                 shares, window = self.shares(streams), self.window(streams)
                 fingerprint = {
                     "streams": [[s.name, len(s)] for s in streams],
@@ -175,7 +188,13 @@ class TrainingTask(FairseqTask):
         return model
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        criterion = super().build_criterion(cfg, from_checkpoint)
+        ours = [name for name, kind in CRITERION_REGISTRY.items() if issubclass(kind, self.criterion_class)]
+        if cfg._name not in ours:
+            raise UserError(
+                f"--criterion {cfg._name} does not go with --task {self.cfg._name}",
+                remedy=f"Choose from {', '.join(sorted(ours))}",
+            )
+        criterion = self.criterion = super().build_criterion(cfg, from_checkpoint)
         if self.start and self.start["criterion_name"] not in (None, criterion.__class__.__name__):
             raise UserError(
                 f"it was trained with {self.start['criterion_name']}, this run has {criterion.__class__.__name__}",
@@ -234,6 +253,27 @@ class TrainingTask(FairseqTask):
         criterion.__class__.reduce_metrics(logging_outputs)
         if criterion.training and hasattr(self._iterating, "waiting_share"):
             metrics.log_scalar("data_wait", self._iterating.waiting_share(), round=3)
+
+    def validation_metrics(self, streams: list[Any]) -> list[str]:
+        """Names of what validation on these streams measures: what ``--best-checkpoint-metric`` may be.
+
+        Not the bookkeeping (``wpb``, ``bsz``, counts), which says nothing of a model.
+        """
+        return self.criterion.validation_metrics(streams)
+
+    def check_best_metric(self) -> None:
+        """Refuse a ``--best-checkpoint-metric`` that will not be there when the first epoch ends.
+
+        Every validation subset is asked for it, so every one must have it.
+        """
+        wanted = self.cfg.best_checkpoint_metric
+        for split in [] if self.cfg.disable_validation else self.cfg.valid_subset.split(","):
+            names = self.validation_metrics(self.datasets[split].streams) if split in self.datasets else [wanted]
+            if wanted not in names:
+                raise UserError(
+                    f"--best-checkpoint-metric {wanted}: no such figure is measured on {split!r}",
+                    remedy=unknown_name("figure", wanted, names).remedy,
+                )
 
     @property
     def source_dictionary(self) -> None:

@@ -12,13 +12,15 @@ import numpy as np
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 
-import fairseq_xalign.criterions.xling  # noqa: F401  (fairseq imports tasks and models only)
+from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
+from fairseq_xalign.data.folder import name_list
 from fairseq_xalign.data.labelled import ENCODERS, LabelledCollater, LabelledFolder, LabelledStream
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.heads import POOLINGS
 from fairseq_xalign.models.labeller import build_head
+from fairseq_xalign.objectives.ranges import at_least, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 
 logger = logging.getLogger(__name__)
@@ -58,9 +60,12 @@ class XlingTaggingTask(TrainingTask):
     """Tags of words, read from their first subwords."""
 
     head_name = "tagging"
+    criterion_class = XlingCriterion
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
+        at_least(3, max_length=cfg.max_length)  # <s>, a subword, </s>
+        share(head_dropout=cfg.head_dropout)
         self.folder = LabelledFolder.open(cfg.data)
         if self.folder.task != self.head_name:
             raise UserError(
@@ -105,7 +110,7 @@ class XlingTaggingTask(TrainingTask):
         if split != self.cfg.train_subset and self.cfg.valid_languages:
             asked = self.cfg.valid_languages
         if asked:
-            return asked.split(",")
+            return name_list(asked)
         available = self.folder.languages(self.cfg.train_subset)
         return ["en"] if "en" in available else available
 
@@ -140,7 +145,7 @@ class XlingTaggingTask(TrainingTask):
                     self.cfg.data,
                     remedy="Name the files by the languages of pre-training",
                 )
-            rows = list(self.folder.rows(split, language))
+            rows = list(self.folder.rows(split, language, known_labels=True))
             encoded = ENCODERS[self.head_name](self.tokenizer, rows, self.folder.labels, language, self._longest())
             if not encoded.examples:
                 raise UserError(
@@ -151,14 +156,14 @@ class XlingTaggingTask(TrainingTask):
             note = f", {encoded.cut} {'words' if self.head_name == 'tagging' else 'texts'} cut" if encoded.cut else ""
             logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
             streams.append(LabelledStream(encoded, self._longest()))
-        self.datasets[split] = StreamDataset(streams)
+        self.datasets[split] = StreamDataset(streams, split)
 
     def _longest(self) -> int:
         """The limit in subwords: ``--max-length``, or fewer where the encoder has fewer positions."""
         config = self.encoder_config
         return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
-    def collater_for(self, streams: list[Any]) -> LabelledCollater:
+    def collater_for(self, streams: list[Any], split: str) -> LabelledCollater:
         return LabelledCollater(streams, self.head_name, self.language_numbers, self.reported_languages())
 
     def shares(self, streams: list[Any]) -> np.ndarray:
@@ -179,6 +184,10 @@ class XlingClassificationTask(XlingTaggingTask):
     """One label of a text."""
 
     head_name = "classification"
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        at_least(0, head_hidden=cfg.head_hidden)
 
     def head_settings(self) -> dict[str, Any]:
         return {**super().head_settings(), "pooling": str(self.cfg.pooling), "head_hidden": self.cfg.head_hidden}

@@ -10,7 +10,7 @@ from typing import Any
 from fairseq_xalign import files
 from fairseq_xalign.errors import UserError, unknown_name
 from preprocess.derive.marks import SPLITS
-from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
+from preprocess.derive.registry import PLANNED, TRANSLITERATION, WORD_ORDERS
 
 FORMAT = 1
 SUFFIX = ".manifest.json"
@@ -58,6 +58,11 @@ def parse_transforms(text: str) -> tuple[tuple[str, ...], bool]:
     names = [name.strip() for name in text.split(",")]
     known = [*WORD_ORDERS, TRANSLITERATION]
     for name in names:
+        if name in PLANNED:
+            raise UserError(
+                f"--transform {name}: the {PLANNED[name]} transformation is planned and not there yet",
+                remedy=f"Choose from {', '.join(known)}",
+            )
         if name not in known:
             raise unknown_name("transformation", name, known)
         if names.count(name) > 1:

@@ -8,5 +8,7 @@ WORD_ORDERS: dict[str, type[WordOrder]] = {
     "inv": Inversion,
     "perm": Permutation,
 }
+PLANNED = {"syn": "syntax"}
+"""Transformations of the papers that are not there yet, and what they change."""
 TRANSLITERATION = "trans"
 """Not an order: applied last, after the words have been put in place."""

@@ -11,6 +11,7 @@ import pytest
 
 from fairseq_xalign.constants import EOS
 from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.data.vocabulary import read_dict
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
@@ -212,6 +213,19 @@ def test_a_folder_of_fairseq_preprocess_with_two_vocabularies_is_refused(theirs,
     with open(tmp_path / "pair/dict.de.txt", "a") as stream:
         stream.write("more 1\n")
     with pytest.raises(UserError, match=r"dict\.de\.txt and dict\.en\.txt differ.*--joined-dictionary"):
+        DataFolder.open(tmp_path / "pair")
+
+
+@pytest.mark.parametrize("index", [0, -1])
+def test_a_folder_of_fairseq_preprocess_without_ends_of_sentences_is_refused(theirs, tmp_path, index):
+    shutil.copytree(theirs / "pair", tmp_path / "pair")
+    prefix = next((tmp_path / "pair").glob("train.*.de.bin")).with_suffix("")
+    tokens = MappedTokens(prefix)
+    ids = tokens.tokens.copy()
+    ids[int(tokens.starts[index]) + int(tokens.sizes[index]) - 1] = 7
+    ids.tofile(f"{prefix}.bin")
+    said = rf"de\.bin: sentence {index % len(tokens)} does not end in </s>. Run fairseq-preprocess again"
+    with pytest.raises(UserError, match=said):
         DataFolder.open(tmp_path / "pair")
 
 

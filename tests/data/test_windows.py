@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_xalign.data.collate import Collater
+from fairseq_xalign.data.collate import Collater, unit_names
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.windows import Budget, cut_batches, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
-from tests.data.toy import bitext, collater, mono, planner
+from tests.data.toy import V, bitext, collater, mono, planner
 
 
 def units_of(streams, plan, windows):
@@ -64,6 +65,37 @@ def test_equal_blocks_make_full_batches():
 def test_a_sequence_over_the_token_budget_is_an_error_naming_both_options():
     with pytest.raises(UserError, match="--max-tokens 10.*--tokens-per-sample"):
         cut_batches(np.arange(1), np.array([11]), Budget(tokens=10))
+
+
+def test_the_budget_of_validation_is_called_by_its_option():
+    with pytest.raises(UserError, match="--max-tokens-valid 10. Raise --max-tokens-valid"):
+        cut_batches(np.arange(1), np.array([11]), Budget(10, None, "--max-tokens-valid"))
+
+
+@pytest.mark.parametrize("limits", [(0, None), (None, 0), (-1, 4)])
+def test_a_budget_of_nothing_is_refused(limits):
+    with pytest.raises(UserError, match="Choose 1 or more"):
+        Budget(*limits)
+
+
+def test_a_block_is_called_by_the_sentences_it_covers(tmp_path):
+    """Sentences of 10, 5, 30 and 3 tokens in blocks of 15: the first two, the third's halves."""
+    blocks = mono(tmp_path, "en", [10, 5, 30, 3], limit=16, mode="none")
+    whole = mono(tmp_path, "de", [10, 5], mode="eos")
+    named = unit_names([blocks, whole], {"mono": torch.tensor([[0, 0], [0, 1], [0, 2], [1, 1]])})
+    assert named == ["mono/en numbers 0 to 1", "mono/en number 2", "mono/en number 2", "mono/de number 1"]
+
+
+@pytest.mark.parametrize("wrong", [V, 60_000])
+def test_ids_that_the_vocabulary_lacks_name_their_stream_and_the_remedy(tmp_path, wrong):
+    streams = [mono(tmp_path, "en", [6, 7, 8]), mono(tmp_path, "de", [6, 7, 8])]
+    ids = np.fromfile(tmp_path / "mono.de.bin", dtype=np.uint16)
+    ids[2] = wrong
+    ids.tofile(tmp_path / "mono.de.bin")
+    make = collater(streams, {"en": 1, "de": 2}, folder="FOLDER")
+    with pytest.raises(UserError, match="FOLDER: mono/de is damaged.*`xalign-preprocess check FOLDER`"):
+        for window in one_pass(streams, Budget(tokens=64), 1, 50):
+            make(window, 0)
 
 
 def test_a_batch_without_any_limit_is_refused():

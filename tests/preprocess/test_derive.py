@@ -499,7 +499,8 @@ def test_a_vocabulary_that_is_there_is_reused_if_it_agrees(place, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--transform", "syn"], "unknown transformation 'syn'"),
+        (["--transform", "syn"], "planned and not there yet. Choose from inv, perm, trans"),
+        (["--transform", "trams"], "unknown transformation 'trams'. did you mean 'trans'?"),
         (["--transform", "inv,inv"], "twice"),
         ([], "--transform is missing"),
         (["--transform", "trans"], "trans needs a vocabulary"),

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_xalign.data.mmap import MappedTokens, Writer
-from tests.tasks.running import pretrain
+from fairseq_xalign.errors import UserError
+from tests.tasks.running import CRITERIONS, OPTIONS, pretrain
 
 
 def copy_of(data, tmp_path):
@@ -40,6 +42,150 @@ def without(kind):
 
 def nothing(folder):
     return None
+
+
+def damaged(folder):
+    """The same sizes, but ids that no vocabulary has, in the midst of the training text."""
+    file = next((folder / "mono").glob("train.en*.bin"))
+    ids = np.fromfile(file, dtype=np.uint16)
+    ids[len(ids) // 2 :] = 60_000
+    ids.tofile(file)
+
+
+def only_alike(folder):
+    """A dictionary whose every entry is the same piece on both sides."""
+    file = next((folder / "dictionary").glob("*.tsv"))
+    header, *rows = file.read_text("utf-8").splitlines()
+    alike = [f"{row.split(chr(9))[0]}\t{row.split(chr(9))[0]}\t1" for row in rows]
+    file.write_text("\n".join([header, *alike]) + "\n", "utf-8")
+    size = file.stat().st_size
+    edit_manifest(folder, lambda m: [s["files"].update({f"dictionary/{file.name}": {"size": size, "sha256": None}})
+                                     for s in m["streams"] if s["kind"] == "dictionary"])  # fmt: skip
+
+
+def prepare(data, *options):
+    """What ``fairseq-train`` does before the first update, in this process: the task, ready to train."""
+    from fairseq import options as parsers
+    from fairseq import tasks
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from fairseq_xalign import compat
+
+    compat.register()
+    arguments = [str(a) for a in (data, *OPTIONS, "--save-dir", data / "none", *options)]
+    parsed = parsers.parse_args_and_arch(parsers.get_training_parser(), arguments)
+    with warnings.catch_warnings():
+        compat.silence_hydra()
+        cfg = convert_namespace_to_omegaconf(parsed)
+    task = tasks.setup_task(cfg.task)
+    task.build_model(cfg.model)
+    task.build_criterion(cfg.criterion)
+    d = cfg.dataset
+    for split in (d.valid_subset, d.train_subset):
+        task.load_dataset(split)
+    task.get_batch_iterator(task.datasets[d.train_subset], d.max_tokens, update_epoch_batch_itr=True)
+    task.get_batch_iterator(task.datasets[d.valid_subset], d.max_tokens_valid)
+    return task
+
+
+XALIGN = ["--criterion", "xalign", "--objectives"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "said"),
+    [
+        (nothing, ["--dictionary-sample", "-5"], "--dictionary-sample -5 is too small. Choose 0 or more"),
+        (nothing, ["--mask-prob", "0"], "--mask-prob 0 hides nothing.*Choose more than 0, at most 1"),
+        (nothing, [*XALIGN, "mlm:0"], "--objectives mlm:0: every weight is 0"),
+        (nothing, ["--encoder-layers", "0"], "--encoder-layers 0 is too small. Choose 1 or more"),
+        (nothing, ["--window-size", "0"], "--window-size 0 is too small. Choose 1 or more"),
+        (nothing, ["--updates-per-epoch", "0"], "--updates-per-epoch 0 is too small. Choose 1 or more"),
+        (nothing, ["--updates-per-epoch", "-1"], "--updates-per-epoch -1 is too small"),
+        (nothing, ["--alignment-queries", "-3"], "--alignment-queries -3 is too small. Choose 0 or more"),
+        (nothing, ["--update-freq", "4,0"], "--update-freq 0 is too small. Choose 1 or more"),
+        (nothing, ["--max-tokens", "0"], "--max-tokens 0 is too small"),
+        (nothing, ["--max-tokens-valid", "8"], "does not fit into --max-tokens-valid 8. Raise --max-tokens-valid"),
+        (nothing, ["--dropout", "2"], "--dropout is 2.0. Choose 0 <= p < 1"),
+        (
+            nothing,
+            ["--encoder-attention-heads", "5"],
+            "--encoder-embed-dim is 32, not a multiple of --encoder-attention-heads 5",
+        ),
+        (
+            nothing,
+            ["--criterion", "masked_lm"],
+            "--criterion masked_lm does not go with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, tlm, ",
+        ),
+        (nothing, ["--criterion", "xling"], "--criterion xling does not go with --task align_mlm"),
+        (nothing, [*XALIGN, "align"], "--objectives align reads no text.*--objectives mlm,align"),
+        (
+            nothing,
+            ["--languages", "en"],
+            "no dictionary between the languages trained on \\(en\\). It has en-xx: change --languages, or make one",
+        ),
+        (only_alike, [], "every entry of the dictionaries is the same piece on both sides.*xalign-preprocess dict"),
+        (
+            without("mono"),
+            [*XALIGN, "tlm", "--languages", "en"],
+            "nothing to read for split 'valid' in languages en. It has bitext train en-xx, .*--valid-subset",
+        ),
+        (damaged, ["--unigram-bias"], "mono/en is damaged: .*Run `xalign-preprocess check .*DATA`"),
+        (nothing, ["--best-checkpoint-metric", "accuracy"], "--best-checkpoint-metric accuracy: no such figure is .*"
+         "Known: loss, token_loss, ppl, mlm_loss, mlm_ppl, loss_en, ppl_en, loss_xx, ppl_xx, align_cosine, alignment"),
+        (nothing, ["--best-checkpoint-metric", "losss"], "did you mean 'loss'"),
+        (
+            nothing,
+            ["--best-checkpoint-metric", "alignment", "--alignment-queries", "0"],
+            "--best-checkpoint-metric alignment: no such figure is measured on 'valid'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_refused_before_the_first_update(data, tmp_path, spoil, options, said):
+    folder = copy_of(data, tmp_path)
+    spoil(folder)
+    with pytest.raises(UserError, match=said):
+        prepare(folder, *CRITERIONS["align_mlm"], *options)
+
+
+def test_blanks_and_repetitions_in_lists_of_names_change_nothing(data):
+    task = prepare(data, *CRITERIONS["mlm"], "--languages", "xx, en, xx", "--sampling-weights", "en: 2, xx:1")
+    assert task.trained == ["xx", "en"]
+    assert task.shares(task.datasets["train"].streams).tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+BOOKKEEPING = {"epoch", "valid_wpb", "valid_bsz", "valid_num_updates", "valid_best_loss"}
+
+
+@pytest.mark.parametrize("criterion", CRITERIONS)
+def test_what_may_be_the_best_checkpoint_metric_is_what_validation_measures(data, tmp_path, criterion):
+    run = pretrain(data, tmp_path, criterion, 1)
+    assert run.status == 0, run.text[-1500:]
+    logged = {name for name in run.records("valid")[-1] if not name.endswith("_count")} - BOOKKEEPING
+    task = prepare(data, *CRITERIONS[criterion])
+    names = task.validation_metrics(task.datasets["valid"].streams)
+    assert {f"valid_{name}" for name in names} == logged and len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("options", [[], ["--num-workers", "2"]], ids=["in this process", "in loader processes"])
+def test_damaged_ids_are_one_line_that_names_the_stream_and_the_check(data, tmp_path, options):
+    folder = copy_of(data, tmp_path)
+    damaged(folder)
+    run = pretrain(folder, tmp_path / "run", "mlm", 60, *options)
+    last = run.text.rstrip().splitlines()[-1]
+    assert run.status == 1 and "mono/en is damaged" in last and f"`xalign-preprocess check {folder}`" in last, last
+    assert "Traceback" not in run.text and "worker process" not in run.text
+
+
+def test_a_file_as_save_dir_and_a_batch_without_limit_are_one_line(data, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine", "utf-8")
+    run = pretrain(data, tmp_path / "first", "mlm", 1, "--save-dir", tmp_path / "file")
+    assert run.status == 1 and "Choose another --save-dir" in run.text.rstrip().splitlines()[-1]
+    assert "Traceback" not in run.text and (tmp_path / "file").read_text("utf-8") == "mine"
+    at = OPTIONS.index("--max-tokens")
+    monkeypatch.setattr("tests.tasks.running.OPTIONS", [*OPTIONS[:at], *OPTIONS[at + 2 :]])
+    run = pretrain(data, tmp_path / "second", "mlm", 1)
+    assert run.status == 1 and "Give --max-tokens or --batch-size" in run.text.rstrip().splitlines()[-1]
+    assert "Traceback" not in run.text
 
 
 @pytest.mark.parametrize(
@@ -154,6 +300,7 @@ def test_a_checkpoint_trains_on_in_its_own_languages_of_a_folder_with_more(data,
 
 def test_a_non_finite_loss_names_the_sentences_and_every_objective_and_stops(data, tmp_path):
     run = pretrain(data, tmp_path, "align_mlm", 5, "--embedding-std", "1e38")
-    assert run.status != 0
-    assert "the loss is not finite (mlm" in run.text and "align" in run.text and "mono/en number" in run.text
+    last = run.text.rstrip().splitlines()[-1]
+    assert run.status == 1 and "Traceback" not in run.text
+    assert "the loss is not finite (mlm" in last and "align" in last and "mono/en numbers" in last
     assert not (run.save_dir / "checkpoint_last.pt").exists()

@@ -1,9 +1,12 @@
 """Fine-tuning: from a pre-trained checkpoint to labels of a language without any, and back to files."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.models.labeller import load_labeller
 from tests.tasks.running import OPTIONS, ROOT, Run, pretrain
@@ -178,12 +181,53 @@ def test_texts_are_classified(pretrained, tmp_path, pooling):
             "--valid-languages zz: no valid examples in 'zz'. Choose --valid-lang",
         ),
         ("tagging", ["--train-subset", "train2"], "no train2 examples. Choose --train-subset from what the folder has"),
-        ("tagging", ["--encoder-layers", "3"], "the checkpoint has 1"),
+        ("tagging", ["--encoder-layers", "3"], "--encoder-layers 3: the checkpoint has 1"),
+        ("tagging", ["--criterion", "mlm"], "--criterion mlm does not go with --task xling_tagging. Choose from xling"),
+        ("tagging", ["--best-checkpoint-metric", "f1"], "no such figure is measured on 'valid'. Known: loss, accuracy"),
+        ("tagging", ["--max-length", "2"], "--max-length 2 is too small. Choose 3 or more"),
+        ("tagging", ["--head-dropout", "1"], "--head-dropout 1.0 is not a share"),
+        ("tagging", ["--label-smoothing", "-1"], "--label-smoothing -1.0 is not a share"),
+        ("tagging", ["--lr", "1e30"], "the loss is not finite (nan) on: en "),
     ],
 )
 def test_a_mistake_in_fine_tuning_is_one_line(labelled, pretrained, tmp_path, task, options, said):
     run = finetune(labelled, pretrained, tmp_path, task, 2, *options)
     assert run.status == 1 and said in run.text.rstrip().splitlines()[-1], run.text[-1500:]
+
+
+def test_a_label_that_is_not_in_labels_json_is_refused_in_training_and_wrong_in_prediction(
+    tagger, labelled, pretrained, tmp_path
+):
+    folder = shutil.copytree(labelled, tmp_path / "LABELLED")
+    for split in ("valid", "test"):
+        rows = (folder / f"{split}.en.jsonl").read_text("utf-8").splitlines()
+        rows[6] = rows[6].replace('"NOUN"', '"NUON"', 1)
+        assert "NUON" in rows[6]
+        (folder / f"{split}.en.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+    run = finetune(folder, pretrained, tmp_path, "tagging", 2)
+    last = run.text.rstrip().splitlines()[-1]
+    assert run.status == 1 and "valid.en.jsonl:7: label 'NUON' is none of labels.json's" in last, run.text[-1500:]
+    out = tmp_path / "pred.jsonl"
+    arguments = ["--checkpoint", tagger.save_dir, "--data", folder, "--languages", "en, xx", "--output", out]
+    assert evaluate(["predict", *map(str, arguments)]) == 0
+    predicted = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert "NUON" in predicted[6]["gold"] and {row["language"] for row in predicted} == {"en", "xx"}
+
+
+def test_what_may_be_the_best_checkpoint_metric_is_what_validation_measures(labelled, pretrained, tmp_path):
+    metric = ["--best-checkpoint-metric", "accuracy_xx", "--maximize-best-checkpoint-metric"]
+    run = finetune(labelled, pretrained, tmp_path, "tagging", 2, "--valid-languages", "en, xx", *metric)
+    assert run.status == 0, run.text[-1500:]
+    logged = {name.removeprefix("valid_") for name in run.records("valid")[-1]}
+    figures = ["loss", "accuracy", "loss_en", "accuracy_en", "loss_xx", "accuracy_xx"]
+    assert logged - {"epoch", "wpb", "bsz", "num_updates", "best_accuracy_xx"} == set(figures)
+    accuracies = {name: float(run.records("valid")[-1][f"valid_accuracy{name}"]) for name in ("", "_en", "_xx")}
+    assert min(accuracies.values()) < accuracies[""] < max(accuracies.values())
+    streams = [SimpleNamespace(language=name) for name in ("en", "xx")]
+    for count, names in ((2, figures), (1, figures[:2])):
+        task = SimpleNamespace(reported_languages=lambda count=count: ["en", "xx"][:count])
+        criterion = XlingCriterion(SimpleNamespace(label_smoothing=0.0), task)
+        assert criterion.validation_metrics(streams[:count]) == names
 
 
 def test_languages_of_training_are_those_of_the_train_subset(labelled, pretrained, tmp_path):
