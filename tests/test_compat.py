@@ -6,6 +6,7 @@ import io
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,61 @@ def test_a_process_killed_while_copying_leaves_a_whole_checkpoint(tmp_path, patc
         process.join()
         torn += target.read_bytes() not in (b"n" * size, b"o" * size)
     assert torn == 0 if patched else torn > 0
+
+
+class _Killer(io.FileIO):
+    """A file whose process dies at its third write: in the midst of a checkpoint."""
+
+    writes = 0
+
+    def write(self, block):
+        self.writes += 1
+        if self.writes == 3:
+            super().write(bytes(block)[: len(block) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().write(block)
+
+
+def _save_and_die(path, moment):
+    from fairseq import checkpoint_utils
+
+    compat.write_checkpoints_whole()
+
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "writing":
+        vars(compat)["open"] = _Killer  # the module's own name hides the builtin
+    elif moment == "renamed":
+        compat.flush_to_disk = die
+    else:
+        setattr(os, {"flushing": "fsync", "renaming": "replace"}[moment], die)
+    checkpoint_utils.torch_persistent_save(_weights(2.0), str(path))
+
+
+def _weights(value):
+    return {"model": {"a": torch.full((1000, 100), value), "b": torch.full((100,), value)}}
+
+
+@pytest.mark.parametrize("moment", ["writing", "flushing", "renaming", "renamed"])
+def test_a_process_killed_while_saving_leaves_a_whole_checkpoint_and_the_next_one_is_saved(tmp_path, moment):
+    """The old one, or after the renaming the new one."""
+    from fairseq import checkpoint_utils
+
+    path = tmp_path / "checkpoint_last.pt"
+    torch.save(_weights(1.0), path)
+    process = run_function(_save_and_die, path, moment, log=tmp_path / "log")
+    assert wait(process) == -signal.SIGKILL, (tmp_path / "log").read_text()
+    value = 2.0 if moment == "renamed" else 1.0
+    kept = torch.load(path)["model"]
+    assert all(torch.equal(kept[name], tensor) for name, tensor in _weights(value)["model"].items())
+    begun = tmp_path / f"checkpoint_last.pt{compat.TEMPORARY_SUFFIX}"
+    assert begun.exists() == (moment != "renamed")
+    if moment == "writing":
+        assert 0 < begun.stat().st_size < path.stat().st_size, "it was killed in the midst of the file"
+    compat.write_checkpoints_whole()
+    checkpoint_utils.torch_persistent_save(_weights(3.0), str(path))
+    assert torch.equal(torch.load(path)["model"]["a"], _weights(3.0)["model"]["a"]) and not begun.exists()
 
 
 def test_a_checkpoint_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 import fairseq_xalign
 from tests.test_imports import imported_modules
+from tests.trainings import free_port, updates_in
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPINNED = {"torch", "ve-fairseq", "fairseq-fixed"}
@@ -99,24 +100,69 @@ def test_the_user_dir_is_printed_in_a_checkout_and_from_elsewhere(tmp_path):
     assert user_dir("--version", cwd=ROOT) == f"{fairseq_xalign.__version__}\n"
 
 
-def test_a_wheel_has_everything_and_prints_its_own_path(tmp_path):
-    source = tmp_path / "source"  # a build leaves its folders in the tree
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder with what a wheel of this checkout installs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a build leaves its folders in the tree
     ignore = shutil.ignore_patterns(".git", ".venv", "tests", "build", "__pycache__", "*.egg-info", "work", "demo")
     shutil.copytree(ROOT, source, ignore=ignore)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
     out = subprocess.run(build, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    target = tmp_path / "target"
+    (wheel,) = folder.glob("*.whl")
+    target = folder / "target"
     install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
-    assert user_dir(cwd=tmp_path, path=target) == f"{target / 'fairseq_xalign'}\n"
+    return target
+
+
+def test_a_wheel_has_everything_and_prints_its_own_path(installed, tmp_path):
+    assert user_dir(cwd=tmp_path, path=installed) == f"{installed / 'fairseq_xalign'}\n"
     for top in ("fairseq_xalign", "preprocess"):
         wanted = {file.relative_to(ROOT) for suffix in ("py", "csv") for file in (ROOT / top).rglob(f"*.{suffix}")}
-        missing = {str(file) for file in wanted if not (target / file).exists()}
+        missing = {str(file) for file in wanted if not (installed / file).exists()}
         assert not missing
-    assert (target / "fairseq_xalign" / "py.typed").exists()
+    assert (installed / "fairseq_xalign" / "py.typed").exists()
+
+
+TRAIN_LIKE_WITH_TWO_GPUS = """
+import sys
+import torch
+torch.cuda.device_count = lambda: 2  # fairseq then spawns two workers; --cpu keeps them off the GPUs
+from fairseq_cli.train import cli_main
+cli_main()
+import fairseq_xalign
+print("package:", fairseq_xalign.__file__)
+"""
+
+
+def test_an_installed_wheel_binarizes_and_trains_with_two_spawned_workers_from_another_folder(installed, tmp_path):
+    """Nothing of the checkout takes part: spawned workers must find our task, criterion and optimizer by themselves."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+
+    def python(*arguments: object) -> str:
+        command = [sys.executable, *map(str, arguments)]
+        out = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert out.returncode == 0, out.stderr[-3000:] + out.stdout[-1000:]
+        return out.stdout + out.stderr
+
+    (tmp_path / "text").write_bytes((ROOT / "tests" / "data" / "text.en.txt").read_bytes())
+    python("-m", "preprocess", "subword", "--input", "en=text", "--vocab-size", 300, "--output", "SUB")
+    python("-m", "preprocess", "binarize", "--subword", "SUB", "--workers", 1, "--mono", "en=text", "--split", "train",
+           "--output", "DATA")  # fmt: skip
+    workers = ["--distributed-world-size", 2, "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
+    workers += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}", "--cpu", "--num-workers", 0]
+    model = ["--arch", "xalign_tiny", "--encoder-layers", 1, "--encoder-embed-dim", 16, "--encoder-ffn-embed-dim", 16]
+    training = ["--criterion", "mlm", "--optimizer", "adamw", "--lr", "1e-3", "--max-tokens", 512, "--max-update", 2]
+    package = installed / "fairseq_xalign"
+    log = python("-c", TRAIN_LIKE_WITH_TWO_GPUS, "DATA", "--user-dir", package, "--task", "align_mlm", *model,
+                 *training, "--valid-subset", "train", "--save-dir", "RUN", "--no-progress-bar", *workers)  # fmt: skip
+    assert f"package: {package}" in log and str(ROOT / "fairseq_xalign") not in log
+    assert re.search(r"distributed init \(rank 1\)", log) and "training on 2 devices" in log
+    assert updates_in(tmp_path / "RUN" / "checkpoint_last.pt") == 2
 
 
 # The Makefile, with a Python that only writes down what it is asked for

