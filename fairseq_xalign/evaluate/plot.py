@@ -203,12 +203,10 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
         )
     rank = spearman(xs, ys)
     # The paper prints the sign that belongs to ZS - SUP under a plot of SUP - ZS: say both.
-    found = (
-        f"Spearman {rank:+.3f} (with ZS - SUP {-rank:+.3f})"
-        if not math.isnan(rank) and len(rows) > 2
-        else "too few points for a correlation"
-    )
-    axis.set_title(f"{rows[0].task}: {found}, n = {len(rows)}", fontsize=FONT)
+    found = f"Spearman {rank:+.3f}, with ZS - SUP {-rank:+.3f}"
+    if math.isnan(rank) or len(rows) <= 2:
+        found = "too few points for a correlation"
+    axis.set_title(f"{rows[0].task} (n = {len(rows)})\n{found}", fontsize=FONT)
     axis.set_xlabel("alignment, all tokens (%)", fontsize=FONT)
     axis.set_ylabel(f"SUP - ZS ({rows[0].metric}, points)", fontsize=FONT)
     axis.margins(0.08)
