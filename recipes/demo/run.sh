@@ -120,7 +120,7 @@ if [ -n "$DRY_RUN" ]; then
     for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do runs=$((runs + 1)); done; done; done
     echo "configuration $CONFIG into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
     echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH), each with two fine-tunings of $TAG_UPDATES updates"
-    echo "about 1 GB of memory, 300 MB of disk, $((runs * ${MINUTES_A_RUN:-3})) minutes on two cores after the download"
+    echo "about $((JOBS * 2)) GB of memory, $((runs * 130 + 100)) MB of disk, $((runs * ${MINUTES_A_RUN:-3})) minutes on two cores after the download"
     exit 0
 fi
 mkdir -p "$WORK"
