@@ -308,9 +308,10 @@ def table(results: list[dict[str, Any]]) -> str:
         for name, entry in result["contenders"].items():
             spread = f"{min(entry['all']):,.0f}-{max(entry['all']):,.0f}"
             ratio = entry.get("ours_is_times_faster")
-            text = (
-                "" if ratio is None or name == "ours" else "{median:.2f} ({low95:.2f} to {high95:.2f})".format(**ratio)
-            )
+            text = ""
+            if ratio is not None and name != "ours":
+                known = not math.isnan(ratio["low95"])
+                text = ("{median:.2f} ({low95:.2f} to {high95:.2f})" if known else "{median:.2f} (once)").format(**ratio)
             if "model_flop_utilisation" in entry:
                 text += f"  model FLOP utilisation {entry['model_flop_utilisation']:.1%}"
             lines.append(f"{result['rows']:<10} {name:<18} {entry['tokens_per_second']:>9,.0f} {spread:>17}  {text}")
