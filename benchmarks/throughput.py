@@ -306,15 +306,15 @@ def table(results: list[dict[str, Any]]) -> str:
         )
         lines.append(f"{result['rows']:<10} {sizes.format(**result)}")
         for name, entry in result["contenders"].items():
-            spread = f"{min(entry['all']):,.0f}-{max(entry['all']):,.0f}"
+            speeds = f"{min(entry['all']):,.0f}-{max(entry['all']):,.0f}"
             ratio = entry.get("ours_is_times_faster")
             text = ""
             if ratio is not None and name != "ours":
-                known = not math.isnan(ratio["low95"])
-                text = ("{median:.2f} ({low95:.2f} to {high95:.2f})" if known else "{median:.2f} (once)").format(**ratio)
+                spread = "once" if math.isnan(ratio["low95"]) else "{low95:.2f} to {high95:.2f}".format(**ratio)
+                text = f"{ratio['median']:.2f} ({spread})"
             if "model_flop_utilisation" in entry:
                 text += f"  model FLOP utilisation {entry['model_flop_utilisation']:.1%}"
-            lines.append(f"{result['rows']:<10} {name:<18} {entry['tokens_per_second']:>9,.0f} {spread:>17}  {text}")
+            lines.append(f"{result['rows']:<10} {name:<18} {entry['tokens_per_second']:>9,.0f} {speeds:>17}  {text}")
     return "\n".join(lines)
 
 
