@@ -9,7 +9,7 @@ from typing import IO
 
 from fairseq_xalign.errors import UserError
 from preprocess.readers.source import lines
-from preprocess.readers.words import Change, Counts, Passage, SpacedText
+from preprocess.readers.words import Change, Counts, changed_text
 
 SENTENCE_BY_SENTENCE = True
 
@@ -39,12 +39,7 @@ def read(path: str | Path) -> Iterator[LabelledText]:
 
 def derive(example: LabelledText, change: Change, counts: Counts) -> LabelledText:
     """The text with its words changed; the label stays."""
-    spaced = SpacedText(example.text)
-    counts["words"] += len(spaced.words)
-    if not spaced.words:
-        counts["empty lines"] += 1
-        return example
-    return replace(example, text=spaced.with_words(change.arrange(Passage(spaced.words, (example.line,))).words))
+    return replace(example, text=changed_text(example.text, (example.line,), change, counts, "empty lines"))
 
 
 def write(stream: IO[str], example: LabelledText) -> None:

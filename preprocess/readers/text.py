@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from preprocess.readers.source import lines
-from preprocess.readers.words import Change, Counts, Passage, SpacedText
+from preprocess.readers.words import Change, Counts, changed_text
 
 SENTENCE_BY_SENTENCE = True
 
@@ -32,12 +32,8 @@ def read(path: str | Path) -> Iterator[Line]:
 
 def derive(example: Line, change: Change, counts: Counts) -> Line:
     """The line with its words changed; its white space stays as it was."""
-    spaced = SpacedText(example.text)
-    counts["words"] += len(spaced.words)
-    if not spaced.words:
-        counts["lines without words"] += 1
-        return example
-    return Line(example.line, spaced.with_words(change.arrange(Passage(spaced.words, (example.line,))).words))
+    place = (example.line,)
+    return Line(example.line, changed_text(example.text, place, change, counts, "lines without words"))
 
 
 def write(stream: IO[str], example: Line) -> None:

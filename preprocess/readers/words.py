@@ -106,3 +106,13 @@ class Change(Protocol):
 
 
 Counts = Counter[str]
+
+
+def changed_text(text: str, place: Place, change: Change, counts: Counts, empty: str) -> str:
+    """A text with its words changed; its white space stays. Words are counted, texts without any under ``empty``."""
+    spaced = SpacedText(text)
+    counts["words"] += len(spaced.words)
+    if not spaced.words:
+        counts[empty] += 1
+        return text
+    return spaced.with_words(change.arrange(Passage(spaced.words, place)).words)

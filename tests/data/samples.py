@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,14 +23,13 @@ def sentences(language: str, count: int, seed: int = 1) -> list[str]:
     ]
 
 
-@cache
-def model_bytes(pieces: int = 90) -> bytes:
-    """A SentencePiece model of both languages, with our special ids."""
+def train_model(lines: Iterable[str], pieces: int, **options: object) -> bytes:
+    """A SentencePiece model of some lines, with our special ids."""
     import sentencepiece
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences("en", 400) + sentences("de", 400)),
+        sentence_iterator=iter(lines),
         model_writer=model,
         vocab_size=pieces,
         bos_id=0,
@@ -39,8 +39,15 @@ def model_bytes(pieces: int = 90) -> bytes:
         control_symbols=["<mask>"],
         num_threads=1,
         minloglevel=2,
+        **options,
     )
     return model.getvalue()
+
+
+@cache
+def model_bytes(pieces: int = 90) -> bytes:
+    """A SentencePiece model of both languages."""
+    return train_model(sentences("en", 400) + sentences("de", 400), pieces)
 
 
 def subword_folder(path: Path, pieces: int = 90) -> Tokenizer:

@@ -25,7 +25,7 @@ from preprocess.derive.transliteration import Transliteration
 from preprocess.readers import FORMATS, classification, conllu, ner, nli, qa, text
 from preprocess.readers.source import lines
 from preprocess.readers.words import Passage, SpacedText
-from tests.data.samples import model_bytes, sentences, write_lines
+from tests.data.samples import model_bytes, sentences, train_model, write_lines
 
 DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SMALL = settings(max_examples=30, deadline=None)
@@ -382,26 +382,12 @@ def test_derived_ids_are_the_shifted_ids_of_the_inverted_text(natural, doubled):
 
 
 def test_derived_ids_are_the_shifted_ids_on_a_thousand_real_lines(tmp_path):
-    import sentencepiece
-
     source = next(DATA.glob("ntrex/**/newstest2019-src.eng.txt*"), None)
     if source is None:
         pytest.skip("needs the NTREX texts of XALIGN_DATA")
     real = [line for _, line in islice(lines(source), 1000)]
     write_lines(tmp_path / "text.en", real)
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path / "text.en"),
-        model_prefix=str(tmp_path / "spm"),
-        vocab_size=2000,
-        bos_id=0,
-        pad_id=1,
-        eos_id=2,
-        unk_id=3,
-        control_symbols=["<mask>"],
-        num_threads=1,
-        minloglevel=2,
-    )
-    tokenizer = Tokenizer.trained((tmp_path / "spm.model").read_bytes(), ["en"])
+    tokenizer = Tokenizer.trained(train_model(real, 2000), ["en"])
     tokenizer.save(tmp_path / "sub")
     common = ["--format", "text", "--input", f"{tmp_path}/text.en"]
     assert main(["derive", "--transform", "inv", *common, "--output", f"{tmp_path}/inverted"]) == 0

@@ -1,12 +1,10 @@
 """``xalign-preprocess dictionary --bitext``: pairs of words that parallel text links to each other."""
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
-import sentencepiece
 
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.tokenizer import Tokenizer
@@ -15,28 +13,14 @@ from preprocess.__main__ import main
 from preprocess.induce import Spellings, count_links, is_word, mutual_best
 from preprocess.links import format_links
 from preprocess.words import split_words
-from tests.data.samples import subword_folder, write_lines
+from tests.data.samples import subword_folder, train_model, write_lines
 from tests.preprocess.made_up import parallel, vocabulary
 
 
 def trained_on(folder, *texts):
     """A subword folder whose pieces spell the words of the texts."""
-    model = io.BytesIO()
     lines = [line for text in texts for line in Path(text).read_text().splitlines()] * 3
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=model,
-        vocab_size=60,
-        hard_vocab_limit=False,
-        bos_id=0,
-        pad_id=1,
-        eos_id=2,
-        unk_id=3,
-        control_symbols=["<mask>"],
-        num_threads=1,
-        minloglevel=2,
-    )
-    tokenizer = Tokenizer.trained(model.getvalue(), ["xx", "yy"])
+    tokenizer = Tokenizer.trained(train_model(lines, 60, hard_vocab_limit=False), ["xx", "yy"])
     tokenizer.save(folder)
     return tokenizer
 
