@@ -17,6 +17,7 @@ from torch import Tensor
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.random import combine, integers, uniform
+from fairseq_xalign.objectives.ranges import share
 
 SELECT, REPLACE, RANDOM, DICTIONARY, TRANSLATION = range(5)
 """Names of the independent draws that concern one token."""
@@ -31,9 +32,7 @@ class MaskingOptions:
     random_token_prob: float = 0.1
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value <= 1:
-                raise UserError(f"--{name.replace('_', '-')} {value} is not a share", remedy="Choose from 0 to 1")
+        share(whole=True, **vars(self))
         if self.leave_unmasked_prob + self.random_token_prob > 1:
             raise UserError(
                 f"--leave-unmasked-prob {self.leave_unmasked_prob} and --random-token-prob {self.random_token_prob} "
@@ -153,8 +152,7 @@ class DictionaryOptions:
     nonmember: str = "visible"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.prob <= 1:
-            raise UserError(f"--dict-mlm-prob {self.prob} is not a share", remedy="Choose from 0 to 1")
+        share(whole=True, dict_mlm_prob=self.prob)
 
 
 def sequence_offsets(batch: PackedBatch) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,9 @@ def at_least(smallest: int, **settings: float | Iterable[float] | None) -> None:
                 raise UserError(f"{flag(name)} {value} is too small", remedy=f"Choose {smallest} or more")
 
 
-def share(**settings: float) -> None:
-    """Refuse a setting that is not in [0, 1)."""
+def share(*, whole: bool = False, **settings: float) -> None:
+    """Refuse a setting that is not in [0, 1), with ``whole`` not in [0, 1]."""
     for name, value in settings.items():
-        if not 0 <= value < 1:
-            raise UserError(f"{flag(name)} {value} is not a share", remedy="Choose from 0 to below 1")
+        if not (0 <= value < 1 or (whole and value == 1)):
+            remedy = f"Choose from 0 to {'1' if whole else 'below 1'}"
+            raise UserError(f"{flag(name)} {value} is not a share", remedy=remedy)

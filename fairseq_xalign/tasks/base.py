@@ -1,6 +1,7 @@
 """What pre-training and fine-tuning tasks share: precision, seeds, iterators, what a checkpoint holds."""
 
 import contextlib
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, List, Optional
@@ -68,7 +69,7 @@ class StreamDataset(FairseqDataset):
         return sum(len(s) for s in self.streams)
 
 
-class TrainingTask(FairseqTask):
+class TrainingTask(FairseqTask, ABC):
     """Base of our tasks.
 
     Attributes:
@@ -129,17 +130,17 @@ class TrainingTask(FairseqTask):
         """The row of each language's embedding; 0 is no language."""
         return {name: i for i, name in enumerate(self.languages, start=1)}
 
+    @abstractmethod
     def collater_for(self, streams: list[Any], split: str) -> Any:
         """What builds samples of these streams, a split's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shares(self, streams: list[Any]) -> np.ndarray:
         """Probability of each stream in training, float64 [streams]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def window(self, streams: list[Any]) -> int:
         """Draws that are sorted by length together."""
-        raise NotImplementedError
 
     def order_settings(self) -> dict[str, Any]:
         """Further settings that the order of draws depends on, by option."""
