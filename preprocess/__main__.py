@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from fairseq_xalign import cli
 
 COMMANDS = {
-    name: f"preprocess.{name}"
-    for name in ("fetch", "subword", "derive", "links", "dictionary", "binarize", "benchmark", "check")
+    "fetch": "preprocess.fetch",
+    "subword": "preprocess.subword",
+    "derive": "preprocess.derive",
+    "links": "preprocess.links",
+    "dictionary": "preprocess.dictionary",
+    "binarize": "preprocess.binarize",
+    "benchmark": "preprocess.labelled_sets",
+    "check": "preprocess.check",
 }
+"""Sub-commands, and the module of each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

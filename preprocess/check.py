@@ -31,9 +31,9 @@ from fairseq_xalign.data.manifest import (
     stream_title,
 )
 from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
-from fairseq_xalign.data.vocabulary import read_dict, symbols_sha256
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256, write_json
+from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256
 
 ITEMS = 50_000
 """Items looked at together: bounds memory."""

@@ -28,8 +28,8 @@ import numpy as np
 from fairseq_xalign import cli, files
 from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.data.dictionary import DICTIONARY_MARK
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
 from preprocess.derive.permutation import keyed_order
 from preprocess.readers.source import lines

@@ -27,9 +27,9 @@ from typing import Any
 from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE
 from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.manifest import read_manifest, stream_languages, stream_title
-from fairseq_xalign.data.vocabulary import symbols_sha256
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk, read_json, write_json
+from fairseq_xalign.tokenizer.vocabulary import symbols_sha256
 
 PARTIAL = ".partial"
 PLACING = "placing.json"

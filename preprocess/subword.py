@@ -24,10 +24,10 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK_SYMBOL, PAD, SUBWORD_FILE, UNK
 from fairseq_xalign.data.sampling import temperature_probabilities
-from fairseq_xalign.data.tokenizer import Tokenizer, has_reserved
-from fairseq_xalign.data.tokenizer_folder import check_replaceable
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
+from fairseq_xalign.tokenizer.folder import check_replaceable
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
 
 EXAMPLE = """example:
   xalign-preprocess subword --input en=en.txt --input de=de.txt --vocab-size 32000 --output subword

@@ -10,7 +10,7 @@ from hypothesis import Phase, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has a process a core already
 
-from tests.trainings import ALL, TINY, tiny_data, train, wait
+from tests.support.trainings import ALL, TINY, tiny_data, train, wait
 
 # Without the phase that explains failures, which traces every line and makes property tests several times slower.
 settings.register_profile("fast", deadline=None, phases=[p for p in Phase if p is not Phase.explain])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.samples import sentences, write_lines
+from tests.support.samples import sentences, write_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8") if (ROOT / "README.md").exists() else ""

@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import fairseq_xalign
+from tests.support.trainings import free_port, updates_in
 from tests.test_imports import imported_modules
-from tests.trainings import free_port, updates_in
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPINNED = {"torch", "ve-fairseq", "fairseq-fixed"}

@@ -14,8 +14,8 @@ from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import DictionaryOptions
 from fairseq_xalign.objectives.objective import Loss, Weighted, combined_loss, parse_objectives
-from fairseq_xalign.objectives.ranges import at_least
 from fairseq_xalign.objectives.registry import OBJECTIVES
+from fairseq_xalign.options import at_least
 
 
 @dataclass

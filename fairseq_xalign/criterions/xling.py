@@ -12,8 +12,8 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
-from fairseq_xalign.models.labeller import label_scores
-from fairseq_xalign.objectives.ranges import share
+from fairseq_xalign.labelled.labeller import label_scores
+from fairseq_xalign.options import share
 
 
 @dataclass

@@ -13,7 +13,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 
 if TYPE_CHECKING:
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 DICTIONARY_MARK = "#xalign-dictionary"
 """What the first line of a dictionary file begins with, ahead of a tab and JSON."""

@@ -9,8 +9,8 @@ from typing import Any
 from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE
 from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages
 from fairseq_xalign.data.mmap import MappedTokens
-from fairseq_xalign.data.vocabulary import read_dict, symbols_sha256
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256
 
 UNNAMED_LANGUAGE = "und"
 """ISO 639's code for an undetermined language: fairseq's ``train.bin`` does not say whose text it holds."""

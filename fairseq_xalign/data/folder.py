@@ -28,12 +28,12 @@ from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 
 if TYPE_CHECKING:
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a subword folder or a data folder."""
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     return Tokenizer.load(path)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fairseq_xalign import cli
 
 COMMANDS = {
-    name: f"fairseq_xalign.evaluate.{name}"
+    name: f"fairseq_xalign.evaluate.commands.{name}"
     for name in ("predict", "score", "align", "retrieve", "result", "compare", "plot", "papers", "info")
 }
 

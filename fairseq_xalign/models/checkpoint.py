@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 NAMES = ("checkpoint_best.pt", "checkpoint_last.pt")
 

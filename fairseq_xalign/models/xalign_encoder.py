@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.encoder import ATTENTION, POSITIONS, Encoder, EncoderConfig
 from fairseq_xalign.models.presets import PRESETS, preset
-from fairseq_xalign.objectives.ranges import at_least, flag
+from fairseq_xalign.options import at_least, flag
 
 
 @dataclass

@@ -17,7 +17,7 @@ from torch import Tensor
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.random import combine, integers, uniform
-from fairseq_xalign.objectives.ranges import share
+from fairseq_xalign.options import share
 
 SELECT, REPLACE, RANDOM, DICTIONARY, TRANSLATION = range(5)
 """Names of the independent draws that concern one token."""

@@ -23,15 +23,15 @@ from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.align import Pairs, derived_pairs, dictionary_pairs, rows_of
-from fairseq_xalign.evaluate.alignment import alignment_score
+from fairseq_xalign.evaluate.metrics.alignment import alignment_score
+from fairseq_xalign.evaluate.metrics.word_pairs import Pairs, derived_pairs, dictionary_pairs, mean_rows
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.masking import MaskingOptions, Translations
 from fairseq_xalign.objectives.objective import Context
 from fairseq_xalign.objectives.random import name_key, permutation_sample
-from fairseq_xalign.objectives.ranges import at_least
+from fairseq_xalign.options import at_least
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
-from fairseq_xalign.tasks.text import length_note, masking_vocabulary, unigram_counts
+from fairseq_xalign.tasks.pretraining_text import length_note, masking_vocabulary, unigram_counts
 
 logger = logging.getLogger(__name__)
 
@@ -306,8 +306,8 @@ class AlignMLMTask(TrainingTask):
         for pairs in self._scored_pairs:
             count = min(wanted, len(pairs.source))
             chosen = permutation_sample(len(pairs.source), count, name_key("alignment"))
-            source = rows_of(embeddings, [pairs.source[i] for i in chosen.tolist()])
-            score = alignment_score(source, rows_of(embeddings, pairs.target), pairs.gold[chosen])
+            source = mean_rows(embeddings, [pairs.source[i] for i in chosen.tolist()])
+            score = alignment_score(source, mean_rows(embeddings, pairs.target), pairs.gold[chosen])
             words, right = words + count, right + score * count
         return right / words if words else None
 

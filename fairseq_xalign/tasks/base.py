@@ -20,12 +20,12 @@ import fairseq_xalign.optimizer  # noqa: F401  (registers --optimizer adamw)
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.models.checkpoint import read_checkpoint
 from fairseq_xalign.objectives.random import name_key
-from fairseq_xalign.objectives.ranges import at_least
+from fairseq_xalign.options import at_least
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 compat.apply()
 VALIDATION_CHUNK = 4096

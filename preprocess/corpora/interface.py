@@ -17,8 +17,8 @@ from typing import Any
 
 from fairseq_xalign.cli import progress
 from preprocess.corpora.archive import Archive
+from preprocess.corpora.cleaning import SPLITS, clean, split_of
 from preprocess.corpora.corpus import Corpus, CorpusFolder
-from preprocess.corpora.text import SPLITS, clean, split_of
 
 HOME_ASSISTANT = Archive(
     "pip",

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from fairseq_xalign.cli import progress
 from preprocess.corpora.archive import Archive
+from preprocess.corpora.cleaning import SPLITS, clean, split_of
 from preprocess.corpora.corpus import Corpus, CorpusFolder
-from preprocess.corpora.text import SPLITS, clean, split_of
 
 BROWN = Archive(
     "npm",

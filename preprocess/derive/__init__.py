@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli, files
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive import manifest
 from preprocess.derive.manifest import DEFAULT_OVERLAP, DEFAULT_SEED, Settings
 from preprocess.derive.marks import SPLITS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from preprocess.readers.words import Counts, SpacedText
 
 if TYPE_CHECKING:
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 CACHED_WORDS = 1 << 16
 

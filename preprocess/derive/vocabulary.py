@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairseq_xalign.cli import say
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
 def doubled_tokenizer(

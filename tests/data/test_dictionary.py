@@ -3,10 +3,10 @@
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
-from tests.data.samples import model_bytes, subword_folder, write_lines
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
+from tests.support.samples import model_bytes, subword_folder, write_lines
 
 HEADER = '#xalign-dictionary\t{"source": "en", "target": "de", "pieces": "mean"}'
 

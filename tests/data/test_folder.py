@@ -12,10 +12,10 @@ import pytest
 from fairseq_xalign.constants import EOS
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens
-from fairseq_xalign.data.vocabulary import read_dict
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.vocabulary import read_dict
 from preprocess.__main__ import main
-from tests.data.samples import fairseq_folders, fairseq_preprocess, raw_material, sentences, write_lines
+from tests.support.samples import fairseq_folders, fairseq_preprocess, raw_material, sentences, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +65,7 @@ def test_the_order_of_record_is_the_manifests(data):
 
 
 def test_a_data_folder_is_a_subword_folder(data):
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     assert Tokenizer.load(data).sha256 == DataFolder.open(data).manifest["tokenizer"]["sha256"]
 
@@ -177,7 +177,7 @@ print([name for name in opened if name.startswith({str(data)!r})])
 @pytest.fixture(scope="module")
 def theirs(made):
     """What fairseq-preprocess makes of the same pieces."""
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     fairseq_folders(made, Tokenizer.load(made / "sub"))
     return made

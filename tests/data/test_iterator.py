@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.windows import Budget, one_pass
 from fairseq_xalign.errors import UserError
-from tests.data.toy import bitext, collater, mono, planner
+from tests.support.toy import bitext, collater, mono, planner
 
 LANGUAGES = {"en": 1, "de": 2}
 

@@ -11,7 +11,7 @@ from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.windows import Budget, cut_batches, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
-from tests.data.toy import V, bitext, collater, mono, planner
+from tests.support.toy import V, bitext, collater, mono, planner
 
 
 def units_of(streams, plan, windows):

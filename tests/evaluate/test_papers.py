@@ -9,7 +9,7 @@ import pytest
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate import papers
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.evaluate.correlation import spearman
+from fairseq_xalign.evaluate.metrics.correlation import spearman
 
 ROWS = {"tpp": 171, "ppa": 617, "mmte": 399, "weam": 90, "align_mlm": 285}
 ROUNDING = 0.1 + 1e-9

@@ -19,7 +19,7 @@ from preprocess import binarize
 from preprocess.__main__ import main
 from preprocess.encoding import count_lines, cut
 from preprocess.staging import FolderUpdate
-from tests.data.samples import sentences, subword_folder, write_lines
+from tests.support.samples import sentences, subword_folder, write_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def subword(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer(subword):
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     return Tokenizer.load(subword)
 
@@ -176,7 +176,7 @@ def test_a_bad_line_is_named_with_its_file_and_number(texts, subword, monkeypatc
 
 
 def test_text_the_tokenizer_fails_on_is_named(texts, subword, monkeypatch, capsys):
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     encode = Tokenizer.encode
     monkeypatch.setattr(binarize, "CHUNK_BYTES", 1000)

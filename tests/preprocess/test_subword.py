@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_xalign.data.tokenizer import Tokenizer, reserved_symbol
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 from preprocess.__main__ import main
 from preprocess.subword import Corpus, draw_lines, quotas, survey, train_sentencepiece
 

@@ -11,9 +11,9 @@ import torch
 
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.files import sha256
-from tests.data.small_tokenizers import small
-from tests.tasks.running import CRITERIONS, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
-from tests.trainings import wait
+from tests.support.running import CRITERIONS, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
+from tests.support.small_tokenizers import small
+from tests.support.trainings import wait
 
 SAVED, KILLED, END = 4, 5, 9
 

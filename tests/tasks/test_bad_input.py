@@ -10,7 +10,7 @@ import torch
 
 from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.errors import UserError
-from tests.tasks.running import CRITERIONS, OPTIONS, pretrain
+from tests.support.running import CRITERIONS, OPTIONS, pretrain
 
 
 def copy_of(data, tmp_path):
@@ -182,7 +182,7 @@ def test_a_file_as_save_dir_and_a_batch_without_limit_are_one_line(data, tmp_pat
     assert run.status == 1 and "Choose another --save-dir" in run.text.rstrip().splitlines()[-1]
     assert "Traceback" not in run.text and (tmp_path / "file").read_text("utf-8") == "mine"
     at = OPTIONS.index("--max-tokens")
-    monkeypatch.setattr("tests.tasks.running.OPTIONS", [*OPTIONS[:at], *OPTIONS[at + 2 :]])
+    monkeypatch.setattr("tests.support.running.OPTIONS", [*OPTIONS[:at], *OPTIONS[at + 2 :]])
     run = pretrain(data, tmp_path / "second", "mlm", 1)
     assert run.status == 1 and "Give --max-tokens or --batch-size" in run.text.rstrip().splitlines()[-1]
     assert "Traceback" not in run.text
@@ -242,7 +242,7 @@ def test_a_missing_folder_says_so(tmp_path):
 
 def test_resuming_on_another_vocabulary_names_both(data, tmp_path):
     assert pretrain(data, tmp_path / "run", "mlm", 1).status == 0
-    from tests.data.samples import sentences, subword_folder, write_lines
+    from tests.support.samples import sentences, subword_folder, write_lines
     from tests.tasks.conftest import run as preprocess
 
     subword_folder(tmp_path / "sub")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.running import Run, pretrain, same_weights
 from tests.tasks.conftest import run as preprocess
-from tests.tasks.running import Run, pretrain, same_weights
 
 WORDS = [chr(code) for code in (*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("V") + 1))]
 TOPICS = [WORDS[i : i + 6] for i in range(0, 48, 6)]

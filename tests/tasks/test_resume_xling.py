@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from fairseq_xalign.evaluate.__main__ import main as evaluate
+from tests.support.running import Run, finetune, pretrain, same_optimizer, same_weights, start_finetuning
+from tests.support.trainings import wait
 from tests.tasks.conftest import TEXT
 from tests.tasks.conftest import run as preprocess
-from tests.tasks.running import Run, finetune, pretrain, same_optimizer, same_weights, start_finetuning
-from tests.trainings import wait
 
 TASKS = ("tagging", "classification")
 SAVED, KILLED, END = 4, 5, 9

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tasks.running import Run, pretrain_workers, same_weights
+from tests.support.running import Run, pretrain_workers, same_weights
 
 UPDATES = 3
 PLAIN_GRADIENTS = ["--optimizer", "sgd", "--lr", "0.5", "--dropout", "0.1"]

@@ -8,8 +8,8 @@ import pytest
 
 from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.evaluate.__main__ import main as evaluate
-from fairseq_xalign.models.labeller import load_labeller
-from tests.tasks.running import finetune, pretrain
+from fairseq_xalign.labelled.labeller import load_labeller
+from tests.support.running import finetune, pretrain
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_predictions_do_not_depend_on_how_many_examples_are_held_at_a_time(tagge
     for file in files:
         arguments = ["--checkpoint", str(tagger.save_dir), "--data", str(labelled), "--output", str(file)]
         assert evaluate(["predict", *arguments]) == 0
-        monkeypatch.setattr("fairseq_xalign.evaluate.predict.CHUNK", 3)
+        monkeypatch.setattr("fairseq_xalign.evaluate.commands.predict.CHUNK", 3)
     assert files[0].read_text("utf-8") == files[1].read_text("utf-8")
 
 
@@ -107,7 +107,7 @@ def test_fine_tuning_resumes_bit_for_bit(labelled, pretrained, tmp_path):
 
 
 def test_a_long_sentence_is_split_and_every_word_gets_a_tag(tagger, labelled):
-    from fairseq_xalign.data.labelled import LabelledFolder, encode_tagging
+    from fairseq_xalign.labelled.folder import LabelledFolder, encode_tagging
 
     _, _, tokenizer, state = load_labeller(tagger.save_dir)
     folder = LabelledFolder.open(labelled)

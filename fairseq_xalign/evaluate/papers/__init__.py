@@ -1,25 +1,15 @@
-"""Print the results that the papers report.
-
-TABLE is a paper (align_mlm, mmte, ppa, tpp, weam), or a paper and a table number: align_mlm.3. Without
-TABLE the known ones are listed. CSV and JSON give one printed cell a line, as the paper has it (an empty
-value is a dash in print); the other formats lay them out with a column for each task, metric and language.
-"""
+"""What the papers print: every reported result, by paper and table."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from fairseq_xalign.errors import unknown_name
-from fairseq_xalign.evaluate.tables import FORMATS, NOTHING, WRITERS, csv_text, deliver, json_text
-
-EXAMPLE = """example:
-  xalign-evaluate papers align_mlm.3
-  xalign-evaluate papers tpp.2 --format csv"""
+from fairseq_xalign.evaluate.report.tables import NOTHING
 
 PAPERS = {
     "align_mlm": "ALIGN-MLM: Word Embedding Alignment is Crucial for Multilingual Pre-training (Tang et al. 2022)",
@@ -126,35 +116,6 @@ def comparable(name: str) -> list[str]:
     if not found:
         raise unknown_name("table to compare with", name, ["align_mlm", *COMPARABLE])
     return found
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``xalign-evaluate papers``."""
-    parser.add_argument("table", nargs="?", metavar="TABLE", help="a paper or a table (default: list them)")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="how to print it (default: %(default)s)")
-    parser.add_argument("--output", metavar="FILE", help="write to this file instead of stdout")
-
-
-def run(args: argparse.Namespace) -> None:
-    """List the tables, or print one."""
-    if args.table is None:
-        if args.format == "json":
-            deliver(json_text({paper: table_names(paper) for paper in PAPERS}), args.output)
-            return
-        lines = [f"{paper}: {title}\n    {' '.join(table_names(paper))}" for paper, title in PAPERS.items()]
-        deliver("\n".join(lines) + "\n", args.output)
-        return
-    chosen = cells(args.table)
-    if args.format in ("csv", "json"):
-        records = [asdict(cell) for cell in chosen]
-        deliver(csv_text(records) if args.format == "csv" else json_text(records), args.output)
-        return
-    parts = []
-    for table in dict.fromkeys(cell.table for cell in chosen):
-        columns, rows = pivot([cell for cell in chosen if cell.table == table])
-        title = f"{chosen[0].paper}, Table {table}" if table[0].isdigit() else f"{chosen[0].paper}, {table}"
-        parts.append(f"{title}\n\n" + WRITERS[args.format](columns, rows, left=2))
-    deliver("\n".join(parts), args.output)
 
 
 def pivot(chosen: list[Cell]) -> tuple[list[str], list[list[str]]]:

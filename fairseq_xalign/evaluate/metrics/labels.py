@@ -1,0 +1,191 @@
+"""Scores from per-item statistics: accuracy, chunk F1, classification F1.
+
+A metric turns each item (a sentence, a document) into a few counts, and sums of counts into a score
+in per cent. Whatever resamples, splits or adds items (confidence intervals, paired tests, tables
+by language) works on the counts and needs no word from the metric.
+
+Letters: I items, K counts an item.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fairseq_xalign import __version__
+from fairseq_xalign.evaluate.metrics.chunks import MODES, OUTSIDE, is_iob2
+
+Pair = tuple[Any, Any]
+"""Gold and predicted: two tag sequences, or two labels."""
+
+TASKS = ("pos", "ner", "classification")
+
+
+def signature(name: str, **fields: object) -> str:
+    """How a figure was computed, in one line: ``accuracy|per:token|n:20|v:0.1.0``."""
+    return "|".join(
+        [name, *(f"{key}:{value}" for key, value in fields.items() if value is not None), f"v:{__version__}"]
+    )
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part / whole``, and 0 where the whole is 0 (as seqeval and scikit-learn have it)."""
+    whole = np.asarray(whole, dtype=np.float64)
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)
+
+
+def f1(true_positive: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """F1 = 2 tp / (predicted + gold), 0 where nothing was predicted and nothing is there."""
+    return ratio(2 * np.asarray(true_positive), np.asarray(predicted) + np.asarray(gold))
+
+
+class Metric(ABC):
+    """Per-item counts, and a score from their sum."""
+
+    name: str
+    per: str
+    """What the score is normalised by: its unit of counting."""
+
+    @abstractmethod
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Counts of each (gold, predicted) pair, int64 [I, K]."""
+
+    @abstractmethod
+    def score(self, totals: np.ndarray) -> np.ndarray:
+        """Scores in per cent, float64 [...], of summed counts [..., K]."""
+
+    def fields(self) -> dict[str, object]:
+        """What else the signature should say."""
+        return {}
+
+    def corpus(self, pairs: Sequence[Pair]) -> float:
+        """The score of all pairs together, in per cent."""
+        return float(self.score(self.statistics(pairs).sum(axis=0)))
+
+    def signature(self, items: int, **fields: object) -> str:
+        """The signature of a score over ``items`` items; ``fields`` (split, language, seed) come before the version."""
+        return signature(self.name, per=self.per, **self.fields(), n=items, **fields)
+
+
+class TokenAccuracy(Metric):
+    """Share of tokens whose tag is right; a token without a prediction (truncated) is wrong.
+
+    Micro F1 over tokens is the same number (MMTE's "F1" of part-of-speech tags).
+    """
+
+    name, per = "accuracy", "token"
+
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Right tokens and all gold tokens of each sentence, int64 [I, 2]."""
+        rows = [(sum(g == p for g, p in zip(gold, predicted)), len(gold)) for gold, predicted in pairs]
+        return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+    def score(self, totals: np.ndarray) -> np.ndarray:
+        """Accuracy in per cent."""
+        return 100 * ratio(totals[..., 0], totals[..., 1])
+
+
+class Accuracy(TokenAccuracy):
+    """Share of items whose label is right: micro F1 of single-label classification."""
+
+    per = "item"
+
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """1 where the label is right, and 1, of each item, int64 [I, 2]."""
+        return np.array([(gold == predicted, 1) for gold, predicted in pairs], dtype=np.int64).reshape(-1, 2)
+
+
+class ChunkF1(Metric):
+    """Micro F1 over chunks: seqeval's number.
+
+    On part-of-speech tags (XTREME, ALIGN-MLM) the same reading gives a figure that is *not* accuracy:
+    seqeval takes a tag's first letter for its prefix and the rest for its type, so a run of equal tags
+    is one chunk, ``CCONJ`` and ``SCONJ`` count as the same, every tag beginning with S is a chunk of its
+    own, and a lone ``X`` at the end of a sentence is none. Compare it with figures of the same kind only.
+
+    A token without a prediction is read as ``O``: a chunk lost by truncation is a miss.
+    """
+
+    per = "chunk"
+    name = "chunk_f1"
+
+    def __init__(self, mode: str = "lenient") -> None:
+        self.mode = mode
+        self.name = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
+
+    def fields(self) -> dict[str, object]:
+        """The reading of broken sequences."""
+        return {"average": "micro", "mode": self.mode}
+
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Right chunks, predicted chunks and gold chunks of each sentence, int64 [I, 3]."""
+        chunks = MODES[self.mode]
+        rows = []
+        for gold_tags, predicted_tags in pairs:
+            filled = [OUTSIDE if tag is None else tag for tag in predicted_tags]
+            filled += [OUTSIDE] * (len(gold_tags) - len(filled))
+            gold, predicted = chunks(gold_tags), chunks(filled)
+            rows.append((len(gold & predicted), len(predicted), len(gold)))
+        return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+    def score(self, totals: np.ndarray) -> np.ndarray:
+        """F1 in per cent."""
+        return 100 * f1(totals[..., 0], totals[..., 1], totals[..., 2])
+
+
+class ClassF1(Metric):
+    """F1 of single-label classification, averaged over labels (macro) or over items (micro).
+
+    The macro average is over the labels that occur in gold or predictions, as scikit-learn has it.
+    Papers print both under the name F1: say which.
+    """
+
+    per = "label"
+    name = "f1"
+
+    def __init__(self, labels: Sequence[str], average: str = "macro") -> None:
+        self.labels, self.average = list(labels), average
+        self.name = f"{average}_f1"
+        self._index = {label: i for i, label in enumerate(self.labels)}
+
+    def fields(self) -> dict[str, object]:
+        """How many labels there are."""
+        return {"average": self.average, "labels": len(self.labels)}
+
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Per label right, predicted and gold items, int64 [I, 3 * labels]."""
+        counts = np.zeros((len(pairs), 3, len(self.labels)), dtype=np.int64)
+        for row, (gold, predicted) in enumerate(pairs):
+            counts[row, 2, self._index[gold]] = 1
+            if predicted in self._index:
+                counts[row, 1, self._index[predicted]] = 1
+                counts[row, 0, self._index[gold]] = gold == predicted
+        return counts.reshape(len(pairs), -1)
+
+    def score(self, totals: np.ndarray) -> np.ndarray:
+        """F1 in per cent."""
+        right, predicted, gold = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
+        if self.average == "micro":
+            return 100 * f1(right.sum(-1), predicted.sum(-1), gold.sum(-1))
+        present = (predicted + gold) > 0
+        return 100 * ratio((f1(right, predicted, gold) * present).sum(-1), present.sum(-1))
+
+
+def metrics_for(task: str, pairs: Sequence[Pair]) -> list[Metric]:
+    """The metrics reported for a task, its default first.
+
+    Strict chunk F1 is among them only where the gold tags are IOB2; classification's label set is
+    what occurs in ``pairs``.
+    """
+    if task == "pos":
+        return [TokenAccuracy(), ChunkF1()]
+    if task == "ner":
+        strict = [ChunkF1("strict")] if all(is_iob2(gold) for gold, _ in pairs) else []
+        return [ChunkF1(), *strict, TokenAccuracy()]
+    if task == "classification":
+        labels = sorted({label for pair in pairs for label in pair if label is not None})
+        return [Accuracy(), ClassF1(labels, "macro"), ClassF1(labels, "micro")]
+    raise ValueError(f"no metrics for task {task!r}")

@@ -1,0 +1,170 @@
+"""A run's result: one JSON file, ``result.json``, that ``compare`` and ``plot`` read.
+
+The file, format 1 (scores in per cent, never as fractions)::
+
+    {"format": 1,
+     "objective": "align_mlm",              # name of the criterion or preset
+     "pair": "en-en_transinv",              # source and target language
+     "transform": "Trans∘Inv",              # how the target was derived; "natural" for a language of its own
+     "task": "pos",                         # pos, ner or classification
+     "seed": 1,
+     "dictionary": "25 % frequent",         # or null: no dictionary
+     "scores": {"source": {"accuracy": 88.1, "chunk_f1": 86.0},   # fine-tuned on source, tested on source
+                "sup": {...},               # fine-tuned and tested on target
+                "zs": {...}},               # fine-tuned on source, tested on target: zero-shot
+     "alignment": {"all": 25.4, "heldout": 0.3},   # or {}: names as in `align --json`
+     "retrieval": 71.2,                     # or null: mean of both directions
+     "signature": {"accuracy": "..."},      # metric to signature, or one text
+     "settings": {...}}                     # optional: anything worth keeping
+
+``scores`` needs at least one of source, sup and zs. SUP - ZS is computed where it is needed, never stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.evaluate.metrics.labels import TASKS
+from fairseq_xalign.files import read_json, write_json
+
+RESULT_FILE = "result.json"
+RESULT_FORMAT = 1
+CONDITIONS = ("source", "sup", "zs")
+PER_CENT_SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run; the fields are those of the file (see the module's docstring)."""
+
+    objective: str
+    pair: str
+    transform: str
+    task: str
+    seed: int
+    scores: dict[str, dict[str, float]]
+    dictionary: str | None = None
+    alignment: dict[str, float] = field(default_factory=dict)
+    retrieval: float | None = None
+    signature: str | dict[str, str] = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    path: str = field(default="", compare=False)
+    """Where it was read from; not written."""
+
+    def score(self, condition: str, metric: str) -> float | None:
+        """The score of a condition (source, sup, zs), or None."""
+        return self.scores.get(condition, {}).get(metric)
+
+    def delta(self, metric: str) -> float | None:
+        """SUP - ZS, the transfer gap: smaller is better. None when either is missing."""
+        sup, zs = self.score("sup", metric), self.score("zs", metric)
+        return None if sup is None or zs is None else sup - zs
+
+
+def validate(value: Any, where: str | Path | None = None) -> Result:
+    """The result in a JSON value; what does not fit the schema is a :class:`UserError` that names the field."""
+
+    def wrong(what: str) -> UserError:
+        return UserError(what, where, remedy="The schema stands in fairseq_xalign/evaluate/report/results.py")
+
+    if not isinstance(value, Mapping):
+        raise wrong("a result must be a JSON object")
+    version = value.get("format")
+    if version != RESULT_FORMAT:
+        raise wrong(f'"format" is {version!r}, not {RESULT_FORMAT}')
+    known = {"format", *Result.__dataclass_fields__} - {"path"}
+    for name in value:
+        if name not in known:
+            raise unknown_name("field of a result", str(name), sorted(known))
+    for name in ("objective", "pair", "transform", "task"):
+        if not (isinstance(value.get(name), str) and value[name]):
+            raise wrong(f'"{name}" must be a text')
+    if value["task"] not in TASKS:
+        raise unknown_name("task", value["task"], TASKS)
+    if not isinstance(value.get("seed"), int) or isinstance(value["seed"], bool):
+        raise wrong('"seed" must be a whole number')
+    if not isinstance(value.get("dictionary"), str | None):
+        raise wrong('"dictionary" must be a text or null')
+    scores = value.get("scores")
+    if not isinstance(scores, Mapping) or not scores:
+        raise wrong(f'"scores" must hold at least one of {", ".join(CONDITIONS)}')
+    for condition, by_metric in scores.items():
+        if condition not in CONDITIONS:
+            raise unknown_name('name in "scores"', str(condition), CONDITIONS)
+        _check_numbers(by_metric, f"scores.{condition}", wrong)
+    _check_numbers(value.get("alignment") or {}, "alignment", wrong)
+    if value.get("retrieval") is not None:
+        _check_numbers({"retrieval": value["retrieval"]}, "retrieval", wrong)
+    fields = {name: value[name] for name in known - {"format"} if value.get(name) is not None}
+    return Result(**fields, path=str(where or ""))
+
+
+def _check_numbers(values: Any, name: str, wrong: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise wrong(f'"{name}" must be an object of name and number')
+    for key, number in values.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise wrong(f'"{name}.{key}" is {number!r}, not a number')
+        if not -PER_CENT_SLACK <= number <= 100 + PER_CENT_SLACK:
+            raise wrong(f'"{name}.{key}" is {number}, not a per cent')
+
+
+def write(path: str | Path, result: Result) -> None:
+    """Write a result, validated, to ``path`` (a file, or a folder that gets ``result.json``), atomically."""
+    path = Path(path)
+    value = {"format": RESULT_FORMAT, **asdict(result)}
+    del value["path"]
+    validate(value, path)
+    write_json(path / RESULT_FILE if path.is_dir() else path, value)
+
+
+def read(path: str | Path) -> Result:
+    """Read one ``result.json``."""
+    return validate(read_json(path), path)
+
+
+def read_runs(runs: Iterable[str | Path]) -> list[Result]:
+    """All results under the given folders (or files), each once, in the order of their paths.
+
+    Two results of the same objective, pair, transform, task, dictionary and seed are refused: one of them
+    is a copy or a seed was not changed, and a deviation over both would be wrong.
+    """
+    results: list[Result] = []
+    read_paths: set[Path] = set()
+    for run in runs:
+        found = list(_result_files(Path(run)))
+        if not found:
+            raise UserError(
+                f"no {RESULT_FILE} in it",
+                run,
+                remedy="Write it with `xalign-evaluate result`, or give a folder that holds several",
+            )
+        for path in found:
+            if path.resolve() not in read_paths:
+                read_paths.add(path.resolve())
+                results.append(read(path))
+    seen: dict[tuple[Any, ...], str] = {}
+    for result in results:
+        key = (result.objective, result.pair, result.transform, result.task, result.dictionary, result.seed)
+        if key in seen:
+            raise UserError(
+                f"the same run as {seen[key]}: {result.objective}, {result.pair}, {result.task}, seed {result.seed}",
+                result.path,
+                remedy="Leave one of them out",
+            )
+        seen[key] = result.path
+    return results
+
+
+def _result_files(run: Path) -> Iterator[Path]:
+    if run.is_file():
+        yield run
+    elif run.is_dir():
+        yield from sorted(run.rglob(RESULT_FILE))
+    else:
+        raise UserError("no such file or folder", run, remedy=f"Name a {RESULT_FILE}, or a folder that holds some")

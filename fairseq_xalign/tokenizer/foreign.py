@@ -1,0 +1,120 @@
+"""Published vocabularies (SentencePiece, BERT's WordPiece, ``tokenizer.json``) in our id order.
+
+Our specials are found by name; symbols that no text contains (``[unused1]``, further control
+symbols) go to the end; all other pieces keep their order from id 5. The permutation is kept
+(``foreign_ids``), so that weights can be brought in and taken out again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign.constants import FIRST_PIECE, LANGUAGE_TOKEN
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.models import SPACE, SubwordModel, open_model, wordpiece_symbols
+
+PROBES = 64
+"""How many words are tried when a model is tested for treating a word alone as in a sentence."""
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a model file, by its name.
+
+    Raises:
+        UserError: for a name that says nothing.
+    """
+    if path.suffix == ".model":
+        return "sentencepiece"
+    if path.suffix == ".json":
+        return "tokenizers"
+    if path.suffix == ".txt":
+        return "wordpiece"
+    raise UserError(
+        "cannot tell what kind of model this is",
+        path,
+        remedy="Give a SentencePiece model (.model), a WordPiece vocab.txt, or a tokenizer.json",
+    )
+
+
+def is_lowercase(path: Path, data: bytes) -> bool:
+    """Whether a ``vocab.txt`` is uncased: what the configuration beside it says, or its pieces."""
+    config = path.with_name("tokenizer_config.json")
+    if config.exists():
+        try:
+            said = json.loads(config.read_text(encoding="utf-8")).get("do_lower_case")
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+            remedy = "Copy it again, or say --lowercase yes or no and move it away"
+            raise UserError(f"not valid JSON: {error}", config, remedy=remedy) from error
+        if isinstance(said, bool):
+            return said
+    symbols = wordpiece_symbols(data.decode("utf-8", errors="replace"))
+    return not any(any(map(str.isupper, s)) for s in symbols if not (s.startswith("[") and s.endswith("]")))
+
+
+def adopt(
+    path: Path, token_languages: list[str], lowercase: bool | None, languages: list[str]
+) -> tuple[str, bytes, dict[str, Any]]:
+    """(kind, model bytes, layout) of a published model file, for :class:`Tokenizer`.
+
+    Raises:
+        UserError: if it cannot be read, has no unknown or byte pieces, or treats a word differently
+            alone and in a sentence.
+    """
+    kind = kind_of(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(error.strerror or str(error), path) from error
+    options: dict[str, Any] = {"model": path.name}
+    if kind == "wordpiece":
+        options["lowercase"] = is_lowercase(path, data) if lowercase is None else lowercase
+    model = open_model(kind, data, options, str(path))
+    check_words(model, path)
+    specials, outsiders = model.specials(), model.outsiders()
+    roles = set(specials.values())
+    pieces = [foreign for foreign in model.known() if foreign not in roles and foreign not in outsiders]
+    excluded = sorted(outsiders)
+    tokens = [LANGUAGE_TOKEN.format(name) for name in token_languages]
+    taken = {model.piece(foreign) for foreign in model.known()} & set(tokens)
+    if taken:
+        raise UserError(f"the model has {min(taken)!r} already", path, remedy="Leave it out of --language-tokens")
+    first_excluded = FIRST_PIECE + len(pieces) + len(tokens)
+    layout = {
+        "pieces": len(pieces),
+        "languages": languages,
+        "language_tokens": tokens,
+        "foreign_ids": [*pieces, *([None] * len(tokens)), *excluded],
+        "excluded": list(range(first_excluded, first_excluded + len(excluded))),
+        "derived": None,
+        "options": options,
+    }
+    return kind, data, layout
+
+
+def check_words(model: SubwordModel, path: Path) -> None:
+    """Refuse a model with pieces across white space, or without the mark of a first word.
+
+    We encode word by word: ids would silently differ from those the model was trained with.
+    """
+    specials = set(model.specials().values()) | model.outsiders()
+    marked = model.starts_word(SPACE) and not model.starts_word("a")
+    words: list[str] = []
+    for foreign in model.known():
+        piece = model.piece(foreign)
+        if foreign in specials:
+            continue
+        if marked and SPACE in piece.lstrip(SPACE):
+            raise UserError(
+                f"the piece {piece!r} spans white space", path, remedy="Use a model trained with split_by_whitespace"
+            )
+        if len(words) < PROBES and model.starts_word(piece) and model.spell([piece]).isalpha():
+            words.append(model.spell([piece]))
+    together = model.encode(" ".join(words))
+    if together != [i for word in words for i in model.encode(word)]:
+        raise UserError(
+            "the model treats a word alone differently from the same word in a sentence",
+            path,
+            remedy="Use a model trained with add_dummy_prefix",
+        )

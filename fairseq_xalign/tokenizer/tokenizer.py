@@ -1,0 +1,396 @@
+"""Text to ids and back, for natural and for transliterated text: the one vocabulary of a project.
+
+Ids follow ``docs/design.md``, "Vocabulary". Text is cut at white space first and every word is
+encoded by itself, so a word has the same ids in any sentence, whatever the library underneath
+(scores summed along a whole line may break ties differently at its end). The ids of frequent words
+are remembered in a cache of fixed size.
+
+A *doubled* vocabulary holds every piece twice (ALIGN-MLM, Deshpande et al. 2023, section 3: a
+derived language's ids are shifted by the vocabulary's size). In text a piece of the second half is
+one private-use character, so transliterated text is ordinary UTF-8 that every reader can handle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_xalign.constants import FIRST_PIECE, LANGUAGE_TOKEN, SPECIAL_SYMBOLS, SUBWORD_FORMAT, UNK
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.models import MODEL_FILES, SPACE, open_model
+from fairseq_xalign.tokenizer.transliteration import (
+    RESERVED_SYMBOLS,
+    Transliteration,
+    WordCache,
+    has_reserved,
+    reserved_index,
+    reserved_symbol,
+)
+
+
+class Tokenizer:
+    """A subword model in our id order. Made by :meth:`load`, :meth:`from_state`, :meth:`trained`, :meth:`adopted`.
+
+    Args:
+        kind: ``sentencepiece``, ``wordpiece`` or ``tokenizers``.
+        model_bytes: the model's file, whole.
+        layout: what ``subword.json`` holds besides ``kind`` and the files: ``pieces``,
+            ``languages``, ``language_tokens``, ``foreign_ids``, ``excluded``, ``derived``, ``options``.
+        where: the file, for messages.
+    """
+
+    def __init__(self, kind: str, model_bytes: bytes, layout: dict[str, Any], where: str | None = None) -> None:
+        self.kind, self.model_bytes = kind, model_bytes
+        self.options: dict[str, Any] = dict(layout["options"])
+        self.model = open_model(kind, model_bytes, self.options, where)
+        self.pieces: int = layout["pieces"]
+        self.languages: list[str] = list(layout["languages"])
+        self.language_tokens: list[str] = list(layout["language_tokens"])
+        self.derived: dict[str, Any] | None = layout["derived"]
+        n, end = self.pieces, FIRST_PIECE + self.pieces
+        self.natural_ids = range(FIRST_PIECE, end)
+        self.derived_ids = range(end, end + n) if self.derived else range(0)
+        first_token = end + len(self.derived_ids)
+        self.language_ids = range(first_token, first_token + len(self.language_tokens))
+        self.excluded_ids = range(self.language_ids.stop, self.language_ids.stop + len(layout["excluded"]))
+        foreign = layout["foreign_ids"]
+        self.foreign_ids: list[int | None] | None = None if foreign is None else list(foreign)
+        self._check(layout, where)
+        self._to_foreign = self._rows()
+        self._from_foreign = {f: i for i, f in enumerate(self._to_foreign) if f is not None}
+        # What encoding reads: specials and excluded symbols never come out of text.
+        ordinary = {f: i for f, i in self._from_foreign.items() if i in self.natural_ids}
+        self._from_text = [ordinary.get(f, UNK) for f in range(self.model.size)]
+        kept = set(self.derived["kept"]) if self.derived else set()
+        rows = [FIRST_PIECE + i if i in kept else end + i for i in range(n)] if self.derived else []
+        pieces = [f for f in self._to_foreign[FIRST_PIECE:end] if f is not None]
+        self._kept = frozenset(FIRST_PIECE + i for i in kept)
+        self._transliteration = Transliteration(self.model, self._from_text, pieces, rows)
+        self._ids = WordCache()
+        self._symbols: list[str] | None = None
+        self._numbers: dict[str, int] | None = None
+        self._sha256: str | None = None
+
+    # Where a tokenizer comes from
+
+    @classmethod
+    def trained(
+        cls,
+        model_bytes: bytes,
+        languages: Sequence[str] = (),
+        token_languages: Sequence[str] = (),
+        options: dict[str, Any] | None = None,
+    ) -> Tokenizer:
+        """A tokenizer over a SentencePiece model whose ids already are ours (specials 0 to 4)."""
+        size = open_model("sentencepiece", model_bytes, {}).size
+        layout = {
+            "pieces": size - FIRST_PIECE,
+            "languages": list(languages),
+            "language_tokens": [LANGUAGE_TOKEN.format(name) for name in token_languages],
+            "foreign_ids": None,
+            "excluded": [],
+            "derived": None,
+            "options": dict(options or {}),
+        }
+        return cls("sentencepiece", model_bytes, layout)
+
+    @classmethod
+    def adopted(
+        cls,
+        path: str | Path,
+        token_languages: Sequence[str] = (),
+        lowercase: bool | None = None,
+        languages: Sequence[str] = (),
+    ) -> Tokenizer:
+        """A tokenizer over somebody's ``.model``, ``vocab.txt`` or ``tokenizer.json``, permuted into our order.
+
+        Args:
+            lowercase: for ``vocab.txt``; None reads it from ``tokenizer_config.json`` beside the
+                file, or else takes the vocabulary for uncased if no piece has a capital letter.
+        """
+        from fairseq_xalign.tokenizer.foreign import adopt
+
+        return cls(*adopt(Path(path), list(token_languages), lowercase, list(languages)), where=str(path))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        """Open a subword folder (or a data folder); a damaged one is a :class:`UserError` with a remedy."""
+        from fairseq_xalign.tokenizer.folder import read
+
+        return cls(*read(Path(folder)), where=str(folder))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Tokenizer:
+        """The tokenizer that :meth:`state` describes; needs no file."""
+        if state.get("format") != SUBWORD_FORMAT:
+            raise UserError(
+                f"the checkpoint's tokenizer has format {state.get('format')}, this version reads {SUBWORD_FORMAT}",
+                remedy="Use the version of fairseq_xalign that wrote it, or a newer one",
+            )
+        return cls(state["kind"], state["model_bytes"], state)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that :meth:`from_state` needs, as plain str, int, bytes, list: goes into checkpoints."""
+        return {**self.description(), "model_bytes": self.model_bytes}
+
+    def __reduce__(self) -> tuple[Any, ...]:  # loader processes get a copy without the caches
+        return Tokenizer.from_state, (self.state(),)
+
+    def description(self) -> dict[str, Any]:
+        """The contents of ``subword.json``, but for the hash of ``dict.txt``."""
+        return {
+            "format": SUBWORD_FORMAT,
+            "kind": self.kind,
+            "model": MODEL_FILES[self.kind],
+            "model_sha256": hashlib.sha256(self.model_bytes).hexdigest(),
+            "pieces": self.pieces,
+            "languages": self.languages,
+            "language_tokens": self.language_tokens,
+            "foreign_ids": self.foreign_ids,
+            "excluded": list(self.excluded_ids),
+            "derived": self.derived,
+            "options": self.options,
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write a subword folder, whole or not at all; only an earlier subword folder is replaced."""
+        from fairseq_xalign.tokenizer.folder import write
+
+        write(self, Path(folder))
+
+    def save_into(self, folder: str | Path) -> None:
+        """Write the three files into a folder that exists (a data folder in the making)."""
+        from fairseq_xalign.tokenizer.folder import write_files
+
+        write_files(self, Path(folder))
+
+    def doubled(self, overlap: float = 0.0, seed: int = 1) -> Tokenizer:
+        """The same pieces with a transliterated copy of each.
+
+        Args:
+            overlap: share of pieces that keep their natural id in transliterated text: exactly
+                ``round(overlap * pieces)`` of them, drawn without replacement (``derived["kept"]``).
+        """
+        if self.derived:
+            raise UserError("this vocabulary is doubled already", remedy="Double the natural one")
+        if not 0 <= overlap <= 1:
+            raise UserError(f"the overlap is a share of the pieces between 0 and 1, not {overlap}")
+        if self.pieces > RESERVED_SYMBOLS:
+            raise UserError(
+                f"{self.pieces} pieces are too many to transliterate: {RESERVED_SYMBOLS} characters are reserved",
+                remedy="Train a smaller vocabulary",
+            )
+        draw = np.random.default_rng(seed).choice(self.pieces, size=round(overlap * self.pieces), replace=False)
+        foreign = self.foreign_ids
+        if foreign is not None:
+            foreign = [*foreign[: self.pieces], *([None] * self.pieces), *foreign[self.pieces :]]
+        layout = self.description() | {
+            "foreign_ids": foreign,
+            "excluded": [number + self.pieces for number in self.excluded_ids],
+            "derived": {"overlap": float(overlap), "seed": int(seed), "kept": sorted(draw.tolist())},
+        }
+        return Tokenizer(self.kind, self.model_bytes, layout)
+
+    # Text
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of ``text``, natural or transliterated, without ``<s>`` and ``</s>``; of specials only ``<unk>``.
+
+        A word of characters that the model drops (control characters, a lone variation selector)
+        has no ids here; :meth:`encode_words` gives it ``<unk>``.
+        """
+        ids: list[int] = []
+        known = self._ids
+        for word in text.split():
+            found = known.get(word)
+            ids += self._encode_word(word) if found is None else found
+        return ids
+
+    def encode_words(self, words: Iterable[str]) -> list[list[int]]:
+        """Ids of each word, at least one: ``<unk>`` for a word that the model drops altogether."""
+        return [self.encode(word) or [UNK] for word in words]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; derived ids become reserved symbols. Specials (but ``<unk>``) and ``<2xx>`` are left out."""
+        wanted = [i for i in map(int, ids) if (i >= FIRST_PIECE and i not in self.language_ids) or i == UNK]
+        if not any(i in self.derived_ids for i in wanted):
+            return self._decode_natural(wanted)
+        texts: list[str] = []
+        natural: list[int] = []
+        for word in self._split_words(wanted):
+            if any(i in self.derived_ids for i in word):
+                texts += [self._decode_natural(natural), "".join(self._derived_text(i) for i in word)]
+                natural = []
+            else:
+                natural += word
+        return " ".join(text for text in [*texts, self._decode_natural(natural)] if text)
+
+    def transliterate(self, word: str) -> str:
+        """A word as one reserved symbol a piece; characters that the model does not know stay as they are.
+
+        ``doubled().encode`` of the result is ``shift(encode(word))``. A word that has no known
+        piece is returned unchanged.
+
+        Raises:
+            UserError: if ``word`` holds reserved symbols already.
+        """
+        return self._transliteration.write(word)
+
+    def untransliterate(self, word: str) -> str:
+        """The natural spelling of a transliterated word (as the model normalises it)."""
+        return self._transliteration.spell(word) if has_reserved(word) else word
+
+    def character_counts(self, word: str) -> tuple[int, int]:
+        """How many (normalised) characters of a natural word have a piece, and how many have none."""
+        counts = [0, 0]
+        for foreign, text in self.model.parts(word):
+            counts[self._from_text[foreign] == UNK] += len(text.removeprefix(SPACE))
+        return counts[0], counts[1]
+
+    def shift(self, ids: Iterable[int]) -> list[int]:
+        """Natural ids as transliterated text has them: copies, but for pieces that kept their id."""
+        if not self.derived:
+            raise UserError(
+                "this vocabulary has no transliterated half", remedy="Use the doubled one that `derive` writes"
+            )
+        rows = self._transliteration.rows
+        return [rows[i - FIRST_PIECE] if i in self.natural_ids else i for i in ids]
+
+    # Symbols and ids
+
+    def __len__(self) -> int:
+        return self.excluded_ids.stop
+
+    def piece(self, number: int) -> str:
+        """The symbol of an id."""
+        return self.symbols()[number]
+
+    def id(self, piece: str) -> int | None:
+        """The id of a symbol, None if there is none; of a reserved symbol, its row in the derived half."""
+        if self._numbers is None:
+            self._numbers = {symbol: number for number, symbol in enumerate(self.symbols())}
+        return self._numbers.get(piece)
+
+    def symbols(self) -> list[str]:
+        """All V symbols, index = id; what ``dict.txt`` lists from id 4."""
+        if self._symbols is None:
+            symbols: list[str] = list(SPECIAL_SYMBOLS)
+            taken = {*symbols, *self.language_tokens}
+            for number in (*self.natural_ids, *self.excluded_ids):
+                foreign = self._to_foreign[number]
+                assert foreign is not None
+                symbol = self.model.piece(foreign)
+                if "\n" in symbol or "\r" in symbol:  # would end a line of dict.txt
+                    symbol = symbol.encode("unicode_escape").decode()
+                if symbol in taken:
+                    symbol = f"{symbol}#{foreign}"
+                taken.add(symbol)
+                symbols.append(symbol)
+            copies = [reserved_symbol(i) for i in range(len(self.derived_ids))]
+            end = self.natural_ids.stop
+            self._symbols = [*symbols[:end], *copies, *self.language_tokens, *symbols[end:]]
+        return self._symbols
+
+    def language_id(self, language: str) -> int | None:
+        """The id of ``<2language>``, None if the vocabulary has none."""
+        token = LANGUAGE_TOKEN.format(language)
+        return self.language_ids[self.language_tokens.index(token)] if token in self.language_tokens else None
+
+    def to_foreign(self, ids: Iterable[int]) -> list[int | None]:
+        """Ids of the model as it was published (its specials too); None for what it lacks (copies, ``<2xx>``)."""
+        return [self._to_foreign[i] for i in ids]
+
+    def from_foreign(self, ids: Iterable[int]) -> list[int]:
+        """Our ids of the published model's ids.
+
+        Raises:
+            KeyError: for an id that the model does not have.
+        """
+        return [self._from_foreign[i] for i in ids]
+
+    @property
+    def sha256(self) -> str:
+        """A hash of everything that fixes ids; the same after save, load and checkpoints."""
+        if self._sha256 is None:
+            fixed = self.description()
+            for key in ("languages", "options"):
+                del fixed[key]
+            fixed["lowercase"] = bool(self.options.get("lowercase", False))
+            fixed["derived"] = None if self.derived is None else self.derived["kept"]
+            self._sha256 = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+        return self._sha256
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.kind}, {len(self)} ids, sha256 {self.sha256[:8]})"
+
+    # Inside
+
+    def _check(self, layout: dict[str, Any], where: str | None) -> None:
+        """Layout and model must agree: a damaged folder is found here, not by an index error in training."""
+        problem = None
+        if list(layout["excluded"]) != list(self.excluded_ids):
+            problem = "the excluded ids are not the last ones"
+        elif self.foreign_ids is None and self.model.specials() != {i: i for i in range(FIRST_PIECE)}:
+            problem = "the model does not have our special symbols as ids 0 to 4, and no foreign ids are listed"
+        elif self.foreign_ids is None and self.pieces != self.model.size - FIRST_PIECE:
+            problem = f"{self.pieces} pieces are listed, the model has {self.model.size - FIRST_PIECE}"
+        elif self.foreign_ids is not None and len(self.foreign_ids) != len(self) - FIRST_PIECE:
+            problem = f"{len(self.foreign_ids)} foreign ids are listed for {len(self) - FIRST_PIECE} ids"
+        elif self.foreign_ids is not None and not {*self.foreign_ids} - {None} <= {*self.model.known()}:
+            problem = "a foreign id is not in the model"
+        elif self.foreign_ids is not None and None in self.foreign_ids[: self.pieces]:
+            problem = "a piece has no foreign id"
+        elif self.derived and not all(0 <= i < self.pieces for i in self.derived["kept"]):
+            problem = "a kept piece is out of range"
+        if problem:
+            raise UserError(f"damaged subword description: {problem}", where, remedy="Make the folder again")
+
+    def _rows(self) -> list[int | None]:
+        """Foreign id by our id, [V]."""
+        specials = self.model.specials()
+        rows: list[int | None] = [specials.get(i) for i in range(FIRST_PIECE)]
+        if self.foreign_ids is not None:
+            return rows + self.foreign_ids
+        return [*rows, *self.natural_ids, *([None] * (len(self) - self.natural_ids.stop))]
+
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        if self._transliteration.is_derived(word):
+            ids = tuple(self._transliteration.read(word))
+        else:
+            table = self._from_text
+            ids = tuple([table[foreign] for foreign in self.model.encode(word)])
+        self._ids.keep(word, ids)
+        return ids
+
+    def _decode_natural(self, ids: list[int]) -> str:
+        return self.model.decode([f for f in (self._to_foreign[i] for i in ids) if f is not None]).strip()
+
+    def _split_words(self, ids: list[int]) -> list[list[int]]:
+        """Ids cut into words, none of which has both derived ids and natural ones that were not kept."""
+        words: list[list[int]] = []
+        side: bool | None = None  # whether the present word is derived; None while all of it can be either
+        for i in ids:
+            own = None if i == UNK or i in self._kept else i in self.derived_ids
+            natural = i - self.pieces if i in self.derived_ids else i
+            foreign = self._to_foreign[natural]
+            starts = natural != UNK and foreign is not None and self.model.starts_word(self.model.piece(foreign))
+            if not words or starts or (own is not None and side is not None and own != side):
+                words.append([])
+                side = None
+            words[-1].append(i)
+            side = own if side is None else side
+        return words
+
+    def _derived_text(self, number: int) -> str:
+        """An id as it is written inside a transliterated word; a natural id there is a piece that was kept."""
+        if number == UNK:
+            return "\ufffd"
+        return reserved_symbol(number - (self.derived_ids.start if number in self.derived_ids else FIRST_PIECE))
+
+
+__all__ = ["RESERVED_SYMBOLS", "Tokenizer", "has_reserved", "reserved_index", "reserved_symbol"]

@@ -1,0 +1,122 @@
+"""`xalign-evaluate plot`: what is drawn says what the runs say, nothing overlaps, mistakes are named."""
+
+import itertools
+import sys
+
+import pytest
+from matplotlib.image import imread
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.commands import plot
+from fairseq_xalign.evaluate.commands.compare import rows_of
+from fairseq_xalign.evaluate.report import results
+from tests.support.runs import grid, result
+
+
+def rows(tmp_path, *changes, **first):
+    grid(tmp_path, **first)
+    for change in changes:
+        grid(tmp_path, **change)
+    return rows_of(results.read_runs([tmp_path]))
+
+
+def overlaps(figure, texts):
+    """Pairs of drawn texts whose boxes overlap."""
+    figure.draw_without_rendering()
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text() and t.get_visible()]
+    return [(a, b) for (a, x), (b, y) in itertools.combinations(boxes, 2) if x.overlaps(y)]
+
+
+def test_bars_carry_their_values_and_deviations(tmp_path):
+    figure = plot.transfer(rows(tmp_path))
+    (axis,) = figure.axes
+    heights = [round(bar.get_height(), 1) for bar in axis.patches]
+    # mlm, xlm, dict_mlm, align_mlm twice; SUP, then ZS (mean of two seeds that differ by 2).
+    assert heights == [88.5, 89.0, 86.0, 88.0, 87.0, 15.0, 18.0, 49.0, 59.0, 28.0]
+    assert {text.get_text() for text in axis.texts} == {f"{h:.1f}" for h in heights}
+    assert [label.get_text().split("\n")[0] for label in axis.get_xticklabels()] == [
+        "mlm",
+        "xlm",
+        "dict_mlm",
+        "align_mlm",
+        "align_mlm",
+    ]
+
+
+def test_one_panel_each_pair_and_transformation_and_no_text_on_another(tmp_path):
+    changes = [{"transform": "Trans", "pair": "en-en_trans"}, {"transform": "Trans∘Syn", "seeds": (1,)}]
+    figure = plot.transfer(rows(tmp_path, *changes))
+    panels = [axis for axis in figure.axes if axis.get_title()]
+    assert [axis.get_title() for axis in panels] == [
+        "pos, en-en_trans, Trans",
+        "pos, en-en_transinv, Trans∘Inv",
+        "pos, en-en_transinv, Trans∘Syn",
+    ]
+    texts = [t for axis in panels for t in [*axis.texts, *axis.get_xticklabels(), axis.title]]
+    assert overlaps(figure, texts) == []
+
+
+def test_bars_of_equal_height_keep_their_values_apart(tmp_path):
+    for number, name in enumerate(["mlm", "xlm", "tlm", "dict_mlm", "align_mlm", "weam", "tpp", "moco"]):
+        (tmp_path / name).mkdir()
+        results.write(tmp_path / name, result(name, "MUSE, 25 % of the vocabulary", sup=100.0, zs=99.9, seed=number))
+    figure = plot.transfer(rows_of(results.read_runs([tmp_path])))
+    (axis,) = figure.axes
+    assert overlaps(figure, [*axis.texts, *axis.get_xticklabels(), axis.title]) == []
+
+
+def test_alignment_plot_names_the_rank_correlation(tmp_path):
+    figure = plot.alignment(rows(tmp_path, {"task": "ner"}))
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    # Alignment ranks xlm, mlm, random, dict, frequent; gap ranks mlm, xlm, random, dict, frequent downwards.
+    assert titles == [f"{task} (n = 5)\nSpearman -0.900, with ZS - SUP +0.900" for task in ("ner", "pos")]
+    keys = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert keys == [
+        "mlm",
+        "xlm",
+        "dict_mlm, 25 % frequent",
+        "align_mlm, 25 % frequent",
+        "align_mlm, 25 % random",
+        "Trans∘Inv",
+    ]
+
+
+def test_two_points_have_no_correlation(tmp_path):
+    figure = plot.alignment(rows_of([result("mlm"), result("xlm", zs=10.0, align=3.0)]))
+    assert "too few points" in figure.axes[0].get_title()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "alignment"])
+def test_files_are_png_and_svg_and_equal_runs_give_equal_files(tmp_path, kind):
+    grid(tmp_path / "runs")
+    for name in ("a.png", "a.svg", "b.svg", "b.png"):
+        assert main(["plot", kind, str(tmp_path / "runs"), "--output", str(tmp_path / name)]) == 0
+    image = imread(tmp_path / "a.png")
+    assert image.shape[0] > 400 and image.shape[1] > 600
+    # Something is drawn: more than white and black.
+    assert len({tuple(pixel) for pixel in image[::7, ::7].reshape(-1, image.shape[2]).tolist()}) > 5
+    assert (tmp_path / "a.svg").read_text().lstrip().startswith("<?xml")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_missing_matplotlib_names_the_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"fairseq-xalign\[plots\]"):
+        plot.transfer(rows_of([result()]))
+
+
+def test_runs_without_what_is_drawn_and_unknown_endings_are_refused(tmp_path, capsys):
+    only_source = result(scores={"source": {"accuracy": 1.0}}, alignment={})
+    for draw in (plot.transfer, plot.alignment):
+        with pytest.raises(UserError, match="none of the runs"):
+            draw(rows_of([only_source]))
+    grid(tmp_path)
+    assert main(["plot", "transfer", str(tmp_path), "--output", str(tmp_path / "x.pdf")]) == 1
+    assert ".png, .svg" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["plot", "transfer", str(tmp_path / "empty"), "--output", str(tmp_path / "x.png")]) == 1
+    assert not list(tmp_path.glob("x.*"))

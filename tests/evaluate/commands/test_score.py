@@ -1,0 +1,203 @@
+"""`xalign-evaluate score`: every form it reads, what it prints, and malformed input by file and line."""
+
+import json
+
+import pytest
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.labelled.predictions import read_items
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def lines(*rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def conllu(*sentences):
+    """Sentences as strings of form/UPOS; `1-2` ranges and empty nodes are put in to be passed over."""
+    text = ""
+    for sentence in sentences:
+        text += "# text = ...\n1-2\tdas\t_\t_\t_\t_\t_\t_\t_\t_\n"
+        for number, item in enumerate(sentence.split(), 1):
+            form, tag = item.split("/")
+            text += f"{number}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"
+        text += "2.1\tempty\t_\tX\t_\t_\t_\t_\t_\t_\n\n"
+    return text
+
+
+def tagged(name, language, gold, prediction):
+    return {
+        "id": name,
+        "language": language,
+        "tokens": ["t"] * len(gold.split()),
+        "prediction": prediction.split(),
+        "gold": gold.split(),
+    }
+
+
+def scores(capsys, *arguments):
+    assert main(["score", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_lines_of_several_languages(tmp_path, capsys):
+    file = write(
+        tmp_path / "p.jsonl",
+        lines(
+            tagged("1", "hi", "NOUN VERB", "NOUN ADJ"),
+            tagged("1", "ar", "DET NOUN NOUN VERB PUNCT", "DET NOUN ADJ VERB PUNCT"),
+        ),
+    )
+    report = scores(capsys, "--task", "pos", "--predictions", file)
+    assert report["scores"]["hi"]["accuracy"] == 50.0
+    assert report["scores"]["ar"] == {"accuracy": 80.0, "chunk_f1": pytest.approx(66.6666666667)}
+    assert report["average"]["accuracy"] == 65.0
+    assert report["counts"]["ar"] == {"items": 1, "tokens": 5, "missing": 0}
+    low, high = report["intervals"]["ar"]["accuracy"]
+    assert low <= 80.0 <= high
+    assert "bootstrap:1000|seed:12345" in report["signatures"]["ar"]["accuracy"]
+    only = scores(
+        capsys, "--task", "pos", "--predictions", file, "--language", "hi", "--bootstrap", "0", "--split", "test"
+    )
+    assert list(only["scores"]) == ["hi"] and only["intervals"] == {} and "average" not in only
+    assert "split:test|lang:hi" in only["signatures"]["hi"]["accuracy"]
+
+
+def test_conllu_gold_and_predicted(tmp_path, capsys):
+    gold = write(tmp_path / "g.conllu", conllu("das/DET Haus/NOUN", "geht/VERB"))
+    guess = write(tmp_path / "p.conllu", conllu("das/DET Haus/ADJ", "geht/VERB"))
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold, "--language", "de")
+    assert report["scores"]["de"]["accuracy"] == pytest.approx(200 / 3)
+    assert report["counts"]["de"] == {"items": 2, "tokens": 3, "missing": 0}
+
+
+@pytest.mark.parametrize("gap", ["\t", " "])
+def test_two_columns_of_token_and_tag_and_a_truncated_sentence(tmp_path, capsys, gap):
+    gold = write(tmp_path / "g.tsv", f"Anna{gap}B-PER\nsah{gap}O\nBonn{gap}B-LOC\n\nJa{gap}O\n")
+    guess = write(tmp_path / "p.tsv", f"Anna{gap}B-PER\nsah{gap}O\n\nJa{gap}O")
+    report = scores(capsys, "--task", "ner", "--predictions", guess, "--gold", gold)
+    assert report["scores"]["all"] == {
+        "chunk_f1": pytest.approx(200 / 3),
+        "chunk_f1_strict": pytest.approx(200 / 3),
+        "accuracy": 75.0,
+    }
+    assert report["counts"]["all"]["missing"] == 1
+
+
+def test_one_label_a_line(tmp_path, capsys):
+    gold, guess = write(tmp_path / "g.txt", "1\n1\n1\n0\n"), write(tmp_path / "p.txt", "1\n1\n0\n0\n")
+    report = scores(capsys, "--task", "classification", "--predictions", guess, "--gold", gold)
+    assert report["scores"]["all"] == {
+        "accuracy": 75.0,
+        "macro_f1": pytest.approx(73.3333333333),
+        "micro_f1": pytest.approx(75.0),
+    }
+
+
+def test_json_lines_scored_against_a_labelled_folders_file(tmp_path, capsys):
+    gold = write(
+        tmp_path / "test.hi.jsonl",
+        lines({"id": "b", "text": "x", "label": "no"}, {"id": "a", "text": "y", "label": "yes"}),
+    )
+    guess = write(tmp_path / "p.jsonl", lines({"id": "a", "prediction": "yes"}, {"id": "b", "prediction": "yes"}))
+    assert (
+        scores(capsys, "--task", "classification", "--predictions", guess, "--gold", gold)["scores"]["all"]["accuracy"]
+        == 50.0
+    )
+
+
+def test_text_output_has_one_line_a_language_and_the_signatures(tmp_path, capsys):
+    file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "NOUN VERB", "NOUN ADJ")))
+    assert main(["score", "--task", "pos", "--predictions", str(file)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == ["language", "items", "accuracy", "chunk_f1"]
+    assert out[2].startswith("hi") and "50.00 [50.00, 50.00]" in out[2]
+    assert out[-2].startswith("accuracy|per:token|n:1|lang:hi|")
+
+
+def test_paired_test_against_another_system(tmp_path, capsys):
+    good = write(tmp_path / "a.jsonl", lines(*(tagged(str(i), "hi", "NOUN VERB", "NOUN VERB") for i in range(30))))
+    bad = write(
+        tmp_path / "b.jsonl",
+        lines(*(tagged(str(i), "hi", "NOUN VERB", "NOUN " + ["VERB", "ADJ"][i % 2]) for i in reversed(range(30)))),
+    )
+    report = scores(capsys, "--task", "pos", "--predictions", good, "--against", bad)
+    test = report["paired"]["hi"]["accuracy"]
+    assert test["difference"] == 25.0 and test["low"] > 0 and test["p"] < 0.01
+    fewer = write(tmp_path / "c.jsonl", lines(tagged("0", "hi", "NOUN VERB", "NOUN VERB")))
+    assert main(["score", "--task", "pos", "--predictions", str(good), "--against", str(fewer)]) == 1
+    assert "same items" in capsys.readouterr().err
+
+
+GOOD_POS = conllu("das/DET Haus/NOUN")
+# task, predictions, gold (None: not given), the line named (None: the file as a whole), what the message says
+MALFORMED = [
+    ("pos", '{"prediction": ["A"], "gold": ["A"]}\n{"prediction"\n', None, 2, "not valid JSON"),
+    ("pos", '{"id": 1, "gold": ["A"]}\n', None, 1, 'no "prediction"'),
+    ("pos", '{"id": 1, "prediction": ["A"]}\n', None, 1, 'no "gold"'),
+    ("pos", '{"prediction": "A", "gold": ["A"]}\n', None, 1, '"prediction" must be a list of tags'),
+    ("pos", '{"prediction": ["A"], "gold": [""]}\n', None, 1, '"gold" must be a list of tags'),
+    ("pos", '{"prediction": ["A", "B"], "gold": ["A"]}\n', None, 1, "2 predicted tags for 1 tokens"),
+    ("pos", '{"tokens": ["a", "b"], "prediction": ["A"], "gold": ["A"]}\n', None, 1, "1 gold tags for 2 tokens"),
+    ("classification", '{"prediction": 1, "gold": "a"}\n', None, 1, "must be a label"),
+    ("pos", lines(*[tagged("7", "hi", "A", "A")] * 2), None, 2, "id '7' occurs twice"),
+    ("pos", '{"id": "x", "prediction": ["A"]}\n', '{"id": "y", "tags": ["A"]}\n', 1, "id 'x' is not in"),
+    (
+        "pos",
+        '{"id": "y", "prediction": ["A"]}\n',
+        '{"id": "y", "tags": ["A"]}\n{"id": "z", "tags": ["A"]}\n',
+        None,
+        "no prediction for 1 items",
+    ),
+    ("pos", GOOD_POS.replace("Haus\t_", "Haus"), GOOD_POS, 4, "9 columns"),
+    ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof' where"),
+    ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentences where"),
+    ("pos", GOOD_POS, None, None, "no gold labels"),
+    ("pos", "", GOOD_POS, None, "0 sentences where"),
+    ("ner", "a O\nb\n", "a O\nb O\n", 2, "1 columns"),
+    ("ner", "a O\nb O\nc O\n", "a O\nb O\n", 1, "3 predicted tags for 2 tokens"),
+    ("ner", "a O\nb NOUN\n", "a O\nb O\n", 2, "tag 'NOUN' is not IOB2. Named-entity tags are O, B-TYPE and I-TYPE"),
+    ("ner", "a O\nb B-\n", "a O\nb O\n", 2, "tag 'B-' is not IOB2"),
+    ("ner", lines(tagged("1", "hi", "O", "O"), tagged("2", "hi", "O O", "O X")), None, 2, "'X' (number 2 in \"pred"),
+    ("ner", lines(tagged("1", "hi", "O NOUN", "O O")), None, 1, "'NOUN' (number 2 in \"gold\") is not IOB2"),
+    ("classification", "a\n\n", "a\nb\n", 2, "empty line"),
+    ("classification", "a\n", "a\nb\n", None, "1 labels where"),
+]
+
+
+@pytest.mark.parametrize(("task", "predictions", "gold", "line", "message"), MALFORMED)
+def test_malformed_input_is_named_by_file_and_line(tmp_path, task, predictions, gold, line, message):
+    guess = write(tmp_path / "p", predictions)
+    truth = None if gold is None else write(tmp_path / "g", gold)
+    with pytest.raises(UserError) as caught:
+        read_items(task, guess, truth)
+    assert message in str(caught.value)
+    assert (str(caught.value.where), caught.value.line) == (str(guess), line) and caught.value.remedy
+
+
+def test_a_gold_tag_that_is_no_entity_tag_is_named_in_the_gold_file(tmp_path, capsys):
+    guess, gold = write(tmp_path / "p.tsv", "a O\nb O\n"), write(tmp_path / "g.tsv", "a O\nb VERB\n")
+    assert main(["score", "--task", "ner", "--predictions", str(guess), "--gold", str(gold)]) == 1
+    captured = capsys.readouterr()
+    assert f"{gold}:2: tag 'VERB' is not IOB2" in captured.err and "--task pos" in captured.err and not captured.out
+    guess = write(tmp_path / "p.jsonl", lines({"id": "x", "prediction": ["O", "O"]}))
+    gold = write(tmp_path / "g.jsonl", lines({"id": "x", "tags": ["O", "VERB"]}))
+    assert main(["score", "--task", "ner", "--predictions", str(guess), "--gold", str(gold)]) == 1
+    assert f"{gold}:1: tag 'VERB' (number 2 of its tags) is not IOB2" in capsys.readouterr().err
+
+
+def test_an_unknown_language_names_those_there_are(tmp_path):
+    file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "A", "A"), tagged("1", "ar", "A", "A")))
+    with pytest.raises(UserError, match="It has: ar, hi"):
+        read_items("pos", file, language="de")
+
+
+def test_failure_is_one_line_and_exit_status_one(tmp_path, capsys):
+    assert main(["score", "--task", "ner", "--predictions", str(tmp_path / "missing")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and "missing" in captured.err

@@ -1,0 +1,177 @@
+"""``xalign-preprocess benchmark``: labelled folders from treebanks and tables."""
+
+import json
+import lzma
+
+import pytest
+
+from preprocess.__main__ import main
+from preprocess.corpora import treebanks as treebanks_of_packages
+from preprocess.readers.conllu import OLDER_TAGS, UPOS_TAGS
+from tests.support.samples import write_lines
+
+
+def rows(*words):
+    return [f"{n}\t{form}\t_\t{tag}\t_\t_\t0\t_\t_\t_" for n, (form, tag) in enumerate(words, 1)] + [""]
+
+
+ENGLISH = ["# sent_id = e1", *rows(("I", "PRON"), ("run", "VERB")), *rows(("Stop", "VERB"))]
+FRENCH = [f"1-2\tdu{chr(9)}_" + "\t_" * 7, *rows(("de", "ADP"), ("le", "_"), ("x", "NOUN"))]
+
+
+@pytest.fixture
+def treebanks(tmp_path):
+    folder = tmp_path / "ud"
+    (folder / "deep").mkdir(parents=True)
+    write_lines(folder / "train.en.conllu", ENGLISH)
+    write_lines(folder / "deep" / "en_ewt-ud-dev.conllu", ENGLISH)
+    write_lines(folder / "README.conllu.txt", ["not a treebank"])
+    (folder / "deep" / "fr_pud-ud-test.conllu.xz").write_bytes(lzma.compress("\n".join(FRENCH).encode()))
+    return folder
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def benchmark(name, folder, output, *options):
+    return main(["benchmark", name, "--from", str(folder), "--output", str(output), *options])
+
+
+def test_treebanks_become_rows_of_tokens_and_tags(treebanks, tmp_path, capsys):
+    output = tmp_path / "labelled"
+    assert benchmark("pos", treebanks, output, "--json") == 0
+    assert sorted(p.name for p in output.iterdir()) == [
+        "labels.json",
+        "test.fr.jsonl",
+        "train.en.jsonl",
+        "valid.en.jsonl",
+    ]
+    expected = [
+        {"id": "e1", "tokens": ["I", "run"], "tags": ["PRON", "VERB"]},
+        {"id": "2", "tokens": ["Stop"], "tags": ["VERB"]},
+    ]
+    assert read(output / "train.en.jsonl") == read(output / "valid.en.jsonl") == expected
+    assert read(output / "test.fr.jsonl") == [{"id": "1", "tokens": ["de", "le", "x"], "tags": ["ADP", "X", "NOUN"]}]
+    labels = json.loads((output / "labels.json").read_text())
+    assert labels == {"format": 1, "task": "tagging", "labels": sorted(UPOS_TAGS), "name": "pos"}
+    assert len(UPOS_TAGS) == 17
+    report = json.loads(capsys.readouterr().out)
+    assert report["train.en"] == {
+        "examples": 2,
+        "labels": 3,
+        "source": "train.en.conllu",
+        "mended": {},
+        "by label": {"PRON": 1, "VERB": 2},
+    }
+    assert report["test.fr"]["mended"] == {"multiword ranges skipped": 1, "words without tag, taken for X": 1}
+
+
+def test_a_malformed_treebank_is_named_with_its_line_and_the_old_folder_stays(treebanks, tmp_path, capsys):
+    output = tmp_path / "labelled"
+    assert benchmark("pos", treebanks, output) == 0
+    before = {p.name: p.read_bytes() for p in output.iterdir()}
+    write_lines(treebanks / "train.en.conllu", [*ENGLISH, "1\tbroken"])
+    capsys.readouterr()
+    assert benchmark("pos", treebanks, output) == 1
+    assert f"{treebanks}/train.en.conllu:7: 2 columns instead of 10" in capsys.readouterr().err
+    assert {p.name: p.read_bytes() for p in output.iterdir()} == before
+    assert not list(tmp_path.glob(".labelled*"))
+
+
+@pytest.mark.parametrize(
+    ("tag", "remedy"),
+    [
+        ("NOUNX", "Map it to one of UD's: ADJ, ADP, ADV, AUX, CCONJ, "),
+        ("", "Map it to one of UD's"),
+        ("noun", "UD calls it NOUN"),
+        ("PRT", "UD calls it PART"),
+        ("CONJ", "UD calls it CCONJ"),
+        (".", "UD calls it PUNCT"),
+    ],
+)
+def test_a_tag_that_is_not_uds_is_an_error_and_no_new_label(tmp_path, capsys, tag, remedy):
+    treebank = write_lines(tmp_path / "test.fr.conllu", [*FRENCH, "# more", *rows(("a", "X"), ("b", tag))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert f"{treebank}:8: unknown UPOS tag {tag!r}. {remedy}" in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_treebank_without_any_tag_is_an_error(tmp_path, capsys):
+    treebank = write_lines(tmp_path / "test.fr.conllu", [*rows(("a", "_"), ("b", "_")), *rows(("c", "_"))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    assert f"{treebank}: none of its 3 words has a tag. Put UPOS tags" in capsys.readouterr().err
+
+
+def test_the_treebanks_that_fetch_writes_have_uds_tags_only():
+    assert {*treebanks_of_packages.TAGS} <= UPOS_TAGS and {*OLDER_TAGS.values()} <= UPOS_TAGS
+
+
+def test_two_files_for_one_split_must_be_chosen_between(treebanks, tmp_path, capsys):
+    rival = write_lines(treebanks / "en_pud-ud-dev.conllu", rows(("Rival", "NOUN")))
+    assert benchmark("pos", treebanks, tmp_path / "labelled") == 1
+    assert "both valid.en. Choose with --input valid.en=FILE" in capsys.readouterr().err
+    assert benchmark("pos", treebanks, tmp_path / "labelled", "--input", f"valid.en={rival}") == 0
+    assert read(tmp_path / "labelled" / "valid.en.jsonl")[0]["tokens"] == ["Rival"]
+
+
+def test_files_can_be_named_without_a_folder(treebanks, tmp_path):
+    place = f"test.en={treebanks}/train.en.conllu"
+    assert main(["benchmark", "pos", "--input", place, "--output", str(tmp_path / "out")]) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["labels.json", "test.en.jsonl"]
+
+
+def test_tables_become_rows_of_text_and_label(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "train.pt-BR.tsv", ["good\tI like it.", "", "bad\tI do not."])
+    assert benchmark("classification", tmp_path / "in", tmp_path / "out") == 0
+    assert read(tmp_path / "out" / "train.pt-BR.jsonl") == [
+        {"id": "1", "text": "I like it.", "label": "good"},
+        {"id": "3", "text": "I do not.", "label": "bad"},
+    ]
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert labels == {"format": 1, "task": "classification", "labels": ["bad", "good"], "name": "classification"}
+
+
+@pytest.mark.parametrize("line", ["no tab", "\ttext", "label\t ", "a\tb\tc"])
+def test_a_malformed_table_is_named_with_its_line(tmp_path, capsys, line):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "test.en.tsv", ["good\tfine", line])
+    assert benchmark("classification", tmp_path / "in", tmp_path / "out") == 1
+    assert f"{tmp_path}/in/test.en.tsv:2: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pose", "--from", "."], "did you mean 'pos'?"),
+        (["pos"], "Give --from DIR or --input"),
+        (["pos", "--from", "nowhere"], "nowhere: no such folder"),
+        (["pos", "--input", "en=x"], "not of the form SPLIT.LANG"),
+        (["pos", "--input", "tset.en=x"], "did you mean 'test'?"),
+        (["pos", "--input", "test.en=missing.conllu"], "missing.conllu: No such file"),
+    ],
+)
+def test_wrong_arguments_are_one_line(tmp_path, capsys, arguments, message):
+    assert main(["benchmark", *arguments, "--output", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_treebanks_and_a_file_without_examples_are_errors(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    assert benchmark("pos", tmp_path / "in", tmp_path / "out") == 1
+    assert "no file that pos reads" in capsys.readouterr().err
+    write_lines(tmp_path / "in" / "test.en.conllu", ["# nothing"])
+    assert benchmark("pos", tmp_path / "in", tmp_path / "out") == 1
+    assert "test.en.conllu: no example in the file" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_not_replaced(treebanks, tmp_path, capsys):
+    (tmp_path / "home").mkdir()
+    write_lines(tmp_path / "home" / "thesis.tex", ["years of work"])
+    assert benchmark("pos", treebanks, tmp_path / "home") == 1
+    assert "is not a labelled folder" in capsys.readouterr().err
+    assert (tmp_path / "home" / "thesis.tex").exists()
