@@ -60,17 +60,6 @@ def main(program: str, description: str, commands: Mapping[str, str], argv: Sequ
         return 130
 
 
-def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, str]]:
-    """Split repeated ``NAME=VALUE`` options into pairs, in the order given."""
-    pairs = []
-    for value in values or ():
-        name, equals, rest = value.partition("=")
-        if not (name and equals and rest):
-            raise UserError(f"{option} {value!r} is not of the form NAME=VALUE")
-        pairs.append((name, rest))
-    return pairs
-
-
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Pass ``items`` on, with a progress bar on stderr where that is a terminal."""
     if not sys.stderr.isatty():

@@ -1,14 +1,29 @@
-"""Numbers given as options that must lie in a range: the error names option, value and range."""
+"""Checks of options, and the forms in which tasks and commands take names: languages, pairs, lists, ``NAME=FILE``.
+
+Every error names the option, the value and what can be chosen instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 from fairseq_xalign.errors import UserError
 
+LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
+"""A language code: BCP 47's (``en``, ``zh-TW``, ``sr-Latn``) or any name of letters, digits, ``_`` and single ``-``."""
+PAIR_MARK = ":"
+"""What separates the languages of a pair wherever a hyphen could also be part of a code: ``zh-TW:pt-BR``."""
+PAIR_FILE_MARK = "--"
+"""The same in file names, where a colon is not portable: no code has two hyphens in a row."""
+
+
+# Numbers
+
 
 def flag(name: str) -> str:
-    """The option of a setting: ``window_size`` is ``--window-size``."""
+    """Return the option of a setting: ``window_size`` is ``--window-size``."""
     return "--" + name.replace("_", "-")
 
 
@@ -26,3 +41,102 @@ def share(*, whole: bool = False, **settings: float) -> None:
         if not (0 <= value < 1 or (whole and value == 1)):
             remedy = f"Choose from 0 to {'1' if whole else 'below 1'}"
             raise UserError(f"{flag(name)} {value} is not a share", remedy=remedy)
+
+
+def positive(**settings: float) -> None:
+    """Refuse a setting that is not a finite number above 0."""
+    for name, value in settings.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise UserError(f"{flag(name)} {value} is not a positive number", remedy="Choose a finite number above 0")
+
+
+def between(smallest: float, largest: float, **settings: float) -> None:
+    """Refuse a setting outside the closed range from ``smallest`` to ``largest``."""
+    for name, value in settings.items():
+        if not smallest <= value <= largest:
+            raise UserError(
+                f"{flag(name)} {value} is out of range", remedy=f"Choose a number from {smallest} to {largest}"
+            )
+
+
+# Lists
+
+
+def name_list(text: str) -> list[str]:
+    """Return the names of a list as options have it: separated by commas, without blanks and repetitions."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, str]]:
+    """Split repeated ``NAME=VALUE`` options into pairs, in the order given."""
+    pairs = []
+    for value in values or ():
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            raise UserError(f"{option} {value!r} is not of the form NAME=VALUE", remedy="As in en=news.en.txt")
+        pairs.append((name, rest))
+    return pairs
+
+
+# Languages
+
+
+def language(code: str, option: str) -> str:
+    """Return a language code as it is, or refuse what cannot be one.
+
+    Raises:
+        UserError: for anything but letters, digits, ``_`` and single ``-``, a letter first.
+    """
+    if not LANGUAGE.fullmatch(code):
+        raise UserError(
+            f"{option} {code!r} is not a language code",
+            remedy="Use letters, digits, '_' and single '-', a letter first, as in en, zh-TW or sr_Latn",
+        )
+    return code
+
+
+def language_list(text: str, option: str) -> list[str]:
+    """Return the language codes of a list, each checked by :func:`language`."""
+    return [language(name, option) for name in name_list(text)]
+
+
+def pair_splits(text: str) -> list[tuple[str, str]]:
+    """Return every way to read ``XX-YY`` or ``XX:YY`` as two different language codes."""
+    if PAIR_MARK in text:
+        halves = [tuple(text.split(PAIR_MARK, 1))]
+    else:
+        halves = [(text[: match.start()], text[match.end() :]) for match in re.finditer("-", text)]
+    return [(a, b) for a, b in halves if a != b and LANGUAGE.fullmatch(a) and LANGUAGE.fullmatch(b)]
+
+
+def language_pair(text: str, option: str, known: Collection[str] = ()) -> tuple[str, str]:
+    """Split the name of a pair into its source and its target language.
+
+    ``zh-TW:pt-BR`` says where to split. ``zh-TW-pt-BR`` is split so that both parts are languages of ``known``;
+    if these allow no way or several, it is refused. A name with one hyphen needs no known languages.
+
+    Raises:
+        UserError: with the spelling to use instead.
+    """
+    splits = pair_splits(text)
+    if not splits:
+        raise UserError(f"{option} {text!r} is not a pair of two languages", remedy="Write XX-YY, or XX:YY")
+    sure = [pair for pair in splits if set(pair) <= set(known)]
+    whole = text in known
+    if len(sure) == 1 or (len(splits) == 1 and not whole):
+        return (sure or splits)[0]
+    ways = " or ".join(PAIR_MARK.join(pair) for pair in (sure or splits))
+    if whole and not sure:
+        what = f"{option} {text!r} is one language here, not a pair"
+        raise UserError(what, remedy=f"Write XX:YY; if a pair is meant, {ways}")
+    raise UserError(f"{option} {text!r} can be split in several ways", remedy=f"Write {ways}")
+
+
+def pair_name(pair: Sequence[str]) -> str:
+    """Return the name of a pair as :func:`language_pair` reads it back: ``en-de``, ``zh-TW:pt-BR``."""
+    return ("-" if not any("-" in code for code in pair) else PAIR_MARK).join(pair)
+
+
+def pair_file_name(pair: Sequence[str]) -> str:
+    """Return the name of a pair within file names: ``en-de``, ``zh-TW--pt-BR``."""
+    return ("-" if not any("-" in code for code in pair) else PAIR_FILE_MARK).join(pair)

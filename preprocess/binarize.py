@@ -22,11 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.cli import named_files, progress, say
+from fairseq_xalign.cli import progress, say
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import named_files
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, Encoder, count_lines, cut, encode_chunk, open_text
 from preprocess.parallel import available_cores, map_in_order
 from preprocess.staging import FolderUpdate

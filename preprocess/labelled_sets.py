@@ -21,6 +21,7 @@ from typing import Any
 from fairseq_xalign import cli, files
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.options import named_files
 from preprocess.readers import classification, conllu
 
 EXAMPLE = """examples:
@@ -159,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 def find_files(benchmark: Benchmark, name: str, folder: str | None, explicit: list[str] | None) -> dict[Key, Path]:
     """The file of each (split, language): those named by hand, then those whose names say it."""
     chosen: dict[Key, Path] = {}
-    for place, file in cli.named_files(explicit, "--input"):
+    for place, file in named_files(explicit, "--input"):
         split, dot, language = place.partition(".")
         if not (dot and language):
             raise UserError(

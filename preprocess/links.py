@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import named_files
 from preprocess.fast_align import Links, directions, prepare
 from preprocess.readers.source import lines
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file that the command line asks for."""
     (_, source), (_, target) = (
-        cli.named_files([value], option)[0] for value, option in ((args.source, "--source"), (args.target, "--target"))
+        named_files([value], option)[0] for value, option in ((args.source, "--source"), (args.target, "--target"))
     )
     if args.prepare:
         with files.atomic_file(args.prepare) as stream:

@@ -26,6 +26,7 @@ from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK_SYMBOL, PAD, SU
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
+from fairseq_xalign.options import named_files
 from fairseq_xalign.tokenizer.folder import check_replaceable
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
 
@@ -220,7 +221,7 @@ def train(args: argparse.Namespace, tokens: list[str]) -> tuple[Tokenizer, list[
     if args.sentences < 1:
         raise UserError(f"--sentences must be 1 or more, not {args.sentences}")
     languages: dict[str, list[Path]] = {}
-    for name, path in cli.named_files(args.input, "--input"):
+    for name, path in named_files(args.input, "--input"):
         check_name(name, "--input")
         languages.setdefault(name, []).append(Path(path))
     corpora = survey(languages, args.seed)

@@ -50,7 +50,6 @@ MAY_IMPORT = {
 """Each part, and the parts of ours that it may import; ``evaluate`` is its commands."""
 CIRCLES: set[frozenset[str]] = {
     frozenset({"fairseq_xalign.compat", "fairseq_xalign.compat.stopping"}),
-    frozenset({"fairseq_xalign.tokenizer.tokenizer", "fairseq_xalign.tokenizer.folder"}),
 }
 """Pairs of files that import each other and are still to be taken apart; none may join them."""
 MAY_IMPORT_FAIRSEQ = (

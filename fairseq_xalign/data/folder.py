@@ -38,11 +38,6 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     return Tokenizer.load(path)
 
 
-def name_list(text: str) -> list[str]:
-    """The names of a list as options have it: comma-separated, blanks and repetitions dropped."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
 class DataFolder:
     """An opened data folder; make one with :meth:`open`.
 

@@ -18,7 +18,7 @@ from fairseq_xalign.constants import PAD
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.folder import DataFolder, name_list
+from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
@@ -29,7 +29,7 @@ from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.masking import MaskingOptions, Translations
 from fairseq_xalign.objectives.objective import Context
 from fairseq_xalign.objectives.random import name_key, permutation_sample
-from fairseq_xalign.options import at_least
+from fairseq_xalign.options import at_least, name_list
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 from fairseq_xalign.tasks.pretraining_text import length_note, masking_vocabulary, unigram_counts
 

@@ -13,13 +13,12 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
-from fairseq_xalign.data.folder import name_list
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.folder import ENCODERS, LabelledCollater, LabelledFolder, LabelledStream
 from fairseq_xalign.labelled.labeller import build_head
 from fairseq_xalign.models.heads import POOLINGS
-from fairseq_xalign.options import at_least, share
+from fairseq_xalign.options import at_least, name_list, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fairseq_xalign.constants import DICT_FILE, FAIRSEQ_SPECIALS, MANIFEST_FILE, SUBWORD_FILE, SUBWORD_FORMAT
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, atomic_folder, read_json
 from fairseq_xalign.tokenizer.models import MODEL_FILES
-
-if TYPE_CHECKING:
-    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 MAKE_AGAIN = "Make it again with `xalign-preprocess subword`, or copy the whole folder again"
 _KEYS = {
@@ -31,21 +29,28 @@ _KEYS = {
 }
 
 
-def dictionary_text(tokenizer: Tokenizer) -> str:
-    """``dict.txt``: one ``symbol count`` a line from id 4. fairseq adds ids 0 to 3 itself and refuses
-    a file that lists them. Counts are 1: nothing of ours reads them."""
-    return "".join(f"{symbol} 1\n" for symbol in tokenizer.symbols()[FAIRSEQ_SPECIALS:])
+def dictionary_text(symbols: Sequence[str]) -> str:
+    """``dict.txt``: one line ``symbol count`` per id from 4 on.
+
+    fairseq adds ids 0 to 3 itself and refuses a file that lists them. Counts are 1: nothing of ours reads them.
+    """
+    return "".join(f"{symbol} 1\n" for symbol in symbols[FAIRSEQ_SPECIALS:])
 
 
-def write(tokenizer: Tokenizer, folder: Path) -> None:
+def write(folder: Path, description: dict[str, Any], model_bytes: bytes, symbols: Sequence[str]) -> None:
     """Write a subword folder atomically.
 
+    Args:
+        description: what ``subword.json`` holds, but for the hash of ``dict.txt``.
+        model_bytes: the model's file, whole.
+        symbols: all V symbols, index = id.
+
     Raises:
-        UserError: if ``folder`` exists and is something else than a subword folder.
+        UserError: if ``folder`` exists and is anything but a subword folder.
     """
     check_replaceable(folder)
     with atomic_folder(folder) as temporary:
-        write_files(tokenizer, temporary)
+        write_files(temporary, description, model_bytes, symbols)
 
 
 def check_replaceable(folder: Path) -> None:
@@ -58,17 +63,17 @@ def check_replaceable(folder: Path) -> None:
             )
 
 
-def write_files(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the three files into an existing folder, ``subword.json`` last."""
-    text = dictionary_text(tokenizer)
-    with atomic_file(folder / MODEL_FILES[tokenizer.kind], "wb") as stream:
-        stream.write(tokenizer.model_bytes)
+def write_files(folder: Path, description: dict[str, Any], model_bytes: bytes, symbols: Sequence[str]) -> None:
+    """Write the three files into an existing folder, ``subword.json`` last; arguments as for :func:`write`."""
+    text = dictionary_text(symbols)
+    with atomic_file(folder / description["model"], "wb") as stream:
+        stream.write(model_bytes)
     with atomic_file(folder / DICT_FILE) as stream:
         stream.write(text)
-    description = tokenizer.description() | {"dict_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    whole = description | {"dict_sha256": hashlib.sha256(text.encode()).hexdigest()}
     with atomic_file(folder / SUBWORD_FILE) as stream:
-        # One key a line: indented lists would take a line for each of 250,000 foreign ids.
-        rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in description.items())
+        # One line per key: indented lists would take a line for each of 250,000 foreign ids.
+        rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in whole.items())
         stream.write(f"{{\n{rows}\n}}\n")
 
 

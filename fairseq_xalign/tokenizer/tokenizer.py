@@ -22,6 +22,7 @@ import numpy as np
 
 from fairseq_xalign.constants import FIRST_PIECE, LANGUAGE_TOKEN, SPECIAL_SYMBOLS, SUBWORD_FORMAT, UNK
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer import folder as subword_folder
 from fairseq_xalign.tokenizer.models import MODEL_FILES, SPACE, open_model
 from fairseq_xalign.tokenizer.transliteration import (
     RESERVED_SYMBOLS,
@@ -120,9 +121,7 @@ class Tokenizer:
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
         """Open a subword folder (or a data folder); a damaged one is a :class:`UserError` with a remedy."""
-        from fairseq_xalign.tokenizer.folder import read
-
-        return cls(*read(Path(folder)), where=str(folder))
+        return cls(*subword_folder.read(Path(folder)), where=str(folder))
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Tokenizer:
@@ -159,15 +158,11 @@ class Tokenizer:
 
     def save(self, folder: str | Path) -> None:
         """Write a subword folder, whole or not at all; only an earlier subword folder is replaced."""
-        from fairseq_xalign.tokenizer.folder import write
-
-        write(self, Path(folder))
+        subword_folder.write(Path(folder), self.description(), self.model_bytes, self.symbols())
 
     def save_into(self, folder: str | Path) -> None:
         """Write the three files into a folder that exists (a data folder in the making)."""
-        from fairseq_xalign.tokenizer.folder import write_files
-
-        write_files(self, Path(folder))
+        subword_folder.write_files(Path(folder), self.description(), self.model_bytes, self.symbols())
 
     def doubled(self, overlap: float = 0.0, seed: int = 1) -> Tokenizer:
         """The same pieces with a transliterated copy of each.

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from fairseq_xalign import cli
-from fairseq_xalign.data.folder import name_list
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.labelled.folder import ENCODERS, Encoded, LabelledCollater, LabelledFolder
 from fairseq_xalign.labelled.labeller import label_scores, load_labeller
+from fairseq_xalign.options import name_list
 
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/pos --data pos --split test --languages en,de --output pred.jsonl"""

@@ -19,6 +19,7 @@ from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.models.sentences import BATCH_TOKENS, POOLING, encode_sentences
+from fairseq_xalign.options import named_files
 
 EXAMPLE = """example:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de"""
@@ -43,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode both sides, search, print."""
-    ((source, source_file),) = cli.named_files([args.source], "--source")
-    ((target, target_file),) = cli.named_files([args.target], "--target")
+    ((source, source_file),) = named_files([args.source], "--source")
+    ((target, target_file),) = named_files([args.target], "--target")
     lines = parallel_lines(source_file, target_file)
 
     from fairseq_xalign.models.checkpoint import load_encoder
