@@ -29,7 +29,6 @@ source "$SETTINGS"
 WORK=${WORK:-demo/$CONFIG}
 PYTHON=${PYTHON:-python3}
 export XALIGN_CACHE=${XALIGN_CACHE:-$HOME/.cache/xalign}
-[ -z "${XALIGN_DATA:-}" ] && [ -d ../shared/data ] && export XALIGN_DATA=$PWD/../shared/data
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 # An encoder this small gains nothing from a second thread: one thread a run, and a run for each core.
 JOBS=${JOBS:-$(nproc)}

