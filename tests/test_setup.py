@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from tests.test_imports import imported_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPINNED = {"torch", "ve-fairseq", "fairseq-fixed"}
-"""Chosen or installed apart (see Makefile)."""
+"""The Makefile chooses or installs these separately."""
+OURSELVES = "fairseq-xalign"
+"""The extra ``dev`` names the package's other extras."""
 
 
 def pins() -> dict[str, Requirement]:
@@ -32,7 +36,7 @@ def pins() -> dict[str, Requirement]:
 
 @pytest.fixture(scope="module")
 def requirements(tmp_path_factory) -> list[Requirement]:
-    """What setup.py says that the package needs, with every extra."""
+    """What the package says that it needs, with every extra."""
     folder = tmp_path_factory.mktemp("egg")
     command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -40,13 +44,13 @@ def requirements(tmp_path_factory) -> list[Requirement]:
     return [Requirement(text) for text in distribution.requires or ()]
 
 
-def test_everything_setup_names_has_one_pinned_version_that_fits(requirements):
+def test_every_requirement_has_one_pinned_version_that_fits(requirements):
     pinned = pins()
     for requirement in requirements:
         name = canonicalize_name(requirement.name)
-        if name in UNPINNED:
+        if name in UNPINNED or name == OURSELVES:
             continue
-        assert name in pinned, f"constraints.txt lacks {name}"
+        assert name in pinned, f"{name} is missing in constraints.txt"
         version = re.fullmatch(r"==(\S+)", str(pinned[name].specifier))
         assert version and requirement.specifier.contains(version[1]), name
 
@@ -59,27 +63,28 @@ def test_torch_and_fairseq_are_left_to_their_own_steps_and_torchaudio_is_nowhere
 
 def test_the_optional_parts_are_extras(requirements):
     plain = {canonicalize_name(requirement.name) for requirement in requirements if requirement.marker is None}
-    optional = {"transformers", "tokenizers", "safetensors", "systran-align", "matplotlib", "submitit", "pytest"}
+    optional = {"transformers", "tokenizers", "systran-align", "matplotlib", "submitit", "pytest"}
     assert not plain & (optional | UNPINNED - {"torch"})
     assert {"torch", "numpy", "sentencepiece", "sacrebleu"} <= plain
 
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}
-"""What a module's distribution is called where the names differ."""
+"""The distribution that a module comes from, where the names differ."""
 APART = {"fairseq", "fairseq_cli", "preprocess", "fairseq_xalign"}
 
 
-def test_everything_imported_is_named_by_setup(requirements):
+def test_everything_imported_is_a_requirement(requirements):
     named = {canonicalize_name(requirement.name) for requirement in requirements}
     for file in (file for top in ("fairseq_xalign", "preprocess") for file in (ROOT / top).rglob("*.py")):
         tops = {module.split(".")[0] for module in imported_modules(file)} - APART - sys.stdlib_module_names
         missing = {top for top in tops if canonicalize_name(DISTRIBUTIONS.get(top, top)) not in named}
-        assert not missing, f"{file}: add {missing} to setup.py, and its version to constraints.txt"
+        assert not missing, f"{file}: add {missing} to pyproject.toml, and its version to constraints.txt"
 
 
 @pytest.mark.parametrize("command", ["preprocess.__main__", "fairseq_xalign.evaluate.__main__"])
 def test_a_console_script_points_to_something(command):
-    assert f"= {command}:main" in (ROOT / "setup.py").read_text()
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    assert f"{command}:main" in scripts.values()
     assert callable(importlib.import_module(command).main)
 
 
@@ -101,14 +106,25 @@ def test_the_user_dir_is_printed_in_a_checkout_and_from_elsewhere(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """A folder with what a wheel of this checkout installs."""
-    folder = tmp_path_factory.mktemp("wheel")
+def sdist(tmp_path_factory) -> Path:
+    """A source distribution of this checkout."""
+    folder = tmp_path_factory.mktemp("sdist")
     source = folder / "source"  # a build leaves its folders in the tree
-    ignore = shutil.ignore_patterns(".git", ".venv", "tests", "build", "__pycache__", "*.egg-info", "work", "demo")
-    shutil.copytree(ROOT, source, ignore=ignore)
+    made_here = shutil.ignore_patterns(".*", "tests", "build", "dist", "__pycache__", "*.egg-info", "demo")
+    shutil.copytree(ROOT, source, ignore=lambda folder, names: made_here(folder, names) if folder == str(ROOT) else ())
+    build = f"from setuptools.build_meta import build_sdist; build_sdist({str(folder)!r})"
+    out = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    (archive,) = folder.glob("*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def installed(sdist, tmp_path_factory) -> Path:
+    """A folder with what a wheel installs that was built from the source distribution."""
+    folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(sdist)]
     out = subprocess.run(build, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
     (wheel,) = folder.glob("*.whl")
@@ -116,6 +132,22 @@ def installed(tmp_path_factory) -> Path:
     install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     return target
+
+
+def test_a_source_distribution_has_what_a_demo_needs(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    recipes = {str(file.relative_to(ROOT)) for file in (ROOT / "recipes").rglob("*.sh")}
+    assert {"Makefile", "constraints.txt", "pyproject.toml", "setup.py", "README.md", "LICENSE"} | recipes <= names
+
+
+def test_a_wheel_carries_version_commands_and_extras(installed):
+    (info,) = installed.glob("*.dist-info")
+    distribution = metadata.Distribution.at(info)
+    assert distribution.version == fairseq_xalign.__version__
+    assert {entry.name for entry in distribution.entry_points} == {"xalign-preprocess", "xalign-evaluate"}
+    assert {"fairseq", "hf", "align", "plots", "cluster", "dev"} == set(distribution.metadata.get_all("Provides-Extra"))
+    assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 
 
 def test_a_wheel_has_everything_and_prints_its_own_path(installed, tmp_path):
@@ -139,7 +171,7 @@ print("package:", fairseq_xalign.__file__)
 
 
 def test_an_installed_wheel_binarizes_and_trains_with_two_spawned_workers_from_another_folder(installed, tmp_path):
-    """Nothing of the checkout takes part: spawned workers must find our task, criterion and optimizer by themselves."""
+    """The checkout is out of reach: spawned workers must find our task, criterion and optimizer by themselves."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
 
@@ -182,7 +214,7 @@ esac
 @pytest.fixture
 def make(tmp_path):
     """Run make in a copy with a pretended Python: ``make(*arguments, **environment) -> (result, calls)``."""
-    for name in ("Makefile", "constraints.txt", "setup.py"):
+    for name in ("Makefile", "constraints.txt", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / "python"
     python.write_text(PRETENDER)
@@ -211,8 +243,10 @@ def test_make_installs_once_and_again_only_when_something_changed(make, tmp_path
     assert make("venv")[1] == []
     assert make("venv", "TORCH=torch==2.12.0 --index-url X")[1] != []
     make("venv")
-    (tmp_path / "constraints.txt").open("a").write("# changed\n")
-    assert make("venv")[1] != []
+    for name in ("constraints.txt", "pyproject.toml"):
+        with (tmp_path / name).open("a") as file:
+            file.write("# changed\n")
+        assert make("venv")[1] != []
 
 
 def test_an_interrupted_installation_is_redone_and_the_log_is_shown(make, tmp_path):
@@ -228,10 +262,10 @@ def test_fairseq_is_built_from_source_where_no_wheel_fits(make):
     done, calls = make("venv", FAILS="ve-fairseq")
     assert done.returncode == 0
     assert any("--no-deps --no-build-isolation fairseq-fixed" in call for call in calls)
-    assert "set-up: no wheel of fairseq fits" in done.stdout
+    assert "set-up: no wheel of fairseq fits this Python" in done.stdout
 
 
-def test_a_missing_venv_is_said_with_the_remedy(make, tmp_path):
+def test_a_missing_venv_module_is_reported_with_the_remedy(make, tmp_path):
     out, _ = make("test", NO_VENV="1")
     assert out.returncode != 0
     assert "apt-get install python3-venv" in out.stderr
@@ -240,7 +274,9 @@ def test_a_missing_venv_is_said_with_the_remedy(make, tmp_path):
 
 def test_make_alone_lists_the_targets(make):
     out, _ = make()
-    assert [line.split()[0] for line in out.stdout.splitlines()[:-1]] == "help venv demo test check bench clean".split()
+    targets = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert {"help", "venv", "demo", "test", "check", "bench", "clean"} <= set(targets)
+    assert sorted(line.split()[0] for line in out.stdout.splitlines()[:-1]) == sorted(targets)
 
 
 def test_ci_runs_the_tests_and_hides_nothing():
