@@ -24,6 +24,7 @@ Collate = Callable[[Window, int], dict[str, Any]]
 STATE_VERSION = 2
 """fairseq reads ``iterations_in_epoch`` from states of version 2."""
 MOST_UPDATES_AN_EPOCH = 10_000
+"""Longest epoch of a run that has no ``--max-epoch``: validation and checkpoints come at the end of an epoch."""
 
 
 class _Walk(IterableDataset):
@@ -111,9 +112,11 @@ class BatchIterator:
         fingerprint: what the order of draws depends on; a state with another is refused.
         rank, world: of this worker.
         update_freq: micro-batches an update, for each epoch (the last value serves later ones).
-        updates_per_epoch: or None: about one pass over the largest stream, at most 10,000.
-        num_workers: loader processes; 0 loads in this one.
-        buffer: batches each loader process keeps ready.
+        updates_per_epoch: length of an epoch; None stands for about one pass over the largest stream.
+        num_workers: number of loader processes; 0 loads the data in this process.
+        buffer: batches that each loader process keeps ready.
+        epoch: the epoch to begin with, from 1.
+        whole_passes: whether an epoch of None is the whole pass, however long. Otherwise it ends after 10,000 updates.
     """
 
     def __init__(
@@ -128,25 +131,28 @@ class BatchIterator:
         num_workers: int,
         buffer: int = 4,
         epoch: int = 1,
+        whole_passes: bool = False,
     ) -> None:
         self.planner, self.collater, self.fingerprint = planner, collater, fingerprint
         self.rank, self.world, self.update_freq = rank, world, list(update_freq)
         self.num_workers, self.buffer, self.epoch = num_workers, max(2, buffer), epoch
         self.place = planner.start()
         self.updates_per_epoch = updates_per_epoch or self._one_pass()
+        if not updates_per_epoch and not whole_passes:
+            self.updates_per_epoch = min(self.updates_per_epoch, MOST_UPDATES_AN_EPOCH)
         self._resume_update = 0
         self._current: EpochIterator | None = None
         self._waited, self._clock = 0.0, time.perf_counter()
 
     def _one_pass(self) -> int:
-        """Updates that one pass over the largest stream takes, judged by the first window."""
+        """Updates that one pass over the largest stream takes, estimated from the first window."""
         window = self.planner.plan(self.planner.start())
         sizes = [len(s) for s in self.planner.streams]
         drawn_from = [i for i in range(len(sizes)) if self.planner.probabilities[i] > 0]
         largest = max(drawn_from, key=sizes.__getitem__)
         draws = sizes[largest] / self.planner.probabilities[largest]
         batches = draws * len(window.batches) / self.planner.window
-        return max(1, min(MOST_UPDATES_AN_EPOCH, math.ceil(batches / (self.world * self.freq(1)))))
+        return max(1, math.ceil(batches / (self.world * self.freq(1))))
 
     def freq(self, epoch: int) -> int:
         """Micro-batches an update in this epoch (from 1), as ``--update-freq`` says."""

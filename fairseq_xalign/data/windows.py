@@ -233,30 +233,51 @@ def sequence_sizes(
 def cut_batches(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np.ndarray]:
     """Cut sorted sequences into batches of nearly equal size within the budget.
 
-    A sequence that alone exceeds the token budget is a user error: training on it would need more
-    memory than was allowed, leaving it out would be silent.
+    Where ``--batch-size`` decides how many batches there are, their numbers of sequences differ by at most one.
+    Where ``--max-tokens`` decides, batches hold about the same number of tokens.
+
+    Args:
+        order: sequence numbers, the longest sequence first, int64 [m].
+        sizes: tokens of each of them, in the same order, int64 [m].
+        budget: the limits of a batch.
+
+    Raises:
+        UserError: a sequence alone exceeds the token budget. Training on it would need more memory than was allowed,
+            and leaving it out would be silent.
     """
     if not len(order):
         return []
     if budget.tokens is not None and sizes[0] > budget.tokens:
         raise UserError(
             f"a sequence of {sizes[0]} tokens does not fit into {budget.option} {budget.tokens}",
-            remedy=f"Raise {budget.option}, or lower the longest sequence (--tokens-per-sample, in fine-tuning "
-            "--max-length)",
+            remedy=f"Raise {budget.option}, or lower the length of the longest sequence (--tokens-per-sample, or "
+            "--max-length in fine-tuning)",
         )
+    if budget.sequences is not None:
+        bounds = equal_bounds(len(order), -(-len(order) // budget.sequences))
+        if budget.tokens is None or np.add.reduceat(sizes, bounds[:-1]).max() <= budget.tokens:
+            return [order[begin:end] for begin, end in zip(bounds, bounds[1:])]
+    return _cut_by_tokens(order, sizes, budget)
+
+
+def equal_bounds(items: int, parts: int) -> np.ndarray:
+    """Where ``parts`` parts of ``items`` items begin, and ``items``, int64 [parts + 1].
+
+    Sizes differ by at most one. The last parts are the larger ones: they hold the shortest sequences.
+    """
+    return np.arange(parts + 1) * (items // parts) + np.maximum(np.arange(parts + 1) - (parts - items % parts), 0)
+
+
+def _cut_by_tokens(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np.ndarray]:
+    """Cut where a batch has its fair share of the tokens, or where another sequence would exceed a limit."""
+    assert budget.tokens is not None
     total = int(sizes.sum())
-    count = max(
-        -(-total // budget.tokens) if budget.tokens else 1,
-        -(-len(order) // budget.sequences) if budget.sequences else 1,
-    )
-    fair_tokens, fair_sequences = total / count, len(order) / count
+    count = max(-(-total // budget.tokens), -(-len(order) // budget.sequences) if budget.sequences else 1)
+    fair_tokens = total / count
     batches, begin, tokens = [], 0, 0
     for i, size in enumerate(sizes.tolist()):
-        full = (budget.tokens is not None and tokens + size > budget.tokens) or (
-            budget.sequences is not None and i - begin >= budget.sequences
-        )
-        fair = tokens >= fair_tokens if budget.tokens else i - begin >= fair_sequences
-        if i > begin and (full or fair):
+        full = tokens + size > budget.tokens or (budget.sequences is not None and i - begin >= budget.sequences)
+        if i > begin and (full or tokens >= fair_tokens):
             batches.append(order[begin:i])
             begin, tokens = i, 0
         tokens += size

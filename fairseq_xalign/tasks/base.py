@@ -42,10 +42,14 @@ class TrainingConfig(FairseqDataclass):
     )
     updates_per_epoch: Optional[int] = field(
         default=None,
-        metadata={"help": "updates an epoch (default: one pass over the largest stream, at most 10,000)"},
+        metadata={
+            "help": "number of updates per epoch (default: one pass over the largest stream, which ends after 10,000 "
+            "updates where there is no --max-epoch); a resumed run keeps what it began with"
+        },
     )
     seed: int = II("common.seed")
     update_freq: List[int] = II("optimization.update_freq")
+    max_epoch: int = II("optimization.max_epoch")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     save_dir: str = II("checkpoint.save_dir")
     train_subset: str = II("dataset.train_subset")
@@ -175,6 +179,7 @@ class TrainingTask(FairseqTask, ABC):
                 dataset.iterators[key] = BatchIterator(
                     Planner(streams, shares, window, budget, cfg.seed), collater, fingerprint, shard_id, num_shards,
                     cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
+                    whole_passes=bool(cfg.max_epoch),
                 )  # fmt: skip
             else:
                 windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)

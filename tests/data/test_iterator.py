@@ -1,12 +1,14 @@
 """The iterator: one global order for any number of workers and loader processes, resumable anywhere."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
-from fairseq_xalign.data.windows import Budget, one_pass
+from fairseq_xalign.data.windows import Budget, Place, one_pass
 from fairseq_xalign.errors import UserError
 from tests.support.toy import bitext, collater, mono, planner
 
@@ -153,6 +155,32 @@ def test_an_epoch_is_about_one_pass_over_the_largest_stream_by_default(streams):
     it = iterator(streams, updates=None)
     draws = sum(len(s["units"].get("mono", [])) + len(s["units"].get("bitext", [])) for s in it.next_epoch_itr())
     assert draws == pytest.approx(90 / 0.6, rel=0.25)
+
+
+def huge(pass_in_batches, **options):
+    """An iterator over one stream of that many batches per pass, of which only the first window is planned."""
+    window = SimpleNamespace(batches=[None] * 8)
+    plan = SimpleNamespace(
+        streams=[range(pass_in_batches * 16), range(16)], probabilities=[1.0, 0.0], window=128,
+        plan=lambda place: window, start=lambda: Place(),
+    )  # fmt: skip
+    return BatchIterator(plan, None, {}, 0, options.pop("world", 1), [options.pop("freq", 1)], None, 0, **options)
+
+
+@pytest.mark.parametrize(("world", "freq", "updates"), [(1, 1, 410_000), (2, 1, 205_000), (2, 4, 51_250)])
+def test_whole_passes_have_no_cap(world, freq, updates):
+    """As with PPA's pairs: five epochs are five passes, not 50,000 updates."""
+    assert huge(410_000, world=world, freq=freq, whole_passes=True).updates_per_epoch == updates
+    assert huge(410_000, world=world, freq=freq).updates_per_epoch == 10_000
+
+
+def test_a_resumed_run_keeps_the_epoch_it_began_with():
+    """... whether or not --max-epoch is added or left out when it resumes."""
+    for before, after in ((False, True), (True, False)):
+        state = huge(12_271, whole_passes=before).state_dict()
+        again = huge(12_271, whole_passes=after)
+        again.load_state_dict(state)
+        assert again.updates_per_epoch == (12_271 if before else 10_000)
 
 
 def test_another_seed_gives_another_order(streams):

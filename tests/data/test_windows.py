@@ -62,6 +62,30 @@ def test_equal_blocks_make_full_batches():
     assert [len(b) for b in batches] == [16] * 16
 
 
+@pytest.mark.parametrize("tokens", [None, 10_000])
+def test_batches_of_226_sequences_at_16_hold_15_or_16(tokens):
+    """Not fourteen of 16 and one of 2; a limit of tokens that is never reached changes nothing."""
+    batches = cut_batches(np.arange(226), np.full(226, 7), Budget(tokens, 16))
+    assert [len(b) for b in batches] == [15] * 14 + [16]
+
+
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=300), st.integers(1, 40), st.booleans())
+@settings(max_examples=100)
+def test_under_a_batch_size_batches_differ_by_at_most_one_sequence(lengths, limit, ample):
+    sizes = np.sort(np.array(lengths))[::-1]
+    batches = cut_batches(np.arange(len(sizes)), sizes, Budget(40 * limit if ample else None, limit))
+    counts = [len(b) for b in batches]
+    assert len(counts) == -(-len(sizes) // limit) and max(counts) - min(counts) <= 1 and max(counts) <= limit
+    assert np.concatenate(batches).tolist() == list(range(len(sizes)))
+
+
+@pytest.mark.parametrize("limit", [16, 32])
+def test_where_the_batch_size_divides_the_window_every_batch_is_full(limit):
+    """The published runs were made with such windows: their batches are runs of the sorted sequences, as ever."""
+    batches = cut_batches(np.arange(4096), np.full(4096, 9), Budget(sequences=limit))
+    assert np.stack(batches).tolist() == np.arange(4096).reshape(-1, limit).tolist()
+
+
 def test_a_sequence_over_the_token_budget_is_an_error_naming_both_options():
     with pytest.raises(UserError, match="--max-tokens 10.*--tokens-per-sample"):
         cut_batches(np.arange(1), np.array([11]), Budget(tokens=10))
