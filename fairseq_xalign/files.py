@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import hashlib
@@ -10,11 +11,22 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.inputs import open_input, regular
+
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+"""How files in other encodings than ours begin; UTF-32's comes first, for it begins with UTF-16's."""
+NULS_OF_UTF_16 = 0.3
+"""Text without a byte order mark is taken for UTF-16 where more than this share of every other byte is NUL."""
 
 
 def flush_to_disk(path: str | Path) -> None:
@@ -103,58 +115,113 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; a missing or damaged one is a :class:`UserError` that names it."""
+    """Read a JSON file, compressed or not; a missing or damaged one is a :class:`UserError` that names it."""
+    again = "Make the file again, or copy it again"
     try:
-        with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        raise UserError("no such file", path, remedy="Check the name") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"not valid JSON: {error}", path, getattr(error, "lineno", None), "Make the file again, or copy it again"
-        ) from error
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"not valid JSON: {error}", path, error.lineno, again) from error
+    except UserError as error:
+        if error.line is None:
+            raise
+        raise UserError(f"not valid JSON: {error.what}", path, error.line, again) from error
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; memory does not grow with the file."""
-    with open(path, "rb") as stream:
+    """The SHA-256 of a file's bytes as they stand, in hexadecimal; memory does not grow with the file."""
+    with open(regular(path), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_text(path: str | Path) -> str:
+    """The whole text of a file, read as strictly as :func:`read_lines`."""
+    return "\n".join(text for _, text in read_lines(path))
 
 
 def read_lines(path: str | Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, text without its line end) of a UTF-8 file, strictly.
 
-    Only ``\\n`` ends a line (``\\r\\n`` too, its ``\\r`` is dropped): U+2028, U+0085 and a form
-    feed stay inside their line, so that parallel files keep their line counts. A byte order mark
-    at the start is dropped. Invalid UTF-8 and NUL are a :class:`UserError` with file and line.
-    Memory does not grow with the file.
+    The file may be compressed or a pipe: see :mod:`fairseq_xalign.inputs`. Only ``\\n`` ends a line (``\\r\\n`` too,
+    its ``\\r`` is dropped): U+2028, U+0085 and a form feed stay inside their line, so that parallel files keep their
+    line counts. A byte order mark at the start is dropped. Invalid UTF-8, NUL, UTF-16 and line ends of ``\\r`` alone
+    are a :class:`UserError` with file and line. Memory does not grow with the file.
 
     Args:
         start, stop: byte offsets that begin a line; only lines that begin within them are read,
-            numbered from the first of them.
+            numbered from the first of them. Of an uncompressed file only.
     """
-    path = Path(path)
+    with open_input(path) as stream:
+        if start:
+            stream.seek(start)
+        yield from decoded_lines(_until(stream, start, stop), path, beginning=start == 0)
+
+
+def _until(stream: io.BufferedReader, place: int, stop: int | None) -> Iterable[bytes]:
+    if stop is None:
+        return stream
+    return _lines_before(stream, place, stop)
+
+
+def _lines_before(stream: io.BufferedReader, place: int, stop: int) -> Iterator[bytes]:
+    for raw in stream:
+        if place >= stop:
+            return
+        place += len(raw)
+        yield raw
+
+
+def decoded_lines(raws: Iterable[bytes], path: str | Path, beginning: bool = True) -> Iterator[tuple[int, str]]:
+    """The lines of :func:`read_lines` from their bytes; ``beginning``: the first is the first of the file ``path``."""
+    number = 0
     try:
-        stream: io.BufferedReader = open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise UserError(error.strerror or str(error), path) from error
-    with stream:
-        stream.seek(start)
-        place = start
-        for number, raw in enumerate(stream, start=1):
-            if stop is not None and place >= stop:
-                return
-            if place == 0 and raw.startswith(b"\xef\xbb\xbf"):
-                text_bytes = raw[3:]
-            else:
-                text_bytes = raw
-            place += len(raw)
-            text_bytes = text_bytes.removesuffix(b"\n").removesuffix(b"\r")
+        for number, raw in enumerate(raws, start=1):
+            text_bytes = raw.removesuffix(b"\n").removesuffix(b"\r")
+            if number == 1 and beginning:
+                text_bytes = _first_line(raw, text_bytes, path)
             if b"\0" in text_bytes:
-                raise UserError("a NUL byte", path, number, "Remove it: text must be UTF-8 without NUL")
+                raise _nul(text_bytes, path, number)
             try:
-                yield number, text_bytes.decode("utf-8")
+                text = text_bytes.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise UserError(
-                    f"invalid UTF-8 at byte {error.start} of the line", path, number, "Convert the file to UTF-8"
+                    f"invalid UTF-8 at byte {error.start} of the line",
+                    path,
+                    number,
+                    "Convert the file, for example with iconv -f LATIN1 -t UTF-8",
                 ) from error
+            yield number, text
+    except OSError as error:  # of reading: what goes on where the lines are used is not seen here
+        raise UserError(f"cannot be read: {error.strerror or error}", path, number + 1) from error
+
+
+def _first_line(raw: bytes, text_bytes: bytes, path: str | Path) -> bytes:
+    """The first line of a file without its byte order mark; a file that is no UTF-8 by its first bytes is refused."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            raise _foreign(encoding, path, 1)
+    if b"\r" in text_bytes and not raw.endswith(b"\n"):
+        raise UserError(
+            r"its lines end in \r alone: it would be one line", path, 1, r"Convert it with tr '\r' '\n' < FILE"
+        )
+    return text_bytes.removeprefix(codecs.BOM_UTF8)
+
+
+def _nul(text_bytes: bytes, path: str | Path, number: int) -> UserError:
+    """The error for a line with NUL bytes: every other byte of UTF-16 is one, three of four of UTF-32."""
+    share = [text_bytes[place::4].count(0) / max(1, len(text_bytes[place::4])) for place in range(4)]
+    many = [part > NULS_OF_UTF_16 for part in share]
+    if sum(many) >= 3:
+        return _foreign("UTF-32LE" if not many[0] else "UTF-32BE", path, number)
+    if many[0] and many[2]:
+        return _foreign("UTF-16BE", path, number)
+    if many[1] and many[3]:
+        return _foreign("UTF-16LE", path, number)
+    return UserError("a NUL byte", path, number, "Remove it: text must be UTF-8 without NUL")
+
+
+def _foreign(encoding: str, path: str | Path, number: int) -> UserError:
+    family = encoding[:6]
+    known = encoding if number == 1 else family  # which byte comes first is told by the file's beginning alone
+    return UserError(
+        f"looks like {family}, text must be UTF-8", path, number, f"Convert it with iconv -f {known} -t UTF-8"
+    )

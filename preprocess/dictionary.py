@@ -29,10 +29,10 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.data.dictionary import DICTIONARY_MARK
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
 from preprocess.derive.permutation import keyed_order
-from preprocess.readers.source import lines
 
 EXAMPLE = """examples:
   xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --source en --target xx \
@@ -206,7 +206,7 @@ def _count_pieces(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
     counts = np.zeros(tokenizer.pieces, dtype=np.int64)
     natural = tokenizer.natural_ids
     for path in texts:
-        for _, line in cli.progress(lines(path), "count"):
+        for _, line in cli.progress(read_lines(path), "count"):
             for number in tokenizer.encode(line):
                 if number in natural:
                     counts[number - natural.start] += 1
@@ -316,7 +316,7 @@ def usable_entries(
 
 def read_muse(path: str) -> Iterator[tuple[str, str] | None]:
     """Pairs of a MUSE dictionary; phrases are possible where a tab divides the sides."""
-    for number, line in lines(path):
+    for number, line in read_lines(path):
         if not line.strip():
             continue
         sides = line.split("\t") if "\t" in line else line.split()
@@ -335,7 +335,7 @@ def read_csv(path: str, source: str, target: str) -> Iterator[tuple[str, str] | 
 
     A row with more or fewer columns than the header is None: TICO-19's tables have some, with a comma unquoted.
     """
-    rows = csv.reader(text + "\n" for _, text in lines(path))
+    rows = csv.reader(text + "\n" for _, text in read_lines(path))
     header = next(rows, [])
     first, second = _pair_columns(header, path)
     for row in rows:

@@ -22,12 +22,11 @@ from typing import IO
 import numpy as np
 
 from fairseq_xalign import cli
+from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.errors import UserError
 from preprocess.words import check_parallel, word_pairs
 
 Words = list[str]
-Links = set[tuple[int, int]]
-"""(place in the source, place in the target), from 0."""
 
 TENSION = 4.0
 """How strongly links keep to the diagonal, the published starting value. It is not estimated: the table of

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli, files
+from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
 from preprocess.fast_align import Links
-from preprocess.links import align, read_links
+from preprocess.links import align
 from preprocess.words import check_parallel, word_pairs
 
 DEFAULT_MIN_COUNT = 3
@@ -145,7 +146,7 @@ def induced(args: argparse.Namespace) -> tuple[list[tuple[str, str]], dict[str, 
     total = check_parallel(source, target)
     if args.links:
         check_parallel(source, args.links)
-        found = read_links(args.links)
+        found = pharaoh.read(args.links)
     else:
         found = align(source, target, SYMMETRIZE)
     pairs = word_pairs(source, target)

@@ -20,9 +20,10 @@ from typing import Any
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.constants import LABELS_FILE
+from fairseq_xalign.data.formats import conllu
+from fairseq_xalign.data.formats import table as classification
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.options import named_files
-from preprocess.readers import classification, conllu
 
 EXAMPLE = """examples:
   xalign-preprocess benchmark pos --from ud --input test.en=ud/en_ewt-ud-test.conllu --output labelled/pos
@@ -31,7 +32,7 @@ EXAMPLE = """examples:
 FORMAT = 1
 SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
 """Names of splits that are known, and ours."""
-MISSING_TAG = "X"
+MISSING_TAG = conllu.MISSING_TAG
 """For a word whose UPOS is ``_``, as XTREME's loader has it."""
 Row = dict[str, Any]
 Key = tuple[str, str]
@@ -92,7 +93,7 @@ def unknown_tag(tag: str, path: Path, line: int) -> UserError:
 def classification_rows(path: Path, mended: Counter[str]) -> Iterator[Row]:
     """Rows of a table; the id is the line. Empty lines are skipped and counted."""
     for example in classification.read(path):
-        if example.label:
+        if not example.empty:
             yield {"id": str(example.line), "text": example.text, "label": example.label.strip()}
         else:
             mended["empty lines skipped"] += 1

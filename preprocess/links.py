@@ -11,22 +11,19 @@ for 57,000 pairs. It runs on one core.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Iterator
 
 from fairseq_xalign import cli, files
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.data.formats import pharaoh
+from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.options import named_files
-from preprocess.fast_align import Links, directions, prepare
-from preprocess.readers.source import lines
+from preprocess.fast_align import directions, prepare
 
 EXAMPLE = """examples:
   xalign-preprocess links --source en=pair.en --target de=pair.de --output links.en-de
   xalign-preprocess links --source en=pair.en --target de=pair.de --prepare words.en-de   # for another aligner"""
 
 ALIGNERS = ("fast_align",)
-LINK = re.compile(r"([0-9]+)-([0-9]+)")
-PHARAOH = "A Pharaoh line is `0-0 1-2`: source word, hyphen, target word, counted from 0"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     pairs = count = empty = 0
     with files.atomic_file(args.output) as stream:
         for links in align(source, target, args.symmetrize):
-            stream.write(format_links(links) + "\n")
+            stream.write(pharaoh.line_of(links) + "\n")
             pairs, count, empty = pairs + 1, count + len(links), empty + (not links)
     cli.say(f"{args.output}: {count} links in {pairs} sentence pairs, {empty} without any")
     return 0
@@ -72,20 +69,6 @@ def align(source: str, target: str, symmetrize: str) -> Iterator[Links]:
     combine = SYMMETRIZE[symmetrize]
     for forward, backward in directions(source, target):
         yield combine(forward, backward)
-
-
-def format_links(links: Links) -> str:
-    """A Pharaoh line, in ascending order."""
-    return " ".join(f"{source}-{target}" for source, target in sorted(links))
-
-
-def read_links(path: str) -> Iterator[Links]:
-    """The links of every line of a Pharaoh file; a line of another form is a :class:`UserError`."""
-    for number, line in lines(path):
-        found = [LINK.fullmatch(part) for part in line.split()]
-        if not all(found):
-            raise UserError(f"{line.split()[found.index(None)]!r} is not a link", path, number, PHARAOH)
-        yield {(int(match[1]), int(match[2])) for match in found if match}
 
 
 def grow_diagonal(forward: Links, backward: Links) -> Links:

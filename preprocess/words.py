@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import regex
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
+from fairseq_xalign.inputs import is_compressed
 from preprocess.encoding import count_lines
-from preprocess.readers.source import lines
 
 WORD = regex.compile(r"(?V1)\p{Han}|[[\p{L}\p{M}\p{N}\u200C\u200D]--\p{Han}]+|\S")
 
@@ -28,10 +29,10 @@ def word_pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]
 
     Raises:
         UserError: the files have unequal numbers of lines (before anything is read), or what
-            :func:`preprocess.readers.source.lines` refuses.
+            :func:`fairseq_xalign.files.read_lines` refuses.
     """
     check_parallel(source, target)
-    for (_, one), (_, other) in zip(lines(source), lines(target)):
+    for (_, one), (_, other) in zip(read_lines(source), read_lines(target)):
         yield split_words(one), split_words(other)
 
 
@@ -47,4 +48,4 @@ def check_parallel(source: str, target: str) -> int:
 
 
 def _count(path: str) -> int:
-    return sum(1 for _ in lines(path)) if path.endswith(".xz") else count_lines(path)
+    return sum(1 for _ in read_lines(path)) if is_compressed(path) else count_lines(path)

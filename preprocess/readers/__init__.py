@@ -1,12 +1,12 @@
-"""Labelled formats, one file each.
+"""What ``derive`` does with the examples of each format; the formats are those of :mod:`fairseq_xalign.data.formats`.
 
-A format is a module with ``read(path) -> examples``, ``derive(example, change, counts) -> example``,
-``write(stream, example)``, and ``SENTENCE_BY_SENTENCE``: whether a derived language is made of it
-sentence by sentence, or (the labelled sets of ALIGN-MLM) with one reversal an example.
+A module here has ``read(path) -> examples``, ``derive(example, change, counts) -> example``,
+``write(stream, example)``, and ``SENTENCE_BY_SENTENCE``: whether a derived language is made of an example
+sentence by sentence, or (the labelled sets of ALIGN-MLM) with one reversal per example.
 """
 
 FORMATS = {
-    "text": "preprocess.readers.text",
+    "text": "preprocess.readers.running_text",
     "conllu": "preprocess.readers.conllu",
     "ner": "preprocess.readers.ner",
     "nli": "preprocess.readers.nli",

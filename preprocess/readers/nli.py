@@ -1,47 +1,13 @@
-"""Sentence pairs with a label (XNLI and its kin): premise, hypothesis, label, divided by tabs.
-
-A first line ``premise TAB hypothesis TAB label`` is a header and passes through.
-"""
+"""Sentence pairs with a label: premise and hypothesis are changed, each by itself. A header passes through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
-
-from fairseq_xalign.errors import UserError
-from preprocess.readers.source import lines
+from fairseq_xalign.data.formats.nli import Pair, read, write
 from preprocess.readers.words import Change, Counts, Passage, Place, SpacedText
 
+__all__ = ["SENTENCE_BY_SENTENCE", "Pair", "derive", "read", "write"]
+
 SENTENCE_BY_SENTENCE = False
-HEADER = ["premise", "hypothesis", "label"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One example; ``header`` marks the line that names the columns."""
-
-    line: int
-    premise: str
-    hypothesis: str
-    label: str
-    header: bool = False
-
-
-def read(path: str | Path) -> Iterator[Pair]:
-    """Yield the pairs of a file, plain or ``.xz``."""
-    for line, text in lines(path):
-        columns = text.split("\t")
-        if len(columns) != 3:
-            raise UserError(
-                f"{len(columns)} columns instead of 3",
-                path,
-                line,
-                "Rows are premise, hypothesis, label, divided by tabs",
-            )
-        premise, hypothesis, label = columns
-        yield Pair(line, premise, hypothesis, label, header=line == 1 and columns == HEADER)
 
 
 def derive(example: Pair, change: Change, counts: Counts) -> Pair:
@@ -60,8 +26,3 @@ def _derive_text(text: str, place: Place, change: Change, counts: Counts) -> str
     counts["words"] += len(spaced.words)
     counts["empty sentences"] += not spaced.words
     return spaced.with_words(change.arrange(Passage(spaced.words, place)).words)
-
-
-def write(stream: IO[str], example: Pair) -> None:
-    """Write one pair."""
-    stream.write(f"{example.premise}\t{example.hypothesis}\t{example.label}\n")

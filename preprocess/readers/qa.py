@@ -1,69 +1,30 @@
-"""Extractive questions and answers: SQuAD v1.1 JSON, one document a file, held in memory.
+"""Extractive questions and answers: SQuAD v1.1 JSON, one document per file, held in memory.
 
 Contexts and questions are changed sentence by sentence and the answers move along: the new answer
 is the stretch of the new context that the answer's words now cover. What cannot be kept is counted:
-an answer that begins or ends inside a word is widened to that word, one whose words no longer
+an answer that begins or ends inside a word is widened to that word; one whose words no longer
 stand together (it crosses sentences, or the order is random) is dropped, and with its last answer
 the question. In a script without spaces between words a "word" is a clause, and little is left to move.
 """
 
 from __future__ import annotations
 
-import json
-import lzma
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from fairseq_xalign.errors import UserError
-from preprocess.readers.source import open_bytes
+from fairseq_xalign.data.formats import squad
+from fairseq_xalign.data.formats.squad import Document, write
 from preprocess.readers.words import Arrangement, Change, Counts, Passage, SpacedText
+
+__all__ = ["SENTENCE_BY_SENTENCE", "AnswerMover", "Document", "derive", "read", "write"]
 
 SENTENCE_BY_SENTENCE = True
 
 
-@dataclass(frozen=True)
-class Document:
-    """A whole file: its path, and the value of its JSON (checked to have SQuAD's shape)."""
-
-    line: int
-    path: str
-    content: dict[str, Any]
-
-
 def read(path: str | Path) -> Iterator[Document]:
-    """Yield the one document of a file, plain or ``.xz``."""
-    try:
-        with open_bytes(path) as stream:
-            content = json.loads(stream.read().decode("utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not valid JSON: {error}", path, getattr(error, "lineno", None)) from error
-    except (lzma.LZMAError, EOFError) as error:
-        raise UserError(f"damaged xz file: {error}", path, remedy="Fetch or copy it again") from error
-    try:
-        for article in content["data"]:
-            for paragraph in article["paragraphs"]:
-                _check(paragraph)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"not SQuAD v1.1: {type(error).__name__} {error}",
-            path,
-            remedy="The form is data[].paragraphs[]{context, qas[]{id, question, answers[]{text, answer_start}}}",
-        ) from error
-    yield Document(1, str(path), content)
-
-
-def _check(paragraph: dict[str, Any]) -> None:
-    if not isinstance(paragraph["context"], str):
-        raise TypeError("context is not text")
-    for question in paragraph["qas"]:
-        if not isinstance(question["question"], str):
-            raise TypeError("question is not text")
-        question["id"]
-        for answer in question["answers"]:
-            if not (isinstance(answer["text"], str) and isinstance(answer["answer_start"], int)):
-                raise TypeError("an answer is not a text and a number")
+    """Yield the one document of a file."""
+    yield squad.read(path)
 
 
 def derive(example: Document, change: Change, counts: Counts) -> Document:
@@ -143,9 +104,3 @@ class AnswerMover:
             self.counts["answers widened to whole words"] += 1
         elif mark and end == self.old_ends[last] and end - mark > self.old_starts[last]:
             self.counts["answers that lost a final mark"] += 1
-
-
-def write(stream: IO[str], example: Document) -> None:
-    """Write the document."""
-    json.dump(example.content, stream, ensure_ascii=False, indent=1)
-    stream.write("\n")

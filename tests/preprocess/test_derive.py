@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.derive.manifest import parse_transforms
@@ -20,8 +22,8 @@ from preprocess.derive.permutation import keyed_order
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import WORD_ORDERS
 from preprocess.derive.transliteration import Transliteration
-from preprocess.readers import FORMATS, classification, conllu, ner, nli, qa, text
-from preprocess.readers.source import lines
+from preprocess.readers import FORMATS, classification, ner, nli, qa, running_text
+from preprocess.readers import conllu as treebank
 from preprocess.readers.words import Passage, SpacedText
 from tests.support.public_data import public_files
 from tests.support.samples import model_bytes, sentences, train_model, write_lines
@@ -159,8 +161,8 @@ def test_text_comes_back(transform, split, doubled):
     @SMALL
     @given(st.lists(WORDS, max_size=9), st.sampled_from([" ", "  ", "\t"]), st.integers(1, 9))
     def check(words, gap, number):
-        line = text.Line(number, gap.join(words))
-        assert text.derive(text.derive(line, there, Counter()), back, Counter()) == line
+        line = running_text.Line(number, gap.join(words))
+        assert running_text.derive(running_text.derive(line, there, Counter()), back, Counter()) == line
 
     check()
 
@@ -175,8 +177,8 @@ def test_text_of_any_characters_comes_back_as_the_tokenizer_spells_it(doubled):
     def check(line):
         spaced = SpacedText(line)
         spelled = spaced.with_words([there.transliteration.normal(word) for word in spaced.words])
-        derived = text.derive(text.Line(1, line), there, Counter())
-        assert text.derive(derived, back, Counter()).text == spelled
+        derived = running_text.derive(running_text.Line(1, line), there, Counter())
+        assert running_text.derive(derived, back, Counter()).text == spelled
 
     check()
 
@@ -284,7 +286,7 @@ def test_tags_and_heads_follow_their_words_through_every_order(doubled):
     def check(sentence):
         for index, row in enumerate(sentence.rows):
             row[conllu.XPOS] = f"was{index + 1}"
-        derived = conllu.derive(sentence, there, Counter())
+        derived = treebank.derive(sentence, there, Counter())
         assert derived.column(conllu.ID) == [str(i + 1) for i in range(len(derived.rows))]
         old_ids = {str(i): row[conllu.XPOS].removeprefix("was") for i, row in enumerate(derived.rows, 1)} | {"0": "0"}
         for row in derived.rows:
@@ -305,7 +307,7 @@ def test_a_treebank_loses_ranges_and_empty_nodes_and_says_so(tmp_path, doubled):
     source = write_lines(tmp_path / "a.conllu", ["# text = du pain.", *rows, ""])
     counts = Counter()
     (sentence,) = conllu.read(source)
-    derived = conllu.derive(sentence, pipelines("inv", doubled, "none")[0], counts)
+    derived = treebank.derive(sentence, pipelines("inv", doubled, "none")[0], counts)
     assert derived.comments == ["# text = pain le de ."]
     assert [(row[0], row[1], row[6], row[8], row[9]) for row in derived.rows] == [
         ("1", "pain", "0", "0:dep", "_"),
@@ -373,15 +375,15 @@ def test_derived_ids_are_the_shifted_ids_of_the_inverted_text(natural, doubled):
     inverse, _ = pipelines("inv", None)
     there, _ = pipelines("inv,trans", doubled)
     for number, line in enumerate(sentences("en", 200) + sentences("de", 200), 1):
-        inverted = text.derive(text.Line(number, line), inverse, Counter()).text
-        derived = text.derive(text.Line(number, line), there, Counter()).text
+        inverted = running_text.derive(running_text.Line(number, line), inverse, Counter()).text
+        derived = running_text.derive(running_text.Line(number, line), there, Counter()).text
         assert doubled.encode(derived) == doubled.shift(natural.encode(inverted))
         assert doubled.encode(derived) != natural.encode(inverted)
 
 
 def test_derived_ids_are_the_shifted_ids_on_a_thousand_real_lines(tmp_path):
     source = public_files("ntrex/**/newstest2019-src.eng.txt*")[0]
-    real = [line for _, line in islice(lines(source), 1000)]
+    real = [line for _, line in islice(read_lines(source), 1000)]
     write_lines(tmp_path / "text.en", real)
     tokenizer = Tokenizer.trained(train_model(real, 2000), ["en"])
     tokenizer.save(tmp_path / "sub")

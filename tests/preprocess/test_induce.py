@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
 from preprocess.induce import Spellings, count_links, is_word, mutual_best
-from preprocess.links import format_links
 from preprocess.words import split_words
 from tests.support.made_up import parallel, vocabulary
 from tests.support.samples import subword_folder, train_model, write_lines
@@ -40,7 +40,7 @@ def dictionary(place, source, target, *options):
 def word_for_word(folder, source):
     """The right links of the made-up pair whose order is the same on both sides."""
     lines = [split_words(line) for line in Path(source).read_text().splitlines()]
-    return str(write_lines(folder / "links", [format_links({(i, i) for i in range(len(words))}) for words in lines]))
+    return str(write_lines(folder / "links", [pharaoh.line_of({(i, i) for i in range(len(words))}) for words in lines]))
 
 
 def entries(place, tokenizer):

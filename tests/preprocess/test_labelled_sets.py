@@ -5,9 +5,9 @@ import lzma
 
 import pytest
 
+from fairseq_xalign.data.formats.conllu import OLDER_TAGS, UPOS_TAGS
 from preprocess.__main__ import main
 from preprocess.corpora import treebanks as treebanks_of_packages
-from preprocess.readers.conllu import OLDER_TAGS, UPOS_TAGS
 from tests.support.samples import write_lines
 
 

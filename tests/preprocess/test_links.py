@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
 from preprocess import fast_align
 from preprocess.__main__ import main
-from preprocess.links import SYMMETRIZE, format_links, read_links
+from preprocess.links import SYMMETRIZE
 from preprocess.words import split_words
 from tests.support.made_up import parallel, vocabulary
 from tests.support.samples import write_lines
@@ -79,20 +80,20 @@ def test_grown_links_lie_between_intersection_and_union(forward, backward):
 @settings(max_examples=60)
 @given(st.lists(LINKS, max_size=5))
 def test_a_pharaoh_file_is_read_back_as_written(tmp_path_factory, every):
-    path = write_lines(tmp_path_factory.mktemp("links") / "links", [format_links(found) for found in every])
-    assert list(read_links(str(path))) == every
+    path = write_lines(tmp_path_factory.mktemp("links") / "links", [pharaoh.line_of(found) for found in every])
+    assert list(pharaoh.read(str(path))) == every
 
 
 def test_a_pharaoh_line_is_ascending():
-    assert format_links({(10, 0), (2, 1), (0, 3), (2, 0)}) == "0-3 2-0 2-1 10-0"
-    assert format_links(set()) == ""
+    assert pharaoh.line_of({(10, 0), (2, 1), (0, 3), (2, 0)}) == "0-3 2-0 2-1 10-0"
+    assert pharaoh.line_of(set()) == ""
 
 
 @pytest.mark.parametrize("line", ["0-0 1", "0:1", "0-1-2", "-1-0", "a-b", "0-²"])
 def test_another_form_is_refused_with_its_line(tmp_path, line):
     path = write_lines(tmp_path / "links", ["0-0", "", line])
     with pytest.raises(UserError, match=rf"links:3: '{line.split()[-1]}' is not a link\. A Pharaoh line is"):
-        list(read_links(str(path)))
+        list(pharaoh.read(str(path)))
 
 
 def test_the_search_takes_the_most_probable_word_or_none():
@@ -162,7 +163,7 @@ def test_the_translation_of_a_made_up_language_is_linked(tmp_path, how):
     source, target = parallel(tmp_path)
     assert links(source, target, tmp_path / "out", "--symmetrize", how) == 0
     words, right, wrong, missed = vocabulary(), 0, 0, 0
-    found = list(read_links(str(tmp_path / "out")))
+    found = list(pharaoh.read(str(tmp_path / "out")))
     texts = [[split_words(line) for line in Path(path).read_text().splitlines()] for path in (source, target)]
     assert len(found) == len(texts[0])
     for one, other, pairs in zip(*texts, found):
@@ -212,7 +213,7 @@ def test_the_search_agrees_with_the_aligner_of_the_package(tmp_path):
     )
     aligner = package.Aligner(*tables)
     same = of_either = 0
-    for line, found in zip((tmp_path / "words").read_text().splitlines(), read_links(str(tmp_path / "out"))):
+    for line, found in zip((tmp_path / "words").read_text().splitlines(), pharaoh.read(str(tmp_path / "out"))):
         theirs = {tuple(link) for link in aligner.align(*(side.split() for side in line.split("|||")))["alignments"]}
         same, of_either = same + len(theirs & found), of_either + len(theirs | found)
     assert same / of_either > 0.98

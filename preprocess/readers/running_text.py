@@ -1,6 +1,6 @@
-"""Running text: one passage a line, words divided by white space, line for line.
+"""Running text: one passage per line, words separated by white space, line for line.
 
-Everything but a ``\\r`` before the line's end is kept.
+Everything but a ``\r`` before the line's end is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from preprocess.readers.source import lines
+from fairseq_xalign.files import read_lines
 from preprocess.readers.words import Change, Counts, changed_text
 
 SENTENCE_BY_SENTENCE = True
@@ -26,7 +26,7 @@ class Line:
 
 def read(path: str | Path) -> Iterator[Line]:
     """Yield every line, the empty ones too: parallel files keep their line counts."""
-    for number, text in lines(path):
+    for number, text in read_lines(path):
         yield Line(number, text)
 
 

@@ -1,0 +1,38 @@
+"""Whether the first row of a table names its columns: one rule for every format that may have such a row."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Sequence
+
+AUTO, YES, NO = "auto", "yes", "no"
+CHOICES = (AUTO, YES, NO)
+
+
+def add_option(parser: argparse.ArgumentParser, recognised: str) -> None:
+    """Declare ``--header``; ``recognised`` says which first rows ``auto`` takes for a header."""
+    parser.add_argument(
+        "--header",
+        choices=CHOICES,
+        default=AUTO,
+        help=f"whether the first row of a table names its columns. With auto it does if it reads {recognised} "
+        "(default: %(default)s)",
+    )
+
+
+def is_header(row: Sequence[str], names: Sequence[Collection[str]], choice: str = AUTO) -> bool:
+    """Whether the first row of a table is a header.
+
+    Args:
+        row: its fields.
+        names: for each column the names, in lower case, by which ``auto`` recognises it.
+        choice: ``auto``, ``yes`` or ``no``.
+    """
+    if choice != AUTO:
+        return choice == YES
+    return len(row) == len(names) and all(field.strip().lower() in known for field, known in zip(row, names))
+
+
+def taken(row: Sequence[str]) -> str:
+    """What a person is told about a row that was taken for a header."""
+    return f"the first row ({', '.join(row)}) was taken for the names of the columns; --header no reads it as data"

@@ -1,0 +1,66 @@
+"""Extractive questions and answers: SQuAD v1.1 JSON (XQuAD, MLQA, TyDiQA-GoldP), one document per file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from fairseq_xalign.data.formats.json_lines import unique_keys
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_text
+
+SHAPE = "The form is data[].paragraphs[]{context, qas[]{id, question, answers[]{text, answer_start}}}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole file: its path, and the value of its JSON (checked to have SQuAD's shape)."""
+
+    line: int
+    path: str
+    content: dict[str, Any]
+
+
+def read(path: str | Path) -> Document:
+    """Read the document of a file.
+
+    Raises:
+        UserError: for what is not JSON or not SQuAD's, and for two questions of one id.
+    """
+    try:
+        content = json.loads(read_text(path), object_pairs_hook=unique_keys)
+    except json.JSONDecodeError as error:
+        raise UserError(f"not valid JSON: {error}", path, error.lineno, SHAPE) from error
+    except ValueError as error:
+        raise UserError(str(error), path, remedy="Remove one of the two") from error
+    seen: set[str] = set()
+    try:
+        for article in content["data"]:
+            for paragraph in article["paragraphs"]:
+                _check(paragraph, seen, path)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"not SQuAD v1.1: {type(error).__name__} {error}", path, remedy=SHAPE) from error
+    return Document(1, str(path), content)
+
+
+def write(stream: IO[str], document: Document) -> None:
+    """Write the document."""
+    json.dump(document.content, stream, ensure_ascii=False, indent=1)
+    stream.write("\n")
+
+
+def _check(paragraph: dict[str, Any], seen: set[str], path: str | Path) -> None:
+    if not isinstance(paragraph["context"], str):
+        raise TypeError("context is not text")
+    for question in paragraph["qas"]:
+        if not isinstance(question["question"], str):
+            raise TypeError("question is not text")
+        name = str(question["id"])
+        if name in seen:
+            raise UserError(f"two questions have the id {name!r}", path, remedy="Give each question an id of its own")
+        seen.add(name)
+        for answer in question["answers"]:
+            if not (isinstance(answer["text"], str) and isinstance(answer["answer_start"], int)):
+                raise TypeError("an answer is not a text and a number")
