@@ -256,6 +256,6 @@ if stage 6; then
     echo
     echo "Next: the paper's printed figures beside these:  xalign-evaluate compare $WORK/runs --paper align_mlm"
     echo "      more seeds, Trans, natural languages:      make demo CONF=full"
-    echo "      your own languages:                        README.md, 'Your own languages'"
-    echo "      the paper's scale (8 layers x 512, GPUs):  README.md, 'Step by step': --arch xalign_small, 128 x 512 tokens, 500,000 updates"
+    echo "      your own languages:                        README.md, 'Train on your own text'"
+    echo "      the paper's scale (8 layers x 512, GPUs):  README.md, step 6 of 'Train on your own text'"
 fi
