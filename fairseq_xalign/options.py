@@ -81,7 +81,7 @@ def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, st
 # Languages
 
 
-def language(code: str, option: str) -> str:
+def language_code(code: str, option: str) -> str:
     """Return a language code as it is, or refuse what cannot be one.
 
     Raises:
@@ -96,8 +96,8 @@ def language(code: str, option: str) -> str:
 
 
 def language_list(text: str, option: str) -> list[str]:
-    """Return the language codes of a list, each checked by :func:`language`."""
-    return [language(name, option) for name in name_list(text)]
+    """Return the language codes of a list, each checked by :func:`language_code`."""
+    return [language_code(name, option) for name in name_list(text)]
 
 
 def pair_splits(text: str) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
-"""Make a subword folder: train a joint SentencePiece vocabulary, or adopt a published one.
+"""Make a subword folder: train a joint vocabulary, or adopt a published one.
 
-Training samples the languages at a temperature (MMTE, Siddhant et al. 2020, section 3: T = 5, one
+Training samples the languages at a temperature (MMTE, Siddhant et al. 2020, section 2.2: T = 5, one
 shared SentencePiece vocabulary of 64,000, character coverage 0.999995): language l is drawn with
-p_l proportional to (n_l / sum n)^(1/T) over its n_l lines with text. Small languages are repeated,
-large ones thinned out, so memory is bounded by --sentences, whatever the corpus.
+p_l proportional to (n_l / sum n)^(1/T) over its n_l lines with text. Small languages are repeated and
+large ones are thinned out, so that --sentences bounds memory, whatever the size of the corpus.
 
 Adopting takes a SentencePiece model, BERT's vocab.txt or a tokenizer.json and permutes its ids into
 our order; the permutation is kept in the folder for the way back.
@@ -12,118 +12,177 @@ our order; the permutation is kept in the folder for the way back.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import random
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK_SYMBOL, PAD, SUBWORD_FILE, UNK
+from fairseq_xalign.constants import FIRST_PIECE, SUBWORD_FILE, UNK
 from fairseq_xalign.data.sampling import temperature_probabilities
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import at_least, between, language_code, named_files, positive
 from fairseq_xalign.tokenizer.folder import check_replaceable
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
+from preprocess.subword_models import COVERAGE, LARGEST_VOCABULARY, train_byte_level, train_sentencepiece
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess subword --input en=en.txt --input de=de.txt --vocab-size 32000 --output subword
+  xalign-preprocess subword --input en=en.txt --vocab-size 50000 --model-type bbpe --output subword
   xalign-preprocess subword --model bert/vocab.txt --output subword"""
 
+MODEL_TYPES = ("unigram", "bpe", "bbpe")
+LOWERCASE = {"auto": None, "yes": True, "no": False}
 DEFAULT_TEMPERATURE = 5.0
 DEFAULT_COVERAGE = 0.999995
-"""Both: MMTE, section 3."""
+"""Both: MMTE, section 2.2."""
 DEFAULT_SENTENCES = 2_000_000
 VERY_MANY_SENTENCES = 10_000_000
 """From here SentencePiece needs its 64-bit suffix array."""
 SAMPLE = 1000
 """Lines of each language that the report's rates are measured on."""
-TRAINING_THREADS = 16
-"""Fixed, not the machine's: sums of counts depend on how many threads share them."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--input", action="append", metavar="LANG=FILE", help="text to train on, one sentence a line; may be repeated"
+        "--input",
+        action="append",
+        metavar="LANG=FILE",
+        help="Text to train on, one sentence per line. Repeat it for more languages and files.",
     )
-    source.add_argument("--model", type=Path, metavar="FILE", help="adopt a .model, vocab.txt or tokenizer.json")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the subword folder to write")
+    source.add_argument("--model", type=Path, metavar="FILE", help="Adopt a .model, vocab.txt or tokenizer.json.")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="The subword folder to write.")
     parser.add_argument(
         "--vocab-size",
         type=int,
         metavar="N",
-        help="ordinary pieces to train; the five special symbols and the language tokens come on top",
+        help="Number of ordinary pieces to train; the five special symbols and the language tokens are added to them.",
     )
     parser.add_argument(
-        "--temperature", type=float, default=DEFAULT_TEMPERATURE, metavar="T", help="of sampling (default %(default)s)"
+        "--temperature",
+        type=float,
+        default=DEFAULT_TEMPERATURE,
+        metavar="T",
+        help="Temperature at which languages are sampled; 1 keeps their proportions (default: %(default)s, as MMTE).",
     )
     parser.add_argument(
         "--character-coverage",
         type=float,
-        default=DEFAULT_COVERAGE,
         metavar="SHARE",
-        help="share of the sampled characters that must have a piece (default %(default)s)",
+        help=f"Share of the sampled characters that get a piece, from {COVERAGE[0]} to {COVERAGE[1]:g} "
+        f"(default: {DEFAULT_COVERAGE}, as MMTE). Not for bbpe, which has a piece for every byte.",
     )
     parser.add_argument(
         "--model-type",
-        choices=("unigram", "bpe"),
+        choices=MODEL_TYPES,
         default="unigram",
-        help="SentencePiece's method (default %(default)s)",
+        help="Method of cutting words: SentencePiece's unigram or bpe, or bbpe, the byte-level BPE of RoBERTa and of "
+        "ALIGN-MLM's authors, in which no text is unknown (default: %(default)s).",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the sample of lines (default %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="Seed of the sample of lines to train on (default: %(default)s)."
+    )
     parser.add_argument(
         "--sentences",
         type=int,
         default=DEFAULT_SENTENCES,
         metavar="N",
-        help="train on at most so many lines of all languages together; bounds memory (default %(default)s)",
+        help="Train on at most this many lines of all languages together, which bounds memory (default: %(default)s).",
     )
     parser.add_argument(
         "--language-tokens",
         default="",
         metavar="LANG,LANG",
-        help="append the tokens <2LANG> that translation models need",
+        help="Append the tokens <2LANG> that translation models need (default: none).",
     )
     parser.add_argument(
         "--lowercase",
-        choices=("auto", "yes", "no"),
+        choices=tuple(LOWERCASE),
         default="auto",
-        help="whether a vocab.txt is uncased; auto looks at tokenizer_config.json beside it, then at its pieces",
+        help="Whether a vocab.txt is uncased; auto reads tokenizer_config.json beside it, or else looks for capitals "
+        "among its pieces (default: %(default)s).",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
 
 def run(args: argparse.Namespace) -> int:
-    tokens = [name for name in args.language_tokens.split(",") if name]
-    for name in tokens:
-        check_name(name, "--language-tokens")
-    if len(set(tokens)) != len(tokens):
-        raise UserError(f"--language-tokens {args.language_tokens!r} names a language twice", remedy="Name it once")
-    check_replaceable(args.output)  # before the minutes that training takes
-    rows: list[dict[str, Any]] = []
-    if args.model is not None:
-        lowercase = {"auto": None, "yes": True, "no": False}[args.lowercase]
-        tokenizer = Tokenizer.adopted(args.model, tokens, lowercase)
+    """Make what the command line asks for and print the report."""
+    inputs: dict[str, list[Path]] = {}
+    for name, path in named_files(args.input, "--input"):
+        inputs.setdefault(name, []).append(Path(path))
+    report = make_subword(
+        args.output,
+        inputs=inputs,
+        model=args.model,
+        vocab_size=args.vocab_size,
+        temperature=args.temperature,
+        character_coverage=args.character_coverage,
+        model_type=args.model_type,
+        seed=args.seed,
+        sentences=args.sentences,
+        language_tokens=[name for name in args.language_tokens.split(",") if name],
+        lowercase=LOWERCASE[args.lowercase],
+    )
+    if args.json:
+        print(json.dumps(report, ensure_ascii=False, indent=2))
     else:
-        tokenizer, rows = train(args, tokens)
-    if (Path(args.output) / SUBWORD_FILE).exists():
-        cli.say(f"{args.output}: replaces the vocabulary that was there")
-    tokenizer.save(args.output)
-    show(tokenizer, rows, args)
+        show(report, args.seed)
     return 0
 
 
-def check_name(name: str, option: str) -> None:
-    if not NAME.fullmatch(name):
+def make_subword(
+    output: str | Path,
+    *,
+    inputs: Mapping[str, Sequence[str | Path]] | None = None,
+    model: str | Path | None = None,
+    vocab_size: int | None = None,
+    temperature: float = DEFAULT_TEMPERATURE,
+    character_coverage: float | None = None,
+    model_type: str = "unigram",
+    seed: int = 1,
+    sentences: int = DEFAULT_SENTENCES,
+    language_tokens: Sequence[str] = (),
+    lowercase: bool | None = None,
+) -> dict[str, Any]:
+    """Write a subword folder: train a vocabulary on ``inputs``, the files of each language, or adopt ``model``.
+
+    Args are the options of the command. Returns its report: ids, hash, and for each language what was read, left
+    out and measured.
+
+    Raises:
+        UserError: for an option out of range, text that cannot be read, and sizes that the text does not allow.
+    """
+    for name in language_tokens:
+        language_code(name, "--language-tokens")
+    if len(set(language_tokens)) != len(language_tokens):
         raise UserError(
-            f"{option}: {name!r} is no language name", remedy="Use letters, digits, '-' and '_', as in en or zh_TW"
+            f"--language-tokens {','.join(language_tokens)!r} names a language twice", remedy="Name it once"
         )
+    check_replaceable(Path(output))  # before the minutes that training takes
+    rows: list[dict[str, Any]] = []
+    if model is not None:
+        tokenizer = Tokenizer.adopted(model, language_tokens, lowercase)
+    else:
+        training = Training(vocab_size or 0, model_type, character_coverage, temperature, seed, sentences)
+        tokenizer, rows = train(inputs or {}, training, language_tokens)
+    if (Path(output) / SUBWORD_FILE).exists():
+        cli.say(f"{output}: replaces the vocabulary that was there")
+    tokenizer.save(output)
+    return {
+        "output": str(output),
+        "kind": tokenizer.kind,
+        "pieces": tokenizer.pieces,
+        "language_tokens": tokenizer.language_tokens,
+        "excluded": len(tokenizer.excluded_ids),
+        "size": len(tokenizer),
+        "sha256": tokenizer.sha256,
+        "languages": rows,
+    }
 
 
 # Reading
@@ -154,8 +213,8 @@ class Corpus:
 def survey(languages: dict[str, list[Path]], seed: int) -> list[Corpus]:
     """Count every language's lines, check their encoding, and draw a sample of each (a reservoir)."""
     corpora = []
-    for language, files in languages.items():
-        corpus, draw = Corpus(language, files), random.Random(f"{seed}/sample/{language}")
+    for name, files in languages.items():
+        corpus, draw = Corpus(name, files), random.Random(f"{seed}/sample/{name}")
         for path in files:
             before = corpus.lines
             for _, line in cli.progress(read_lines(path), f"reading {path.name}"):
@@ -210,120 +269,82 @@ def draw_lines(corpus: Corpus, quota: int, seed: int) -> Iterator[str]:
 # Training
 
 
-def train(args: argparse.Namespace, tokens: list[str]) -> tuple[Tokenizer, list[dict[str, Any]]]:
-    """A tokenizer trained on ``--input``, and the report's row for each language."""
-    if args.vocab_size is None or args.vocab_size < 1:
-        raise UserError(
-            "training needs --vocab-size N, the number of ordinary pieces, 1 or more", remedy="For example 8000"
-        )
-    if not 0 < args.character_coverage <= 1:
-        raise UserError(f"--character-coverage must be above 0 and at most 1, not {args.character_coverage}")
-    if args.sentences < 1:
-        raise UserError(f"--sentences must be 1 or more, not {args.sentences}")
-    languages: dict[str, list[Path]] = {}
-    for name, path in named_files(args.input, "--input"):
-        check_name(name, "--input")
-        languages.setdefault(name, []).append(Path(path))
-    corpora = survey(languages, args.seed)
-    counts = quotas([corpus.lines for corpus in corpora], args.temperature, args.sentences)
+@dataclass(frozen=True)
+class Training:
+    """The options of training, in the order in which ``subword.json`` keeps them; checked when it is made."""
+
+    vocab_size: int
+    model_type: str
+    character_coverage: float | None
+    temperature: float
+    seed: int
+    sentences: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.vocab_size <= LARGEST_VOCABULARY:
+            raise UserError(
+                f"training needs --vocab-size N, the number of ordinary pieces, from 1 to {LARGEST_VOCABULARY:,}",
+                remedy="For example 8000",
+            )
+        if self.model_type not in MODEL_TYPES:
+            raise unknown_name("--model-type", self.model_type, MODEL_TYPES)
+        positive(temperature=self.temperature)
+        at_least(1, sentences=self.sentences)
+        if self.model_type == "bbpe" and self.character_coverage is not None:
+            raise UserError(
+                "--character-coverage is for unigram and bpe: with --model-type bbpe every byte has a piece",
+                remedy="Leave it out",
+            )
+        if self.character_coverage is not None:
+            between(*COVERAGE, character_coverage=self.character_coverage)
+
+    def model(self, texts: Iterator[str], very_many: bool) -> tuple[str, bytes]:
+        """The kind and the bytes of a model trained on ``texts``."""
+        if self.model_type == "bbpe":
+            return "tokenizers", train_byte_level(texts, self.vocab_size)
+        coverage = DEFAULT_COVERAGE if self.character_coverage is None else self.character_coverage
+        return "sentencepiece", train_sentencepiece(texts, self.vocab_size, self.model_type, coverage, very_many)
+
+    def described(self) -> dict[str, Any]:
+        """What ``subword.json`` says of it."""
+        options = asdict(self)
+        if self.model_type == "bbpe":
+            del options["character_coverage"]
+        elif self.character_coverage is None:
+            options["character_coverage"] = DEFAULT_COVERAGE
+        return options
+
+
+def train(
+    inputs: Mapping[str, Sequence[str | Path]], training: Training, token_languages: Sequence[str]
+) -> tuple[Tokenizer, list[dict[str, Any]]]:
+    """Train a tokenizer on each language's files; also return the report's row for each language."""
+    if not inputs:
+        raise UserError("there is no text to train on", remedy="Give --input LANG=FILE, or adopt a --model")
+    languages = {language_code(name, "--input"): [Path(file) for file in files] for name, files in inputs.items()}
+    corpora = survey(languages, training.seed)
+    counts = quotas([corpus.lines for corpus in corpora], training.temperature, training.sentences)
 
     def sampled() -> Iterator[str]:
         for corpus, quota in zip(corpora, counts, strict=True):
-            yield from cli.progress(draw_lines(corpus, quota, args.seed), f"sampling {corpus.language}", quota)
-        cli.say(f"training {args.vocab_size} pieces on {sum(counts)} lines ...")
+            yield from cli.progress(draw_lines(corpus, quota, training.seed), f"sampling {corpus.language}", quota)
+        cli.say(f"training {training.vocab_size} pieces on {sum(counts)} lines ...")
 
-    data = train_sentencepiece(
-        sampled(), args.vocab_size, args.model_type, args.character_coverage, sum(counts) > VERY_MANY_SENTENCES
-    )
+    kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
     drawn = [
         {"language": c.language, "lines": c.lines, "empty": c.empty, "derived": c.derived, "drawn": quota}
         for c, quota in zip(corpora, counts, strict=True)
     ]
-    options = {
-        "vocab_size": args.vocab_size,
-        "model_type": args.model_type,
-        "character_coverage": args.character_coverage,
-        "temperature": args.temperature,
-        "seed": args.seed,
-        "sentences": args.sentences,
-        "sampled": drawn,
-    }
-    tokenizer = Tokenizer.trained(data, [corpus.language for corpus in corpora], tokens, options)
+    options = training.described() | {"sampled": drawn}
+    tokenizer = Tokenizer.trained(data, list(languages), token_languages, options, kind)
     return tokenizer, [row | rates(tokenizer, corpus.sample) for row, corpus in zip(drawn, corpora, strict=True)]
-
-
-def train_sentencepiece(
-    texts: Iterator[str], pieces: int, model_type: str, coverage: float, very_many: bool = False
-) -> bytes:
-    """Train a SentencePiece model whose ids are ours: specials 0 to 4, ordinary pieces from 5.
-
-    Raises:
-        UserError: if so many pieces cannot be had from the text, or so few not.
-    """
-    import sentencepiece
-
-    failed: list[UserError] = []
-
-    def guarded() -> Iterator[str]:
-        try:
-            yield from texts
-        except UserError as error:  # the library would turn it into an error of its own
-            failed.append(error)
-            raise
-
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=guarded(),
-            model_writer=model,
-            vocab_size=pieces + FIRST_PIECE,
-            model_type=model_type,
-            character_coverage=coverage,
-            bos_id=BOS,
-            pad_id=PAD,
-            eos_id=EOS,
-            unk_id=UNK,
-            control_symbols=[MASK_SYMBOL],
-            # Encoding goes word by word, so a word must look the same alone as in its sentence.
-            add_dummy_prefix=True,
-            split_by_whitespace=True,
-            remove_extra_whitespaces=True,
-            input_sentence_size=0,  # the lines are drawn already
-            max_sentence_length=1 << 30,  # by default longer lines than 4192 bytes are dropped
-            num_threads=TRAINING_THREADS,
-            train_extremely_large_corpus=very_many,
-            minloglevel=2,
-        )
-    except (RuntimeError, UserError) as error:
-        if failed:
-            raise failed[0] from None
-        raise explained(str(error), pieces) from error
-    return model.getvalue()
-
-
-def explained(message: str, pieces: int) -> UserError:
-    """SentencePiece's complaint in our terms."""
-    if found := re.search(r"Vocabulary size too high \(\d+\).*value <= (\d+)", message):
-        largest = int(found[1]) - FIRST_PIECE
-        return UserError(
-            f"--vocab-size {pieces} is too large for this text: the largest possible is {largest}",
-            remedy=f"Use --vocab-size {largest} or less, or more text",
-        )
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
-        smallest = int(found[1]) - FIRST_PIECE
-        return UserError(
-            f"--vocab-size {pieces} is too small: the text's characters alone need {smallest}",
-            remedy=f"Use --vocab-size {smallest} or more, or a lower --character-coverage",
-        )
-    remedy = "Try more text or a smaller --vocab-size"
-    return UserError(f"SentencePiece could not train: {message.strip()}", remedy=remedy)
 
 
 # Report
 
 
 def rates(tokenizer: Tokenizer, sample: Sequence[str]) -> dict[str, Any]:
-    """Pieces a word, share of known characters and of ``<unk>`` pieces in a sample of lines."""
+    """Pieces per word, share of known characters and of ``<unk>`` pieces in a sample of lines."""
     words = ids = unknown = known_characters = unknown_characters = 0
     for text in sample:
         for word in text.split():
@@ -342,37 +363,24 @@ def rates(tokenizer: Tokenizer, sample: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def show(tokenizer: Tokenizer, rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """The report, on stdout."""
-    report = {
-        "output": str(args.output),
-        "kind": tokenizer.kind,
-        "pieces": tokenizer.pieces,
-        "language_tokens": tokenizer.language_tokens,
-        "excluded": len(tokenizer.excluded_ids),
-        "size": len(tokenizer),
-        "sha256": tokenizer.sha256,
-        "languages": rows,
-    }
-    if args.json:
-        print(json.dumps(report, ensure_ascii=False, indent=2))
-        return
-    tokens, excluded = len(tokenizer.language_tokens), len(tokenizer.excluded_ids)
+def show(report: dict[str, Any], seed: int) -> None:
+    """Print the report on stdout."""
+    tokens, excluded, rows = len(report["language_tokens"]), report["excluded"], report["languages"]
     print(
-        f"{args.output}: {len(tokenizer)} ids = {FIRST_PIECE} special + {tokenizer.pieces} pieces"
+        f"{report['output']}: {report['size']} ids = {FIRST_PIECE} special + {report['pieces']} pieces"
         + (f" + {tokens} language tokens" if tokens else "")
         + (f" + {excluded} that no text contains" if excluded else "")
     )
     if not rows:
         return
-    dropped = sum(row["derived"] for row in rows)
-    if dropped:
-        print(f"left out: {dropped} lines with private-use characters (transliterated text)")
-    print(f"measured on at most {SAMPLE} lines of each language, drawn with seed {args.seed}:")
-    heads = ("language", "lines", "trained on", "characters known", "unknown pieces", "pieces a word")
-    print("{:<12}{:>12}{:>12}{:>18}{:>16}{:>15}".format(*heads))
+    for why, what in (("empty", "empty lines"), ("derived", "lines with private-use characters (transliterated text)")):
+        if dropped := sum(row[why] for row in rows):
+            print(f"left out: {dropped} {what}")
+    print(f"measured on at most {SAMPLE} lines of each language, drawn with seed {seed}:")
+    heads = ("language", "lines", "trained on", "characters known", "unknown pieces", "pieces per word")
+    print("{:<12}{:>12}{:>12}{:>18}{:>16}{:>17}".format(*heads))
     for row in rows:
         print(
             f"{row['language']:<12}{row['lines']:>12}{row['drawn']:>12}{row['coverage']:>18.4%}"
-            f"{row['unknown']:>16.4%}{row['pieces_per_word']:>15.3f}"
+            f"{row['unknown']:>16.4%}{row['pieces_per_word']:>17.3f}"
         )

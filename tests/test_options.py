@@ -11,7 +11,7 @@ from fairseq_xalign.options import (
     PAIR_FILE_MARK,
     at_least,
     between,
-    language,
+    language_code,
     language_list,
     language_pair,
     name_list,
@@ -32,13 +32,13 @@ LANGUAGES = st.builds(
 
 @pytest.mark.parametrize("code", CODES)
 def test_codes_of_bcp_47_and_underscores_are_languages(code):
-    assert language(code, "--input") == code
+    assert language_code(code, "--input") == code
 
 
 @pytest.mark.parametrize("code", ["", "-en", "en-", "zh--TW", "1en", "e n", "en.de", "en:de", "en/de", "en=", "日本"])
-def test_what_would_not_read_back_from_a_file_name_is_no_language(code):
+def test_what_would_not_read_back_from_a_file_name_is_no_language_code(code):
     with pytest.raises(UserError, match="--input .* is not a language code. Use letters"):
-        language(code, "--input")
+        language_code(code, "--input")
 
 
 @given(source=LANGUAGES, target=LANGUAGES, others=st.lists(LANGUAGES, max_size=5))

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fairseq_xalign.constants import BOS, EOS, MASK, PAD, UNK
+from fairseq_xalign.constants import BOS, EOS, MASK, MASK_SYMBOL, PAD, UNK
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.tokenizer.proto import UNSPELLABLE, without_matches
 
 SPACE = "\u2581"
 """SentencePiece's mark for the white space before a word."""
@@ -21,11 +22,27 @@ SPECIAL_NAMES = {
     PAD: ("<pad>", "[PAD]"),
     EOS: ("</s>", "[SEP]", "<eos>", "<sep>"),
     UNK: ("<unk>", "[UNK]"),
-    MASK: ("<mask>", "[MASK]"),
+    MASK: (UNSPELLABLE[MASK_SYMBOL], "<mask>", "[MASK]"),
 }
 """What others call our five special symbols, by our id; the first name found counts."""
-NEVER_IN_TEXT = re.compile(r"\[unused\d+\]|<unused\d+>|madeupword\d+|<extra_id_\d+>")
+ZERO_WIDTH_SPACE = "\u200b"
+"""A space to SentencePiece, though not to Python, which cuts text into words."""
+ESCAPES = {ord(SPACE): 0xFDD1, 0x2585: 0xFDD5}
+"""Characters of text that SentencePiece keeps for itself, and the non-characters that stand for them in its models.
+
+It reads U+2581 as white space and trains on no line with U+2585. A model whose text had one of them has a piece for
+its stand-in and tells the two apart; other models keep SentencePiece's own reading."""
+PLACEHOLDERS = r"\[unused\d+\]|<unused\d+>|madeupword\d+|<extra_id_\d+>"
+NEVER_IN_TEXT = re.compile(PLACEHOLDERS)
 """Placeholders of published vocabularies (BERT, Gemma, fairseq, T5)."""
+HIDDEN = "\x00"
+"""What we put before the names of symbols in a model of `tokenizers`: NUL is in no text, so no text spells a symbol."""
+_NAMES = {name for names in SPECIAL_NAMES.values() for name in names}
+_MATCHED = re.compile(
+    f"({'|'.join(map(re.escape, sorted(_NAMES)))}|{PLACEHOLDERS})".encode() + rb"(?:\x15.{4})?\x18\x04", re.DOTALL
+)
+"""A user-defined piece with such a name in the bytes of a SentencePiece model: name, score, type 4."""
+_HIDDEN_NAME = re.compile(f"{HIDDEN}(?={'|'.join(map(re.escape, sorted(_NAMES)))}|{PLACEHOLDERS})")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 WORDPIECE_CONTINUES = "##"
 WORDPIECE_LONGEST = 100
@@ -88,21 +105,32 @@ class SentencePieceModel:
         import sentencepiece
 
         try:
+            if matched := {found[1].decode() for found in _MATCHED.finditer(data)}:
+                data = without_matches(data, matched)
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=data)
             self.size = self._processor.get_piece_size()
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:
             raise UserError(
                 "not a SentencePiece model, or a damaged one", where, remedy="Copy or train it again"
             ) from error
+        self._escapes = {own: other for own, other in ESCAPES.items() if self._find(chr(other)) is not None}
+        self._unescapes = {other: own for own, other in self._escapes.items()}
+
+    def _escaped(self, text: str) -> str:
+        return text.translate(self._escapes) if self._escapes and not text.isascii() else text
+
+    def _unescaped(self, text: str) -> str:
+        return text.translate(self._unescapes) if self._unescapes and not text.isascii() else text
 
     def encode(self, text: str) -> list[int]:
-        return self._processor.encode_as_ids(text)
+        return self._processor.encode_as_ids(self._escaped(text))
 
     def parts(self, word: str) -> list[tuple[int, str]]:
+        word = self._escaped(word)
         return list(zip(self._processor.encode_as_ids(word), self._processor.encode_as_pieces(word), strict=True))
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._processor.decode_ids(list(ids))
+        return self._unescaped(self._processor.decode_ids(list(ids)))
 
     def piece(self, foreign: int) -> str:
         return self._processor.id_to_piece(foreign)
@@ -132,7 +160,10 @@ class SentencePieceModel:
         if "<0x" in text and any(BYTE_PIECE.fullmatch(piece) for piece in pieces):
             text = self._processor.decode_pieces(list(pieces))
         text = text.replace(" ", SPACE)  # one word stays one word; SentencePiece reads the mark as a space
-        return text.removeprefix(SPACE) if first else text
+        text = text.removeprefix(SPACE) if first else text
+        if ord(SPACE) in self._escapes:  # here the mark is a character of its own: another one for a space in a word
+            text = text.replace(SPACE, ZERO_WIDTH_SPACE)
+        return self._unescaped(text)
 
 
 def _tokenizers() -> Any:
@@ -161,10 +192,10 @@ class HuggingFaceModel:
                 self._tokenizer = bert_tokenizer(self._symbols, lowercase)
             else:
                 if "ByteLevel" in text:
-                    text = json.dumps(with_prefix_space(json.loads(text)))
-                self._tokenizer = tokenizers.Tokenizer.from_str(text)
+                    text = json.dumps(with_prefix_space(json.loads(text)), ensure_ascii=False)
+                self._tokenizer = tokenizers.Tokenizer.from_str(with_hidden_symbols(text))
                 vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-                self._symbols = {foreign: symbol for symbol, foreign in vocabulary.items()}
+                self._symbols = {foreign: symbol.removeprefix(HIDDEN) for symbol, foreign in vocabulary.items()}
                 self.wordpiece = isinstance(self._tokenizer.model, tokenizers.models.WordPiece)
         except UserError:
             raise
@@ -175,7 +206,7 @@ class HuggingFaceModel:
         self._byte_level = isinstance(self._tokenizer.decoder, tokenizers.decoders.ByteLevel)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        # Text that spells a special symbol is text: "[MASK]" in a web page must not become <mask>.
+        # The symbols' names are hidden; this keeps text that spells even the hidden names text.
         self._tokenizer.encode_special_tokens = True
         self.size = max(self._symbols, default=-1) + 1
 
@@ -203,7 +234,7 @@ class HuggingFaceModel:
         return [(i, word[start:end]) for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return _HIDDEN_NAME.sub("", self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def piece(self, foreign: int) -> str:
         return self._symbols[foreign]
@@ -212,12 +243,16 @@ class HuggingFaceModel:
         return sorted(self._symbols)
 
     def specials(self) -> dict[int, int]:
-        return _by_name(self._tokenizer.token_to_id)
+        return _by_name(self._find)
+
+    def _find(self, symbol: str) -> int | None:
+        hidden = self._tokenizer.token_to_id(HIDDEN + symbol)
+        return self._tokenizer.token_to_id(symbol) if hidden is None else hidden
 
     def outsiders(self) -> set[int]:
         special = {foreign for foreign, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
         # A duplicate line of vocab.txt is never reached: the library knows its other id only.
-        unreachable = {i for i, symbol in self._symbols.items() if self._tokenizer.token_to_id(symbol) != i}
+        unreachable = {i for i, symbol in self._symbols.items() if self._find(symbol) != i}
         named = {i for i, symbol in self._symbols.items() if NEVER_IN_TEXT.fullmatch(symbol)}
         return (special | unreachable | named) - set(self.specials().values())
 
@@ -243,8 +278,11 @@ def wordpiece_symbols(text: str) -> list[str]:
 def bert_tokenizer(symbols: dict[int, str], lowercase: bool) -> Any:
     """BERT's own pipeline over a vocabulary: clean, split at punctuation and CJK, longest match first."""
     tokenizers = _tokenizers()
-    vocabulary = {symbol: foreign for foreign, symbol in symbols.items()}
-    unknown = next((name for name in SPECIAL_NAMES[UNK] if name in vocabulary), None)
+    vocabulary = {
+        HIDDEN + symbol if symbol in _NAMES or NEVER_IN_TEXT.fullmatch(symbol) else symbol: foreign
+        for foreign, symbol in symbols.items()
+    }
+    unknown = next((HIDDEN + name for name in SPECIAL_NAMES[UNK] if HIDDEN + name in vocabulary), None)
     if unknown is None:
         raise UserError("a WordPiece vocabulary needs [UNK]", remedy="Is this BERT's vocab.txt, one piece a line?")
     model = tokenizers.models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=WORDPIECE_LONGEST)
@@ -253,6 +291,20 @@ def bert_tokenizer(symbols: dict[int, str], lowercase: bool) -> Any:
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = tokenizers.decoders.WordPiece()
     return tokenizer
+
+
+def with_hidden_symbols(text: str) -> str:
+    """A ``tokenizer.json`` in which :data:`HIDDEN` stands before the name of every symbol that is not text.
+
+    Else a Unigram model would cut the text ``<s>`` into its symbol ``<s>``, and added tokens would be found in text.
+    """
+    names = {name for name in _NAMES if json.dumps(HIDDEN + name) not in text}
+    if found := re.search(r'"added_tokens"\s*:\s*', text):
+        added = json.JSONDecoder().raw_decode(text, found.end())[0]
+        names |= {token["content"] for token in added if token.get("special") and token["content"][:1] != HIDDEN}
+    either = "|".join(re.escape(json.dumps(name, ensure_ascii=False)[1:-1]) for name in sorted(names))
+    # A whole string of the JSON text: a quotation mark within a piece is escaped.
+    return re.sub(rf'(?<!\\)"({either}|{PLACEHOLDERS})"', r'"\\u0000\1"', text)
 
 
 def with_prefix_space(value: Any) -> Any:

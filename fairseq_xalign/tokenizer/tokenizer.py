@@ -86,9 +86,10 @@ class Tokenizer:
         languages: Sequence[str] = (),
         token_languages: Sequence[str] = (),
         options: dict[str, Any] | None = None,
+        kind: str = "sentencepiece",
     ) -> Tokenizer:
-        """A tokenizer over a SentencePiece model whose ids already are ours (specials 0 to 4)."""
-        size = open_model("sentencepiece", model_bytes, {}).size
+        """A tokenizer over a model, of SentencePiece if not said otherwise, whose ids already are ours."""
+        size = open_model(kind, model_bytes, {}).size
         layout = {
             "pieces": size - FIRST_PIECE,
             "languages": list(languages),
@@ -98,7 +99,7 @@ class Tokenizer:
             "derived": None,
             "options": dict(options or {}),
         }
-        return cls("sentencepiece", model_bytes, layout)
+        return cls(kind, model_bytes, layout)
 
     @classmethod
     def adopted(
@@ -282,7 +283,7 @@ class Tokenizer:
                 symbol = self.model.piece(foreign)
                 if "\n" in symbol or "\r" in symbol:  # would end a line of dict.txt
                     symbol = symbol.encode("unicode_escape").decode()
-                if symbol in taken:
+                while symbol in taken:
                     symbol = f"{symbol}#{foreign}"
                 taken.add(symbol)
                 symbols.append(symbol)

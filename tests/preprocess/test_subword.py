@@ -9,11 +9,13 @@ import pytest
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 from preprocess.__main__ import main
-from preprocess.subword import Corpus, draw_lines, quotas, survey, train_sentencepiece
+from preprocess.subword import Corpus, draw_lines, make_subword, quotas, survey
+from preprocess.subword_models import train_sentencepiece
 
 TEXT = Path(__file__).parents[1] / "data" / "text.en.txt"
 LINES = TEXT.read_text(encoding="utf-8").splitlines()
 SMALL = ["--vocab-size", "300", "--character-coverage", "0.9995"]
+BYTES = ["--model-type", "bbpe"]
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -128,6 +130,39 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tmp_path):
     assert first.sha256 != other.sha256
 
 
+def test_byte_level_bpe_is_trained_at_a_temperature_and_has_no_unknown_text(tmp_path, capsys):
+    other = write(tmp_path / "xx.txt", *foreign_lines(40))
+    command = ["subword", "--input", f"en={TEXT}", "--input", f"xx={other}", "--vocab-size", "600", *BYTES, "--json"]
+    report = {}
+    for name in ("one", "two"):
+        assert main([*command, "--output", str(tmp_path / name)]) == 0
+        report[name] = json.loads(capsys.readouterr().out)
+    tokenizer = Tokenizer.load(tmp_path / "one")
+    assert report["one"]["sha256"] == report["two"]["sha256"] == tokenizer.sha256
+    assert (report["one"]["pieces"], report["one"]["kind"]) == (600, "tokenizers")
+    drawn = {row["language"]: row["drawn"] for row in report["one"]["languages"]}
+    assert drawn["xx"] > 40, "a small language is repeated"
+    assert all(row["unknown"] == 0 and row["coverage"] == 1 for row in report["one"]["languages"])
+    assert "character_coverage" not in tokenizer.options and tokenizer.options["model_type"] == "bbpe"
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_text_that_spells_symbols_is_known_text(tmp_path, capsys, model_type):
+    text = write(tmp_path / "en.txt", *(f"<s>old price</s> new {x}" if i % 3 else x for i, x in enumerate(LINES)))
+    command = ["subword", "--input", f"en={text}", "--vocab-size", "800", "--model-type", model_type, "--json"]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["languages"]
+    assert (row["unknown"], row["coverage"]) == (0, 1)
+
+
+def test_a_vocabulary_is_made_from_python(tmp_path):
+    report = make_subword(tmp_path / "out", inputs={"en": [TEXT]}, vocab_size=300, character_coverage=0.9995)
+    assert report["pieces"] == 300 and report["languages"][0]["lines"] == len(LINES)
+    assert Tokenizer.load(tmp_path / "out").sha256 == report["sha256"]
+    with pytest.raises(UserError, match="there is no text to train on"):
+        make_subword(tmp_path / "other", vocab_size=300)
+
+
 def test_lines_longer_than_sentencepieces_default_limit_are_used(tmp_path):
     long_line = " ".join(foreign_lines(200))
     assert len(long_line.encode()) > 4192 * 2
@@ -188,29 +223,47 @@ def test_a_wordpiece_vocabulary_is_adopted(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--input", "en.txt", *SMALL], "not of the form NAME=VALUE"),
-        (["--input", "e n={en}", *SMALL], "'e n' is no language name"),
+        (["--input", "e n={en}", *SMALL], "--input 'e n' is not a language code"),
         (["--input", "en={folder}/none.txt", *SMALL], "none.txt: No such file"),
         (["--input", "en={en}"], "--vocab-size N"),
         (["--input", "en={en}", "--vocab-size", "-3"], "--vocab-size N"),
-        (["--input", "en={en}", *SMALL, "--temperature", "0"], "temperature must be above 0"),
-        (["--input", "en={en}", *SMALL, "--character-coverage", "2"], "--character-coverage must be"),
-        (["--input", "en={en}", *SMALL, "--sentences", "0"], "--sentences must be"),
+        (["--input", "en={en}", *SMALL, "--temperature", "0"], "--temperature 0.0 is not a positive number"),
+        (
+            ["--input", "en={en}", *SMALL, "--character-coverage", "2"],
+            "--character-coverage 2.0 is out of range.",
+        ),
+        (["--input", "en={en}", *SMALL, "--sentences", "0"], "--sentences 0 is too small. Choose 1 or more"),
         (["--input", "en={en}", *SMALL, "--language-tokens", "de,de"], "names a language twice"),
         (["--input", "en={empty}", *SMALL], "empty.txt: no line has natural text"),
         (["--input", "en={latin}", *SMALL], "latin.txt:2: invalid UTF-8"),
         (["--input", "en={en}", "--vocab-size", "90000"], "the largest possible is"),
+        (["--input", "en={en}", "--vocab-size", "0"], "from 1 to 10,000,000"),
+        (["--input", "en={en}", "--vocab-size", "99999999999"], "from 1 to 10,000,000"),
+        (
+            ["--input", "en={en}", "--vocab-size", "20"],
+            "--vocab-size 20 is too small: the text's",
+        ),
+        (["--input", "en={en}", *SMALL, "--temperature", "nan"], "--temperature nan is not a positive number"),
+        (["--input", "en={en}", *SMALL, "--temperature", "inf"], "--temperature inf is not a positive number"),
+        (["--input", "en={en}", *SMALL, "--character-coverage", "0.9"], "--character-coverage 0.9 is out of range"),
+        (["--input", "en={en}", *SMALL, "--character-coverage", "nan"], "--character-coverage nan is out of range"),
+        (["--input", "en={en}", *SMALL, "--model-type", "bbpe"], "--character-coverage is for unigram and bpe"),
+        (["--input", "en={en}", *BYTES, "--vocab-size", "255"], "every byte has a piece, which makes 256"),
+        (["--input", "en={en}", *BYTES, "--vocab-size", "90000"], "the largest possible is"),
+        (["--input", "en={odd}", "--vocab-size", "5"], "the text has no character that SentencePiece keeps"),
+        (["--input", "en={odd}", "--vocab-size", "5", "--model-type", "bpe"], "no character that SentencePiece keeps"),
         (["--model", "{folder}/none.model"], "none.model: No such file"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):
     (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
     places = {"en": TEXT, "folder": tmp_path, "empty": write(tmp_path / "empty.txt", "", " ")}
-    places["latin"] = tmp_path / "latin.txt"
+    places["latin"], places["odd"] = tmp_path / "latin.txt", write(tmp_path / "odd.txt", "\u200b", "\x01 \u200b")
     command = ["subword", *(argument.format(**places) for argument in arguments), "--output", str(tmp_path / "out")]
     assert main(command) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert message in last and last.startswith("xalign-preprocess subword: ")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.txt", "latin.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.txt", "latin.txt", "odd.txt"]
 
 
 def test_input_and_model_exclude_each_other(tmp_path):

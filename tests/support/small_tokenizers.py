@@ -12,7 +12,7 @@ import tokenizers
 
 from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
-from preprocess.subword import train_sentencepiece
+from preprocess.subword_models import train_byte_level, train_sentencepiece
 
 TEXT = Path(__file__).parents[1] / "data" / "text.en.txt"
 LINES = TEXT.read_text(encoding="utf-8").splitlines()
@@ -81,7 +81,9 @@ FOREIGN = {
     "roberta": train_roberta,
     "sentencepiece": train_foreign_sentencepiece,
 }
-KINDS = ["trained", *FOREIGN]
+KINDS = ["trained", "spelled", "bbpe", *FOREIGN]
+SPELLED = [f"<s>old price</s> {name} a{name}b" for name in ("<unk>", "<pad>", "<mask>", "<2de>", "\u2581", "\u2585")]
+"""Text that spells every symbol of ours, and two that SentencePiece keeps for itself."""
 
 
 @functools.cache
@@ -99,10 +101,16 @@ def model_file(kind: str) -> Path:
 
 @functools.cache
 def small(kind: str) -> Tokenizer:
-    """``trained``: 900 pieces, language tokens de and fr; else the foreign model, language token de."""
+    """``trained``: 900 pieces, language tokens de and fr; ``spelled``, ``bbpe``: of text that spells symbols; else the
+    foreign model. All but the first have the language token de."""
     if kind == "trained":
         data = train_sentencepiece(iter(LINES), PIECES, "unigram", 0.9995)
         return Tokenizer.trained(data, ["en"], ["de", "fr"], {"seed": 1})
+    if kind == "spelled":
+        lines = [line for spelled in SPELLED for line in (spelled, *LINES)]
+        return Tokenizer.trained(train_sentencepiece(iter(lines), PIECES, "bpe", 1.0), ["en"], ["de"])
+    if kind == "bbpe":
+        return Tokenizer.trained(train_byte_level(iter(SPELLED * 9 + LINES), PIECES), ["en"], ["de"], kind="tokenizers")
     return Tokenizer.adopted(model_file(kind), ["de"])
 
 

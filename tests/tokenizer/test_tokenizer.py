@@ -2,6 +2,7 @@
 
 import pytest
 import sentencepiece
+import tokenizers
 from fairseq.data import Dictionary
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,8 @@ from fairseq_xalign.tokenizer.tokenizer import (
     reserved_index,
     reserved_symbol,
 )
-from tests.support.small_tokenizers import KINDS, LINES, PIECES, segmentation_ties, small, small_doubled
+from preprocess.subword_models import train_sentencepiece
+from tests.support.small_tokenizers import KINDS, LINES, PIECES, SPELLED, segmentation_ties, small, small_doubled
 
 ODD_WORDS = ["\U0001f600", "a\U0001f600b", "\u2603\u2603,", "x\u200by", "\ufdfa", "\u337f", "don't", "<mask>", "<unk>"]
 ODD_WORDS += [
@@ -124,6 +126,98 @@ def test_the_cache_of_words_is_bounded_and_changes_nothing(monkeypatch):
     fresh = Tokenizer.from_state(trained.state())
     assert [fresh.encode(line) for line in LINES[:50]] == [trained.encode(line) for line in LINES[:50]]
     assert len(fresh._ids) <= 10
+
+
+# Text that spells symbols
+
+SPELLERS = ["trained", "spelled", "bbpe", "wordpiece", "xlmr", "roberta", "sentencepiece"]
+SYMBOLS = "<s> </s> <pad> <unk> <mask> [MASK] [UNK] [CLS] [unused0] madeupword0000 <2de>".split()
+BITS = ["<s>", "</s>", "<mask>", "<", ">", "a", "\u2581", "old", "<2de>"]
+
+
+@pytest.mark.parametrize("kind", SPELLERS)
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_text_that_spells_a_symbol_is_cut_into_pieces_like_any_text(kind, symbol):
+    for tokenizer in (small(kind), small_doubled(kind)):
+        for text in (symbol, f"{symbol}old price{symbol} new", f"a {symbol} b"):
+            ids = tokenizer.encode(text)
+            assert all(i in tokenizer.natural_ids or i == UNK for i in ids)
+            if UNK in ids:  # only by a character that has no piece, never by the name of a symbol
+                known = {c for c in text if not c.isspace() and UNK not in tokenizer.encode(f"a{c}a")}
+                assert set(text) - {" "} - known
+        assert [i for ids in tokenizer.encode_words(["old", symbol]) for i in ids] == tokenizer.encode(f"old {symbol}")
+
+
+@pytest.mark.parametrize("kind", ["spelled", "bbpe"])
+def test_text_that_spells_symbols_in_training_makes_the_round_trip(kind):
+    for tokenizer in (small(kind), small_doubled(kind)):
+        for text in (*SPELLED, "<s> </s> <pad> <unk> <mask> <2de> \u2581 a\u2581b \u2585\u2581"):
+            ids = tokenizer.encode(text)
+            assert UNK not in ids and tokenizer.decode(ids) == text
+            assert Tokenizer.from_state(tokenizer.state()).encode(text) == ids
+            written = [tokenizer.transliterate(word) for word in text.split()]
+            assert " ".join(map(tokenizer.untransliterate, written)) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(words=st.lists(st.lists(st.sampled_from(BITS), min_size=1).map("".join), max_size=5))
+def test_any_text_of_spelled_symbols_makes_the_round_trip(words):
+    for kind in ("spelled", "bbpe"):
+        text = " ".join(words)
+        assert small(kind).decode(small(kind).encode(text)) == text
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_symbols_in_the_text_of_training_leave_every_character_known(model_type):
+    lines = [f"<s>old price</s> {line}" if i % 3 == 0 else line for i, line in enumerate(LINES)]
+    tokenizer = Tokenizer.trained(train_sentencepiece(iter(lines), 800, model_type, 0.999995))
+    assert not any(UNK in tokenizer.encode(line) for line in lines)
+    assert (
+        tokenizer.symbols()[:FIRST_PIECE] == list(SPECIAL_SYMBOLS) == [tokenizer.piece(i) for i in range(FIRST_PIECE)]
+    )
+    assert len(set(tokenizer.symbols())) == len(tokenizer)
+
+
+def test_a_model_of_text_without_symbols_has_their_usual_names():
+    processor = sentencepiece.SentencePieceProcessor(model_proto=small("trained").model_bytes)
+    assert [processor.id_to_piece(i) for i in range(FIRST_PIECE)] == list(SPECIAL_SYMBOLS)
+    assert (processor.bos_id(), processor.pad_id(), processor.eos_id(), processor.unk_id()) == (0, 1, 2, 3)
+    assert processor.is_control(MASK) and processor.is_unknown(UNK)
+
+
+def test_user_defined_symbols_of_an_adopted_model_are_not_found_in_text(tmp_path):
+    prefix = str(tmp_path / "theirs")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([f"[ {line} ] <masking>" for line in LINES]), model_prefix=prefix, vocab_size=600,
+        user_defined_symbols=["<mask>", "<unused1>", "keep"], minloglevel=2,
+    )  # fmt: skip
+    tokenizer = Tokenizer.adopted(f"{prefix}.model")
+    assert tokenizer.to_foreign([MASK]) != [None]
+    for word in ("<mask>", "a<mask>b"):
+        ids = tokenizer.encode(word)
+        assert len(ids) > 2 and UNK not in ids and MASK not in ids
+    assert len(tokenizer.excluded_ids) == 1 and tokenizer.piece(tokenizer.encode("xkeepx")[-2]) == "keep"
+
+
+# Byte-level BPE
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_no_text_is_unknown_to_byte_level_bpe_and_all_of_it_comes_back(text):
+    tokenizer = small("bbpe")
+    ids = tokenizer.encode(text)
+    assert all(i in tokenizer.natural_ids for i in ids)
+    assert tokenizer.decode(ids) == " ".join(text.split())
+    assert [i for word in tokenizer.encode_words(text.split()) for i in word] == ids
+
+
+def test_a_byte_level_model_has_a_piece_for_every_byte_and_our_order_of_ids():
+    tokenizer = small("bbpe")
+    assert tokenizer.pieces == PIECES and tokenizer.foreign_ids is None and tokenizer.kind == "tokenizers"
+    assert tokenizer.symbols()[:FIRST_PIECE] == list(SPECIAL_SYMBOLS)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    assert set(tokenizer.symbols()[FIRST_PIECE : FIRST_PIECE + 256]) == set(alphabet)
 
 
 # Transliterated text

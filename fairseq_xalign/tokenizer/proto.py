@@ -1,0 +1,107 @@
+"""The names of symbols in a SentencePiece model file, and how to change them.
+
+A model file is a protocol buffer (sentencepiece_model.proto). Only the names and types of pieces are changed here,
+each name to one of the same length in bytes, and the names that the trainer's settings repeat: so little needs no
+library for protocol buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from fairseq_xalign.constants import SPECIAL_SYMBOLS
+
+PIECE, TRAINER = 1, 2
+"""Fields of the model: its pieces, and the trainer's settings."""
+PIECE_NAME, PIECE_TYPE = 1, 3
+CONTROL_SYMBOLS, ROLE_NAMES = 30, (45, 46, 47, 48)
+"""Fields of the trainer's settings: further control symbols, and the names of <unk>, <s>, </s> and <pad>."""
+CONTROL, USER_DEFINED = 3, 4
+"""Types of pieces: one that no text is cut into, one that is matched in text before anything else."""
+
+UNSPELLABLE = {symbol: f"\x01{symbol[1:-1]}\x01" for symbol in SPECIAL_SYMBOLS}
+"""Names for our special symbols while a model is trained. SentencePiece cuts its symbols' names out of the text that
+it learns from, so that ``<`` and ``>`` would be unknown afterwards; its normalisation removes U+0001 from any text."""
+
+
+Fields = Iterator[tuple[int, slice, slice]]
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at ``place``, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, place
+
+
+def _as_varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _as_varint(value >> 7)
+
+
+def fields(data: bytes, within: slice | None = None) -> Fields:
+    """Yield (field number, where the whole field is, where its contents are) of a message."""
+    place, end = (0, len(data)) if within is None else (within.start, within.stop)
+    while place < end:
+        whole = place
+        key, place = _varint(data, place)
+        kind, size = key & 7, 0
+        if kind == 2:
+            size, place = _varint(data, place)
+        elif kind == 0:
+            size = _varint(data, place)[1] - place
+        else:
+            size = {1: 8, 5: 4}[kind]
+        yield key >> 3, slice(whole, place + size), slice(place, place + size)
+        place += size
+
+
+def piece_names(data: bytes) -> Iterator[tuple[slice, slice | None]]:
+    """Yield where the name of each piece stands, and where its type does (None: an ordinary piece)."""
+    for number, _, message in fields(data):
+        if number == PIECE:
+            found = {field: contents for field, _, contents in fields(data, message)}
+            yield found[PIECE_NAME], found.get(PIECE_TYPE)
+
+
+def with_usual_names(data: bytes) -> bytes:
+    """Give a model that was trained with the names of ``UNSPELLABLE`` its symbols' usual ones.
+
+    A symbol whose usual name is that of an ordinary piece, because the text spells it often, keeps the other.
+    """
+    names = list(piece_names(data))
+    pieces = {data[name] for name, _ in names}
+    usual = {other.encode(): symbol.encode() for symbol, other in UNSPELLABLE.items() if symbol.encode() not in pieces}
+    result = bytearray(data)
+    for name, _ in names:
+        result[name] = usual.get(data[name], data[name])
+    for number, whole, message in fields(data):
+        if number == TRAINER:
+            result[whole] = data[whole.start : whole.start + 1] + _trainer(data, message, usual)
+    return bytes(result)
+
+
+def _trainer(data: bytes, message: slice, usual: Mapping[bytes, bytes]) -> bytes:
+    """The trainer's settings with the usual names, behind their length; those that are the default are left out."""
+    settings = b""
+    for number, whole, contents in fields(data, message):
+        renamed = usual.get(data[contents]) if number in (CONTROL_SYMBOLS, *ROLE_NAMES) else None
+        if renamed is None:
+            settings += data[whole]
+        elif number == CONTROL_SYMBOLS:
+            settings += data[whole.start : contents.start] + renamed
+    return _as_varint(len(settings)) + settings
+
+
+def without_matches(data: bytes, names: Collection[str]) -> bytes:
+    """Make control symbols of the user-defined pieces with these names: text that spells them is text."""
+    wanted = {name.encode() for name in names}
+    result = bytearray(data)
+    for name, kind in piece_names(data):
+        if kind is not None and data[kind] == bytes([USER_DEFINED]) and data[name] in wanted:
+            result[kind] = bytes([CONTROL])
+    return bytes(result)
