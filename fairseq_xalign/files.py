@@ -10,13 +10,22 @@ import io
 import json
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.inputs import open_input, regular
+from fairseq_xalign.outputs import (
+    final_place,
+    is_special,
+    new_file,
+    new_folder,
+    open_special,
+    refusals,
+    stream_to,
+)
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
@@ -42,30 +51,35 @@ def flush_to_disk(path: str | Path) -> None:
 def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of ``path`` that takes its place when the block ends well.
 
-    A reader, or a process killed at any moment, sees the old file or the new one. Text is UTF-8
-    with ``\\n`` line ends.
+    A reader, or a process killed at any moment, sees the old file or the new one. Text is UTF-8 with ``\\n`` line ends.
+    Links, permissions, and outputs that are no regular files: see :mod:`fairseq_xalign.outputs`.
+
+    Raises:
+        UserError: the system refuses to write ``path``. Other errors of the block pass as they are.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    try:
-        with os.fdopen(descriptor, mode, **text) as stream:  # type: ignore[call-overload]
+    if is_special(path):
+        with stream_to(open_special(path), path, mode) as stream:
             yield stream
+        return
+    target = final_place(path)
+    if target.is_dir():
+        raise UserError("is a folder, not a file", path, remedy="Name a file")
+    with refusals(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = new_file(target)
+    stream = stream_to(descriptor, path, mode)
+    try:
+        yield stream
+        with refusals(path):
             stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        flush_to_disk(path.parent)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write: {error.strerror or error}",
-            path,
-            remedy="Nothing was changed; free space or choose another place",
-        ) from error
+            os.fsync(descriptor)
+            stream.close()
+            os.replace(temporary, target)
+            flush_to_disk(target.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(UserError, OSError):  # closing writes what is buffered: a full disk refuses that again
+            stream.close()
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -81,30 +95,39 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder that becomes ``path`` when the block ends well.
 
     An existing ``path`` is replaced whole and at once, so that a process killed at any moment leaves the
-    old folder or the new one, never a mixture.
+    old folder or the new one, never a mixture. Links and permissions: see :mod:`fairseq_xalign.outputs`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    target = final_place(path)
+    if target.exists() and not target.is_dir():
+        raise UserError("is a file, not a folder", path, remedy="Name a folder")
+    with refusals(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = new_folder(target)
     try:
         yield temporary
-        os.chmod(temporary, 0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                flush_to_disk(file)
-        if not path.exists():
-            os.replace(temporary, path)
-        elif exchange(temporary, path):
-            shutil.rmtree(temporary)
-        else:  # a moment without either, where the file system can do no better
-            aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, aside / "old")
-            os.replace(temporary, path)
-            shutil.rmtree(aside)
-        flush_to_disk(path.parent)
+        with refusals(path):
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    flush_to_disk(file)
+            _replace_folder(temporary, target)
+            flush_to_disk(target.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(temporary, target)
+        return
+    os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+    if exchange(temporary, target):
+        shutil.rmtree(temporary)
+    else:  # a moment without either, where the file system can do no better
+        aside = new_folder(target)
+        os.replace(target, aside / "old")
+        os.replace(temporary, target)
+        shutil.rmtree(aside)
 
 
 def write_json(path: str | Path, value: Any) -> None:

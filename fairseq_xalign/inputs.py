@@ -43,7 +43,7 @@ FORMATS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 """Compressed formats and how each begins (bzip2: a block or its end; Zstandard: a frame or one to be skipped)."""
 DAMAGED = "Copy or download the file again"
-DESCRIPTOR = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
+DESCRIPTOR = re.compile(r"/(?:dev|proc/(?P<process>self|thread-self|[0-9]+))/fd/(?P<number>[0-9]+)")
 """A name that stands for a file that this process has open, as ``/dev/stdout`` and ``<(...)`` do."""
 MOST_LINKS = 40
 
@@ -105,7 +105,8 @@ def descriptor_named(path: str | Path) -> int | None:
     name = str(path)
     for _ in range(MOST_LINKS):
         if found := DESCRIPTOR.fullmatch(name):
-            return int(found[1])
+            ours = found["process"] in (None, "self", "thread-self", str(os.getpid()))
+            return int(found["number"]) if ours else None
         if not os.path.islink(name):
             return None
         name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(name)))

@@ -19,6 +19,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.manifest import read_manifest, stream_languages, stream_title
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk, read_json, write_json
+from fairseq_xalign.outputs import final_place
 from fairseq_xalign.tokenizer.vocabulary import symbols_sha256
 
 PARTIAL = ".partial"
@@ -51,7 +53,7 @@ class FolderUpdate:
     """
 
     def __init__(self, path: str | Path, subword: str | Path) -> None:
-        self.path, self.subword = Path(path), Path(subword)
+        self.path, self.subword = final_place(path), Path(subword)
         self.tokenizer = load_tokenizer(subword)
         self.old = self._old_manifest()
         whole = self.path.absolute()
@@ -117,6 +119,8 @@ class FolderUpdate:
             for name in names:
                 flush_to_disk(Path(folder) / name)
             flush_to_disk(folder)
+        if self.path.exists():  # an empty folder, whose permissions stay
+            os.chmod(self.staging, stat.S_IMODE(self.path.stat().st_mode))
         os.replace(self.staging, self.path)
         flush_to_disk(self.path.absolute().parent)
         return manifest

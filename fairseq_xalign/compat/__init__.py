@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk
+from fairseq_xalign.outputs import final_place
 
 DEBUG_VARIABLE = "XALIGN_DEBUG"
 """Set in the environment, it shows the whole traceback of a user's mistake too."""
@@ -128,14 +129,16 @@ def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseExc
 @contextlib.contextmanager
 def _whole_file(path: str) -> Iterator[IO[bytes]]:
     """A checkpoint that appears whole or not at all; on failure names the newest good one."""
-    temporary, folder = path + TEMPORARY_SUFFIX, os.path.dirname(path) or "."
+    folder = os.path.dirname(path) or "."
+    final = str(final_place(path))  # a link stays, what it leads to is replaced
+    temporary = final + TEMPORARY_SUFFIX
     try:
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        flush_to_disk(folder)
+        os.replace(temporary, final)
+        flush_to_disk(os.path.dirname(final) or ".")
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.remove(temporary)

@@ -16,7 +16,6 @@ import hashlib
 import mmap
 import os
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +25,7 @@ import numpy as np
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk
+from fairseq_xalign.outputs import new_file
 
 MAGIC = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -86,10 +86,7 @@ class Writer:
         with self._disk_errors():
             self.prefix.parent.mkdir(parents=True, exist_ok=True)
             for part in (".bin", ".sizes", ".idx"):
-                descriptor, name = tempfile.mkstemp(
-                    prefix=f".{self.prefix.name}{part}.", suffix=".tmp", dir=self.prefix.parent
-                )
-                self._temporary[part] = Path(name)
+                descriptor, self._temporary[part] = new_file(self.prefix.with_name(self.prefix.name + part))
                 self._streams[part] = os.fdopen(descriptor, "w+b", buffering=BLOCK)
         return self
 
@@ -163,7 +160,6 @@ class Writer:
         for stream in self._streams.values():
             stream.close()
         for part, final in zip((".bin", ".idx"), bin_and_idx(self.prefix)):
-            os.chmod(self._temporary[part], 0o644)
             os.replace(self._temporary[part], final)
         self._temporary[".sizes"].unlink()
         flush_to_disk(self.prefix.parent)

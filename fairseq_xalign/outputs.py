@@ -1,0 +1,126 @@
+"""Where outputs go: through links, with the permissions that the umask leaves, and into devices and pipes as they are.
+
+A name that is a symbolic link stands for what it leads to: that is replaced, the link stays. A file or folder that is
+replaced keeps its permissions; a new one has those of the umask. What is no regular file (a device, a pipe, a socket,
+``/dev/stdout``, a process substitution ``>(...)``) is written to, never renamed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.inputs import descriptor_named
+
+BUFFER = 1 << 18
+"""Bytes that are handed to the system at once."""
+SHOWN = 40
+"""As many characters of a name are in the name of its temporary neighbour: names have a greatest length."""
+FREE_SPACE = "Nothing was changed; free space or choose another place"
+
+
+def final_place(path: str | Path) -> Path:
+    """The path that a name stands for: where its links lead, or the name itself if it is no link."""
+    path = Path(path)
+    if not path.is_symlink():
+        return path
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise UserError("is a symbolic link that leads in a circle", path, remedy="Remove the link")
+    return place
+
+
+@contextlib.contextmanager
+def refusals(path: str | Path) -> Iterator[None]:
+    """What the system refuses within the block becomes a :class:`UserError` about the output ``path``."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def refused(error: OSError, path: str | Path) -> UserError:
+    """The error for an output that the system refuses."""
+    return UserError(f"cannot write: {error.strerror or error}", path, remedy=FREE_SPACE)
+
+
+def new_file(target: Path) -> tuple[int, Path]:
+    """Make a temporary neighbour of the file ``target``, with its permissions or, without one, the umask's.
+
+    Returns:
+        its descriptor, open for reading and writing, and its name.
+    """
+    temporary = _neighbour(target)
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+    with contextlib.suppress(FileNotFoundError):
+        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+    return descriptor, temporary
+
+
+def new_folder(target: Path) -> Path:
+    """Make a temporary neighbour of the folder ``target``, with the permissions that the umask leaves."""
+    temporary = _neighbour(target)
+    temporary.mkdir()
+    return temporary
+
+
+def _neighbour(target: Path) -> Path:
+    return target.with_name(f".{target.name[:SHOWN]}.{secrets.token_hex(4)}.tmp")
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether an output is no regular file and no folder, so that it is written to and cannot be read back."""
+    if descriptor_named(path) is not None:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def open_special(path: str | Path) -> int:
+    """Open an output that :func:`is_special` for writing, and return its descriptor."""
+    with refusals(path):
+        number = descriptor_named(path)
+        if number is not None:
+            if sys.stdout is not None and not sys.stdout.closed:
+                sys.stdout.flush()  # what was printed before stands before
+            return os.dup(number)
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                return os.dup(connection.fileno())
+        return os.open(path, os.O_WRONLY)
+
+
+def stream_to(descriptor: int, path: str | Path, mode: str) -> IO[Any]:
+    """A stream (text in UTF-8 with ``\\n`` line ends, or bytes) into a descriptor, which it closes.
+
+    An error of writing is a :class:`UserError` about ``path``; other errors of the block that writes are not.
+    """
+    buffered = io.BufferedWriter(_Output(descriptor, path), BUFFER)
+    return buffered if "b" in mode else io.TextIOWrapper(buffered, encoding="utf-8", newline="\n")
+
+
+class _Output(io.FileIO):
+    """A file whose errors name it."""
+
+    def __init__(self, descriptor: int, path: str | Path) -> None:
+        super().__init__(descriptor, "wb")
+        self.path = path
+
+    def write(self, data: Any) -> int:
+        with refusals(self.path):
+            return super().write(data)
