@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq_xalign import compat
+from fairseq_xalign.compat.patching import apply, workaround, wrap
+from fairseq_xalign.compat.settings import check_batch_size, check_precision
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ def _training_modules() -> Iterator[Any]:
         yield sys.modules["fairseq_cli.train"]
 
 
+@workaround
 def end_training_well() -> None:
     """Stop on signals with a checkpoint; do nothing more for a finished run; give an honest exit status.
 
@@ -98,11 +100,11 @@ def end_training_well() -> None:
     reached, it does one more update. It exits with 0 however its loop ended.
     """
     for module in _training_modules():
-        compat.wrap(module, "validate_and_save", functools.partial(_make_validate_and_save, module))
-        compat.wrap(module, "train", _make_train)
+        wrap(module, "validate_and_save", functools.partial(_make_validate_and_save, module))
+        wrap(module, "train", _make_train)
         if module.main is not train_main:
             module._xalign_original_main, module.main = module.main, train_main
-        compat.wrap(module.distributed_utils, "call_main", _make_call_main)
+        wrap(module.distributed_utils, "call_main", _make_call_main)
 
 
 def _make_call_main(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,12 +149,12 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
 
     A function of this module, so that spawned workers, who find it by its name, run it too.
     """
-    compat.check_precision(cfg)
-    compat.check_batch_size(cfg)
+    check_precision(cfg)
+    check_batch_size(cfg)
     _run.spawns = False
     install_signal_handlers()
     module = next(_training_modules(), None) or importlib.import_module("fairseq_cli.train")
-    compat.apply()
+    apply()
     module._xalign_original_main(cfg, **kwargs)
     reason = unfinished(cfg, module)
     if not reason:

@@ -20,9 +20,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def _until_it_trains(process, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while "train_inner" not in (log.read_text() if log.exists() else ""):
-        assert time.monotonic() < deadline and process.is_alive(), log.read_text()
+        if time.monotonic() > deadline or not process.is_alive():
+            process.terminate()  # else a parent of spawned workers would keep them, and this session, for ever
+            raise AssertionError(log.read_text())
         time.sleep(0.02)
 
 
