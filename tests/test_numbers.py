@@ -21,14 +21,14 @@ from fairseq_xalign.data.sampling import temperature_probabilities
 README = Path(__file__).parent.parent / "README.md"
 
 
-# fidelity D5
+# temperature sampling (MMTE, section 2.2)
 @pytest.mark.parametrize(("temperature", "ratio"), [(1, 100.0), (5, 2.5118864315), (100, 1.0471285481)])
 def test_a_hundred_times_the_text_is_drawn_as_often_as_the_temperature_says(temperature, ratio):
     large, small = temperature_probabilities([1e6, 1e4], temperature)
     assert large + small == pytest.approx(1, abs=1e-12) and large / small == pytest.approx(ratio, rel=1e-10)
 
 
-# fidelity D6: 10,000 updates of linear warm-up to 1e-4, then linear decay to 0 at 500,000
+# ALIGN-MLM, Appendix G: 10,000 updates of linear warm-up to 1e-4, then linear decay to 0 at 500,000
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_the_readmes_options_give_the_papers_schedule(readme_schedule, update, r
     assert readme_schedule.step_update(update) == pytest.approx(rate, rel=1e-9, abs=1e-15)
 
 
-# fidelity D11
+# what the log says
 
 
 def log(tokens: int, perplexity: float, cosine: float | None = None) -> dict:

@@ -1,10 +1,10 @@
-"""Self-attention over sequences laid end to end, three ways with equal results.
+"""Self-attention over sequences laid end to end, in three ways with equal results.
 
-``Plan`` is made once for a batch and shared by all layers:
+A ``Plan`` is made once per batch and shared by all layers:
 
 * ``varlen``: torch's flash attention over packed sequences (CUDA, half precision, no attention dropout);
-* ``buckets``: sequences sorted by length, those of similar length at a time, padded only inside their bucket
-  (elsewhere); where all lengths are equal this is a plain reshape without a mask;
+* ``buckets`` (everywhere else): sequences are sorted by length, and those of similar length are padded together; if
+  all lengths are equal, this is a plain reshape without a mask;
 * ``plain``: one padded [B, S] block and an explicit softmax, the reference that the others are tested against.
 """
 
@@ -21,17 +21,18 @@ from torch.autograd.function import once_differentiable
 from fairseq_xalign.models.dropout import keep, keep_mask
 
 BUCKET_PADDING = 256
-"""Slots of padding at which a bucket ends: less pays in calls, more in work (flat between 128 and 512 on CPU)."""
+"""Slots of padding at which a bucket ends. Smaller values cost calls, larger ones work; on CPU, times are the same
+between 128 and 512."""
 HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
 class Bucket:
-    """Some neighbouring sequences: ``rows`` of them with ``tokens`` tokens, the longest of ``longest``.
+    """Some neighbouring sequences: ``rows`` sequences with ``tokens`` tokens in all; the longest has ``longest``.
 
-    ``source`` [rows * longest] names, for each padded slot, the token of the bucket it shows (slots past the end
-    show some token of their sequence), ``slots`` [tokens] the slot of each token, ``mask`` [rows, 1, 1, longest] is
-    true at real slots. All three are None where nothing is padded.
+    ``source`` [rows * longest] names the token of the bucket that each padded slot shows (slots past the end show
+    some token of their sequence), ``slots`` [tokens] is the slot of each token, and ``mask`` [rows, 1, 1, longest] is
+    true at real slots. All three are None if nothing is padded.
     """
 
     rows: int
@@ -44,10 +45,10 @@ class Bucket:
 
 @dataclass
 class Plan:
-    """How to attend in one batch: made by ``Plan.make``, used by every layer.
+    """How to attend within one batch: made by ``Plan.make``, used by every layer.
 
     ``order`` [T] gathers tokens into the order in which layers see them and ``inverse`` [T] brings them back; both
-    None where the order stays.
+    are None if the order does not change.
     """
 
     starts: Tensor
@@ -95,7 +96,7 @@ def choose(device: torch.device, dtype: torch.dtype, dropout: float, wanted: str
 
 
 def varlen_kernel() -> Any:
-    """torch's packed flash attention, or None where this torch has none (older than 2.10)."""
+    """torch's packed flash attention, or None if this version of torch does not have it (before 2.10)."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -126,7 +127,7 @@ def attend(qkv: Tensor, plan: Plan, dropout: float = 0.0) -> Tensor:
 
 
 def _bucket_rows(lengths: list[int]) -> list[int]:
-    """How many sequences of ascending ``lengths`` each bucket takes."""
+    """Return how many sequences, of ascending ``lengths``, go into each bucket."""
     rows, padding = [0], 0
     for before, length in zip([lengths[0], *lengths], lengths):
         padding += rows[-1] * (length - before)
@@ -166,8 +167,8 @@ def _attend_bucket(qkv: Tensor, bucket: Bucket, dropout: float) -> Tensor:
 
 
 class _Pad(torch.autograd.Function):
-    """Tokens to padded slots. The gradient of slots past the end is zero (their keys are masked, their outputs
-    dropped), so that going back is a gather too, many times faster than the sum that autograd would write."""
+    """Copy tokens to padded slots. The gradient of slots past the end is zero (their keys are masked and their outputs
+    dropped), so that the backward pass is a gather too, many times faster than the sum that autograd would compute."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, source: Tensor, slots: Tensor) -> Tensor:
@@ -182,7 +183,7 @@ class _Pad(torch.autograd.Function):
 
 
 def select_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """``x.index_select(0, rows)`` for ``rows`` without repetition: its gradient copies where autograd's adds."""
+    """``x.index_select(0, rows)`` for ``rows`` without repetition: the gradient is copied where autograd would add."""
     return _Select.apply(x, rows)
 
 
@@ -201,7 +202,7 @@ class _Select(torch.autograd.Function):
 
 
 class _CpuAttention(torch.autograd.Function):
-    """Softmax attention for training on CPU: batched products and a softmax, forwards and backwards.
+    """Softmax attention for training on CPU: batched products and a softmax, forward and backward.
 
     torch's fused kernel for CPU has no dropout, and its backward pass in bfloat16 takes 6 to 14 times as long as
     these products (16 sequences of 128: 20 ms against 3.5 ms). Takes queries, keys and values [3, rows, H, S, D / H]

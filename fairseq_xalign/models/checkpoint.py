@@ -1,9 +1,8 @@
-"""Reading our checkpoints: encoder, heads, tokenizer and settings out of a ``.pt``, without fairseq.
+"""Read checkpoints without fairseq: encoder, heads, tokenizer and settings from a ``.pt`` file.
 
-A checkpoint is fairseq's, and carries under ``task_state`` all that using it takes (design: a ``.pt``
-predicts without any folder): ``format``, ``encoder`` (the fields of EncoderConfig), ``languages``
-(in the order of the language embeddings), ``tokenizer`` (its state) and, where a task was learned,
-``labels``, ``task``, ``pooling``.
+A checkpoint is fairseq's. Under ``task_state`` it carries everything that is needed to use it, so that it predicts
+without any folder: ``format``, ``encoder`` (the fields of EncoderConfig), ``languages`` (in the order of the language
+embeddings), ``tokenizer`` (its state) and, after fine-tuning, ``labels``, ``task`` and ``pooling``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ NAMES = ("checkpoint_best.pt", "checkpoint_last.pt")
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The ``.pt`` that CKPT means: the file itself, or the best (else the last) of a folder."""
+    """Return the ``.pt`` that a user means: the file itself, or the best (else the last) checkpoint of a folder."""
     path = Path(path)
     if path.is_dir():
         for name in NAMES:
@@ -36,13 +35,13 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
-    """The whole checkpoint on the CPU, loaded weights-only; ``task_state`` is checked.
+    """Load the whole checkpoint to the CPU, weights only, and check its ``task_state``.
 
     Args:
-        mapped: leave tensors on disk until they are used (for who wants the settings only).
+        mapped: leave tensors on disk until they are used, for callers that need the settings only.
 
     Raises:
-        UserError: for a file that is no checkpoint, is not one of ours, or comes from a newer version.
+        UserError: if the file is not a checkpoint, was not written by this package, or comes from a newer version.
     """
     file = find_checkpoint(path)
     torch.serialization.add_safe_globals([argparse.Namespace])
@@ -59,12 +58,12 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
 
 
 def with_prefix(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries below ``prefix``, without it."""
+    """Return the entries below ``prefix``, with the prefix removed."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def load_encoder(path: str | Path) -> tuple[Encoder, Tokenizer, dict[str, Any]]:
-    """The encoder (in evaluation mode), its tokenizer, and the checkpoint's ``task_state``."""
+    """Return the encoder (in evaluation mode), its tokenizer, and the checkpoint's ``task_state``."""
     state = read_checkpoint(path)
     task = state["task_state"]
     encoder = Encoder(EncoderConfig.from_dict(task["encoder"]))

@@ -1,8 +1,9 @@
 """The bidirectional Transformer encoder of all objectives, over sequences laid end to end without padding.
 
-It has the layouts of BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019) exactly (post-norm, layer norm on
-the sum of embeddings, MLM head of dense, GELU, layer norm and the tied projection), so that published weights fit;
-pre-norm, rotary or sinusoidal positions and language embeddings (XLM, Conneau and Lample 2019) are options.
+Its layouts are those of BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019) exactly: post-norm,
+layer norm on the sum of embeddings, and an MLM head of dense layer, GELU, layer norm and tied projection. Published
+weights therefore fit. Pre-norm, rotary or sinusoidal positions and language embeddings (XLM, Conneau and Lample 2019)
+are options.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class EncoderConfig:
     """The shape of an encoder: plain values, stored in checkpoints as a dictionary."""
 
     vocab_size: int
-    """Rows V of the embedding, specials included."""
+    """Rows V of the embedding, including special symbols."""
     layers: int = 12
     """Transformer layers."""
     heads: int = 12
@@ -42,39 +43,39 @@ class EncoderConfig:
     ffn_width: int = 3072
     """Inner width of the feed-forward blocks."""
     max_positions: int = 512
-    """Usable positions, 0 to this - 1 (RoBERTa's "514" counts two that no token gets)."""
+    """Number of usable positions (RoBERTa's "514" includes two that no token gets)."""
     positions: str = "learned"
     """``learned`` (BERT, RoBERTa), ``rotary`` (Su et al. 2021) or ``sinusoidal`` (Vaswani et al. 2017)."""
     normalize_before: bool = False
-    """Pre-norm with a layer norm after the last layer, instead of post-norm (BERT, RoBERTa)."""
+    """Whether to use pre-norm, with a layer norm after the last layer, instead of post-norm (BERT, RoBERTa)."""
     embedding_layernorm: bool = True
-    """Layer norm on the sum of embeddings."""
+    """Whether to apply layer norm to the sum of embeddings."""
     embedding_scale: float = 1.0
-    """Factor on token embeddings (sqrt(D) in Vaswani et al. 2017)."""
+    """Factor by which token embeddings are multiplied (sqrt(D) in Vaswani et al. 2017)."""
     dropout: float = 0.1
-    """After the embeddings and after each block."""
+    """Dropout after the embeddings and after each block."""
     attention_dropout: float = 0.1
-    """On attention weights; 0 keeps the fused kernels in training."""
+    """Dropout on attention weights; 0 keeps the fused kernels in training."""
     activation_dropout: float = 0.0
-    """Inside feed-forward blocks, after the activation."""
+    """Dropout inside feed-forward blocks, after the activation."""
     activation: str = "gelu"
     """``gelu`` (exact, as BERT and RoBERTa) or ``relu``."""
     n_languages: int = 0
-    """Languages with an embedding added to each token (XLM); 0 = none."""
+    """Number of language embeddings, one of which is added to each token (XLM); 0: none."""
     n_segments: int = 0
-    """Segments with an embedding added to each token (BERT has 2); 0 = none."""
+    """Number of segment embeddings, one of which is added to each token (BERT has 2); 0: none."""
     embedding_std: float = 0.02
-    """Standard deviation of token embeddings at the start."""
+    """Standard deviation of token embeddings before training."""
     initializer_std: float = 0.02
-    """The same for all other matrices; biases start at 0."""
+    """Standard deviation of all other matrices before training; biases start at 0."""
     layernorm_eps: float = 1e-5
     """Added to the variance in layer norms (BERT: 1e-12)."""
     lm_head_transform: bool = True
-    """Dense, activation and layer norm ahead of the tied projection in the MLM head (BERT, RoBERTa)."""
+    """Whether the MLM head has a dense layer, activation and layer norm before the tied projection (BERT, RoBERTa)."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], called: Mapping[str, str] | None = None) -> EncoderConfig:
-        """The configuration stored as ``dataclasses.asdict`` gives it, validated; ``called`` as :meth:`validate`."""
+        """Return the validated configuration from a dictionary (of ``asdict``); ``called`` as in :meth:`validate`."""
         known = [f.name for f in fields(cls)]
         for name in values:
             if name not in known:
@@ -84,10 +85,10 @@ class EncoderConfig:
         return cls(**values).validate(called)
 
     def validate(self, called: Mapping[str, str] | None = None) -> EncoderConfig:
-        """Return self; raise UserError with field, value and choices where a value cannot work.
+        """Return self; raise UserError with field, value and choices if a value cannot work.
 
         Args:
-            called: what messages call a field (the option that set it); others are "encoder field" and its name.
+            called: how messages name a field (by the option that set it); other fields are named "encoder field ...".
         """
         called = called or {}
         for name, choices in (("positions", POSITIONS), ("activation", tuple(ACTIVATIONS))):
@@ -182,7 +183,7 @@ class Encoder(nn.Module):
 
     Args:
         config: the shape.
-        attention: ``fused`` (the fastest path of the device) or ``plain`` (padded reference; equal results).
+        attention: ``fused`` (the fastest kernel on the device) or ``plain`` (padded reference with equal results).
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
@@ -219,10 +220,11 @@ class Encoder(nn.Module):
                 nn.init.zeros_(module.weight[module.padding_idx])
 
     def forward(self, batch: PackedBatch, layer: int | None = None) -> Tensor:
-        """Features [T, D] of the batch's tokens, in the batch's order.
+        """Return features [T, D] of the tokens, in the order of the batch.
 
         Args:
-            layer: whose output: 0 is the embeddings, None the last layer (with the final norm where there is one).
+            layer: the layer whose output is returned: 0 for the embeddings, None for the last layer (with the final
+                norm if there is one).
         """
         x, at = self._embed(batch), batch.positions
         plan = self._plan(batch, x)
@@ -269,14 +271,14 @@ class Encoder(nn.Module):
         return Plan.make(batch.starts, batch.longest, choose(x.device, dtype, drop, self.attention))
 
     def lm_logits(self, features: Tensor) -> Tensor:
-        """Scores of all symbols, features [N, D] -> [N, V]; pass the features of masked positions only."""
+        """Return the scores of all symbols, features [N, D] -> [N, V]; pass the features of masked positions only."""
         if self.lm_dense is not None and self.lm_norm is not None:
             features = self.lm_norm(ACTIVATIONS[self.config.activation](self.lm_dense(features)))
         return F.linear(features, self.embed_tokens.weight, self.lm_bias)
 
     @torch.no_grad()
     def initialize_output_bias(self, counts: Tensor) -> None:
-        """Set ``lm_bias`` to log unigram frequencies, add-one smoothed, of ``counts`` [V]: learning starts there."""
+        """Set ``lm_bias`` to the logarithms of unigram frequencies (``counts`` [V], smoothed by adding one)."""
         if counts.numel() != self.config.vocab_size:
             raise UserError(f"{counts.numel()} counts for a vocabulary of {self.config.vocab_size}")
         smooth = counts.double() + 1
