@@ -241,6 +241,7 @@ def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
         raw = source.read_bytes()
         target.write_bytes(raw)
     stream["entries"] = len(dictionary)
+    stream["dropped"] = {"duplicate": dictionary.duplicates} if dictionary.duplicates else {}
     stream["files"] = {name: {"size": len(raw), "sha256": dictionary.sha256}}
     stream["source"] = {"file": str(source)}
 
@@ -261,7 +262,7 @@ def _report(stream: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 def _report_line(about: dict[str, Any]) -> str:
     if about["kind"] == "dictionary":
-        return f"{stream_title(about)}: {about['entries']:,} entries"
+        return f"{stream_title(about)}: {about['entries']:,} entries, dropped {_counts(about['dropped'])}"
     tokens = about["tokens"] if isinstance(about["tokens"], list) else [about["tokens"]]
     return (
         f"{stream_title(about)}: {about['sentences']:,} {'sentences' if len(tokens) == 1 else 'pairs'}, "

@@ -185,7 +185,8 @@ def _dictionary_problems(path: Path, manifest: dict[str, Any], stream: dict[str,
     again = f"Binarize with --dictionary {'-'.join(stream_languages(stream))}=FILE again"
     if (dictionary.source_language, dictionary.target_language) != stream_languages(stream):
         yield UserError(f"is of other languages than {stream_title(stream)}", file, 1, again)
-    if len(dictionary) != stream["entries"]:
+    # The first version counted repeated pairs too.
+    if stream["entries"] not in (len(dictionary), len(dictionary) + dictionary.duplicates):
         yield UserError(f"has {len(dictionary)} entries, {MANIFEST_FILE} says {stream['entries']}", file, remedy=again)
 
 

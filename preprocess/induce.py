@@ -17,6 +17,8 @@ from typing import Any
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.inputs import regular
+from fairseq_xalign.options import at_least
 from preprocess.fast_align import Links
 from preprocess.links import align
 from preprocess.words import check_parallel, word_pairs
@@ -33,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--links",
         metavar="FILE",
-        help="with --bitext: its links, of `xalign-preprocess links` (default: made, intersect)",
+        help="With --bitext: a file of its links, from `xalign-preprocess links` (default: they are estimated and "
+        "intersected).",
     )
     parser.add_argument(
         "--min-count",
         type=int,
         metavar="N",
-        help=f"with --bitext: keep a pair that is linked at least N times (default {DEFAULT_MIN_COUNT})",
+        help=f"With --bitext: keep a pair that is linked at least N times (default: {DEFAULT_MIN_COUNT}).",
     )
 
 
@@ -109,7 +112,7 @@ def count_links(pairs: Iterable[tuple[Words, Words]], links: Iterable[Links], wh
                     f"link {s}-{t} in a pair of {len(source)} and {len(target)} words",
                     where,
                     number,
-                    "Use links of this bitext, from words divided as `xalign-preprocess links --prepare` writes them",
+                    "Use links of this bitext, from words separated as `xalign-preprocess links --prepare` writes them",
                 )
             if is_word(source[s]) and is_word(target[t]):
                 counts.pairs[source[s].lower(), target[t].lower()] += 1
@@ -131,31 +134,33 @@ def mutual_best(pairs: Counter[tuple[str, str]], min_count: int) -> Iterator[tup
             yield source, target
 
 
-def induced(args: argparse.Namespace) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, Any]]:
-    """The word pairs of ``--bitext``.
+def induced(
+    source: str, target: str, links: str | Path | None = None, min_count: int | None = None
+) -> tuple[list[tuple[str, str]], dict[str, Any], dict[str, Any]]:
+    """Find the word pairs of two parallel files.
+
+    Args:
+        links: a Pharaoh file of their links; None estimates them (``intersect``).
+        min_count: keep a pair that is linked at least this often; None is :data:`DEFAULT_MIN_COUNT`.
 
     Returns:
         the pairs as they are usually written, the most frequent first; the figures to report; how they were made.
     """
-    source, comma, target = args.bitext.partition(",")
-    if not (source and comma and target) or "," in target:
-        raise UserError(f"--bitext {args.bitext} does not name two files", remedy="Write --bitext FILE,FILE")
-    min_count = DEFAULT_MIN_COUNT if args.min_count is None else args.min_count
-    if min_count < 1:
-        raise UserError(f"--min-count {min_count}", remedy="Give at least 1")
+    least = DEFAULT_MIN_COUNT if min_count is None else min_count
+    at_least(1, min_count=least)
     total = check_parallel(source, target)
-    if args.links:
-        check_parallel(source, args.links)
-        found = pharaoh.read(args.links)
+    if links is not None:
+        check_parallel(source, str(links))
+        found = pharaoh.read(links)
     else:
         found = align(source, target, SYMMETRIZE)
     pairs = word_pairs(source, target)
-    counts = count_links(cli.progress(pairs, "count", total) if args.links else pairs, found, args.links or source)
-    best = list(mutual_best(counts.pairs, min_count))
+    counts = count_links(cli.progress(pairs, "count", total) if links else pairs, found, str(links or source))
+    best = list(mutual_best(counts.pairs, least))
     if not best:
         raise UserError(
-            f"no two words are linked {min_count} times: {counts.sentence_pairs} sentence pairs, {counts.links} links",
-            args.bitext,
+            f"no two words are linked {least} times: {counts.sentence_pairs} sentence pairs, {counts.links} links",
+            f"{source},{target}",
             remedy="Lower --min-count, or give more text" if counts.links else "Nothing is linked: is the text empty?",
         )
     usual = [spellings.usual() for spellings in counts.spellings]
@@ -163,8 +168,10 @@ def induced(args: argparse.Namespace) -> tuple[list[tuple[str, str]], dict[str, 
     made: dict[str, Any] = {
         "kind": "bitext",
         "files": [Path(path).name for path in (source, target)],
-        "sha256": [files.sha256(path) for path in (source, target)],
-        "linked_by": {"file": Path(args.links).name, "sha256": files.sha256(args.links)} if args.links else SYMMETRIZE,
-        "min_count": min_count,
+        "sha256": [files.sha256(regular(path)) for path in (source, target)],
+        "linked_by": SYMMETRIZE,
+        "min_count": least,
     }
+    if links is not None:
+        made["linked_by"] = {"file": Path(links).name, "sha256": files.sha256(regular(links))}
     return [(usual[0][s], usual[1][t]) for s, t in best], figures, made

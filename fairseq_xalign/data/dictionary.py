@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_lines
+from fairseq_xalign.files import atomic_file, read_lines
 
 if TYPE_CHECKING:
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
+FORMAT = 1
+Ids = list[int]
 DICTIONARY_MARK = "#xalign-dictionary"
 """What the first line of a dictionary file begins with, ahead of a tab and JSON."""
 MADE_WITH = "Make it with `xalign-preprocess dictionary --subword` and the subword folder that is used here"
@@ -28,6 +31,7 @@ class Dictionary:
         source, target: for each entry the ids of its side, at least one; several are averaged (``mean``).
         weights: for each entry a positive, finite number.
         header: how it was made: ``source`` and ``target`` are the languages.
+        duplicates: how many lines of the file repeat an earlier pair; such lines are left out.
         sha256: of the file.
     """
 
@@ -36,6 +40,7 @@ class Dictionary:
     weights: list[float]
     header: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    duplicates: int = 0
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -57,7 +62,7 @@ class Dictionary:
 
     @classmethod
     def load(cls, path: str | Path, tokenizer: Tokenizer) -> Dictionary:
-        """Read a dictionary file; its pieces are looked up in ``tokenizer``.
+        """Read a dictionary file, each pair once; its pieces are looked up in ``tokenizer``.
 
         Raises:
             UserError: with file and line, for a header or an entry that is not of the form described, a piece that the
@@ -70,6 +75,7 @@ class Dictionary:
             raise UserError(
                 f"made for another vocabulary ({made_for[:12]}, not {tokenizer.sha256[:12]})", path, 1, MADE_WITH
             )
+        seen: set[tuple[tuple[int, ...], ...]] = set()
         for number, line in lines:
             columns = line.split("\t")
             if len(columns) != 3:
@@ -79,14 +85,65 @@ class Dictionary:
                     number,
                     MADE_WITH,
                 )
-            result.source.append(_ids(columns[0], tokenizer, path, number))
-            result.target.append(_ids(columns[1], tokenizer, path, number))
-            result.weights.append(_weight(columns[2], path, number))
+            source, target = (_ids(column, tokenizer, path, number) for column in columns[:2])
+            weight = _weight(columns[2], path, number)
+            pair = (tuple(source), tuple(target))
+            if pair in seen:
+                result.duplicates += 1
+                continue
+            seen.add(pair)
+            result.source.append(source)
+            result.target.append(target)
+            result.weights.append(weight)
         if not result.weights:
             raise UserError("has no entry", path, remedy=MADE_WITH)
         with open(path, "rb") as stream:
             result.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         return result
+
+
+def distinct_pairs(dictionaries: Iterable[Dictionary]) -> tuple[list[Ids], list[Ids]]:
+    """Return the sources and targets of all dictionaries together, each pair once.
+
+    A pair counts once for the loss whether one file or several have it, and in whichever direction: a dictionary of
+    en-de and the same one of de-en are one dictionary. The first occurrence decides order and direction.
+    """
+    found: dict[frozenset[tuple[int, ...]], tuple[Ids, Ids]] = {}
+    for dictionary in dictionaries:
+        for source, target in zip(dictionary.source, dictionary.target):
+            found.setdefault(frozenset((tuple(source), tuple(target))), (source, target))
+    return [source for source, _ in found.values()], [target for _, target in found.values()]
+
+
+def write(
+    path: str | Path,
+    tokenizer: Tokenizer,
+    languages: tuple[str, str],
+    pieces: str,
+    made: dict[str, Any],
+    entries: Iterable[tuple[Ids, Ids]],
+) -> None:
+    """Write a dictionary file, all weights 1.
+
+    Args:
+        languages: source and target.
+        pieces: ``single``, ``first`` or ``mean``.
+        made: how it was made, for the header.
+        entries: source ids and target ids of each pair.
+    """
+    header = {
+        "format": FORMAT,
+        "source": languages[0],
+        "target": languages[1],
+        "pieces": pieces,
+        "made": made,
+        "vocabulary_sha256": tokenizer.sha256,
+    }
+    with atomic_file(path) as stream:
+        stream.write(f"{DICTIONARY_MARK}\t{json.dumps(header, ensure_ascii=False)}\n")
+        for entry in entries:
+            sides = (" ".join(tokenizer.piece(number) for number in ids) for ids in entry)
+            stream.write("\t".join((*sides, "1")) + "\n")
 
 
 def _read_header(path: str | Path, line: str) -> dict[str, Any]:

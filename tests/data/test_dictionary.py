@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -66,6 +66,14 @@ def test_a_bad_line_is_named(tmp_path, tokenizer, lines, line, message):
     with pytest.raises(UserError, match=message) as caught:
         Dictionary.load(path, tokenizer)
     assert (caught.value.where, caught.value.line) == (path, line)
+
+
+def test_a_pair_counts_once_however_often_and_in_whichever_direction_it_is_listed(tmp_path, tokenizer):
+    a, b, c = map(tokenizer.piece, (5, 6, 7))
+    one = Dictionary.load(write_lines(tmp_path / "d", [HEADER, *9 * [f"{a}\t{b}\t1"], f"{a}\t{c}\t2"]), tokenizer)
+    assert (one.source, one.target, one.weights, one.duplicates) == ([[5], [5]], [[6], [7]], [1.0, 2.0], 8)
+    other = Dictionary.load(write_lines(tmp_path / "e", [HEADER, f"{b}\t{a}\t1", f"{b}\t{c}\t1"]), tokenizer)
+    assert distinct_pairs([one, other]) == ([[5], [5], [6]], [[6], [7], [7]])
 
 
 def test_language_tokens_are_no_entries(tmp_path):

@@ -7,9 +7,12 @@ from collections import Counter
 import pytest
 
 from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.formats.word_list import read_csv, read_muse
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
-from preprocess.dictionary import read_csv
+from preprocess.derived_dictionary import make_derived_dictionary
+from preprocess.dictionary import make_dictionary
 from tests.support.public_data import public_files
 from tests.support.samples import sentences, subword_folder, write_lines
 
@@ -193,44 +196,106 @@ def test_a_malformed_pair_is_named_with_its_line(place, capsys):
 
 
 TABLES = {
-    'id,sourceLang,targetLang,sourceString,targetString\n1,en,de_DE,house,haus\n2,en,de_DE,"wa\nlk",gehen\n': [
+    'id,sourceLang,targetLang,sourceString,targetString\n1,en,de_DE,house,haus\n2,en,de_DE,"walk, go",gehen\n': [
         ("house", "haus"),
-        ("wa\nlk", "gehen"),
+        ("walk, go", "gehen"),
     ],
     ",english,german\n0,house,haus\n1,tree,\n": [("house", "haus"), ("tree", "")],
     'english,german\nhouse,"haus, das"\n': [("house", "haus, das")],
+    "en,de\nhouse,haus\n": [("house", "haus")],
+    "DE,en_GB\nhaus,house\n": [("house", "haus")],
+    "id,de,note,en\n1,haus,x,house\n": [("house", "haus")],
+    "Source,Target\nhouse,haus\n": [("house", "haus")],
+    "house,haus\ntree,baum\n": [("house", "haus"), ("tree", "baum")],
 }
+
+
+def words(pairs):
+    return [(pair.source, pair.target) for pair in pairs if not pair.header]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("table", list(TABLES))
-def test_tables_are_read_by_their_header(tmp_path, table, compressed):
+def test_tables_are_read_by_their_header_if_they_have_one(tmp_path, table, compressed):
     path = tmp_path / ("table.csv.xz" if compressed else "table.csv")
     path.write_bytes(lzma.compress(table.encode()) if compressed else table.encode())
-    assert list(read_csv(str(path), "en", "de")) == TABLES[table]
+    source = "en_GB" if "en_GB" in table else "en"
+    assert words(read_csv(str(path), source, "de")) == TABLES[table]
+
+
+@pytest.mark.parametrize("read", [read_csv, read_muse])
+def test_an_option_decides_whether_the_first_row_is_a_header(tmp_path, read):
+    mark = "," if read is read_csv else "\t"
+    path = write_lines(tmp_path / "list", [f"english{mark}german", f"house{mark}haus"])
+    assert words(read(path, "en", "de", "auto")) == words(read(path, "en", "de", "yes")) == [("house", "haus")]
+    assert words(read(path, "en", "de", "no")) == [("english", "german"), ("house", "haus")]
+    path = write_lines(tmp_path / "list", [f"one{mark}two", f"house{mark}haus"])
+    assert words(read(path, "en", "de", "auto")) == [("one", "two"), ("house", "haus")]
+    assert words(read(path, "en", "de", "yes")) == [("house", "haus")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "muse"])
+def test_a_list_without_header_keeps_its_first_pair_and_a_header_is_said(place, capsys, kind):
+    tokenizer = Tokenizer.load(place / "sub")
+    rows = pair_file(place, tokenizer)[0][:2]
+    mark = {"csv": ",", "muse": "\t"}[kind]
+    for header, said in ([], False), ([("english", "german")], True):
+        path = write_lines(place / "list", [mark.join(row) for row in [*header, *rows]])
+        assert dictionary(place, f"--{kind}", str(path), "--source", "en", "--target", "de") == 0
+        output = capsys.readouterr()
+        report = json.loads(output.out)
+        assert (report["entries read"], report["entries"]) == (2, 2)
+        assert ("the first row (english, german) was taken for the names of the columns" in output.err) == said
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         ("id,lang,word\n", "which columns are the words?"),
-        ("a,b\n1,2,3\n", "no usable entry among 1: a row has more or fewer columns than the header 1"),
+        ("a,b\n1,2,3\n1,2,3\n", "a row has more or fewer columns than the first 2"),
         ("sourceLang,targetLang,sourceString,targetString\nde_DE,en,haus,house\n", "the file goes from de to en"),
-        ("", "which columns are the words?"),
+        ("", "the file has no word pair. It is empty"),
+        ("en,de,en\n", "t.csv:1: which columns are the words?"),
+        ('en,de\na,b\nc,d\ne,f\n"not,nicht\n' + 100 * "with,mit\n", "t.csv:5: a quote is opened and not closed"),
+        ('en,de\n"not,nicht\nwith,mit\n"a",b\n', "t.csv:2: a quote is opened and not closed"),
+        ('"en,de\na,b\n', "t.csv:1: a quote is opened and not closed"),
     ],
 )
 def test_a_table_that_is_not_understood_is_refused(place, capsys, table, message):
     (place / "t.csv").write_text(table)
     assert dictionary(place, "--csv", str(place / "t.csv"), "--source", "en", "--target", "de") == 1
     assert message in capsys.readouterr().err
+    assert not (place / "out.tsv").exists()
 
 
 def test_every_published_table_at_hand_is_read_to_its_end():
     for table in public_files("dictionaries/*/*.csv.xz"):
         every = list(read_csv(str(table), "xx", "yy"))
-        rows = [row for row in every if row is not None]
-        assert len(rows) >= max(40, 0.98 * len(every))
-        assert sum(bool(source.strip() and target.strip()) for source, target in rows) >= 40
+        rows = [row for row in every if not (row.ragged or row.header)]
+        assert len(rows) >= max(40, 0.98 * (len(every) - 1))
+        assert sum(bool(row.source.strip() and row.target.strip()) for row in rows) >= 40
+
+
+def test_a_pair_that_is_listed_again_is_dropped_and_counted(place, capsys):
+    tokenizer = Tokenizer.load(place / "sub")
+    first, second = pair_file(place, tokenizer)[0][:2]
+    path = write_lines(place / "list", ["\t".join(row) for row in (*9 * [first], second)])
+    assert dictionary(place, "--muse", str(path), "--source", "en", "--target", "de") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["entries read"], report["entries"]) == (10, 2)
+    assert report["dropped"] == {"the pair was there before": 8}
+    assert len(load(place, "sub")) == 2
+
+
+def test_dictionaries_are_made_from_python(place):
+    tokenizer = Tokenizer.load(place / "sub")
+    path = write_lines(place / "list", [" ".join(row) for row in pair_file(place, tokenizer)[0][:2]])
+    out = place / "out.tsv"
+    report = make_dictionary(out, "muse", path, subword=place / "sub", source="zh-TW", target="pt-BR")
+    assert report["entries"] == 2 and load(place, "sub").source_language == "zh-TW"
+    assert make_derived_dictionary(out, place / "sub2", share=0.5)["entries"] == len(load(place))
+    with pytest.raises(UserError, match="--source 'e n' is not a language code"):
+        make_dictionary(out, "muse", path, subword=place / "sub", source="e n", target="de")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ nli         premise, hypothesis and label per line
 squad       questions and answers as SQuAD v1.1 JSON
 json_lines  one JSON object per line
 csv_table   comma-separated values
+word_list   pairs of words: MUSE's lists and tables
 pharaoh     word links, ``0-0 1-2``
 
 Running text has no module here: it is read with :func:`fairseq_xalign.files.read_lines`.
