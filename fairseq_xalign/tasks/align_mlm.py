@@ -17,7 +17,7 @@ from fairseq.tasks import register_task
 from fairseq_xalign.constants import PAD
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
-from fairseq_xalign.data.dictionary import Dictionary
+from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
@@ -181,8 +181,10 @@ class AlignMLMTask(TrainingTask):
 
     @cached_property
     def _all_entries(self) -> DictionaryTensors:
-        source = [ids for d in self.dictionaries.values() for ids in d.source]
-        target = [ids for d in self.dictionaries.values() for ids in d.target]
+        source, target = distinct_pairs(self.dictionaries.values())
+        repeated = sum(len(d) + d.duplicates for d in self.dictionaries.values()) - len(source)
+        if repeated:
+            logger.info(f"dictionaries: {len(source)} pairs, {repeated} more are repetitions and left out")
         return DictionaryTensors.build(source, target, PAD)
 
     @cached_property
