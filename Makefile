@@ -28,7 +28,7 @@ define step
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench clean
+.PHONY: help venv demo test test-recipes check bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 15
@@ -42,6 +42,9 @@ demo: $(STAMP)  ## train, transfer and score at a tiny scale; prints a table at 
 test: $(STAMP)  ## run the tests; lint, formatting and types are among them
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-recipes: $(STAMP)  ## run every stage of every recipe on 200 lines with two updates
+	@PYTHON="$(CURDIR)/$(BIN)/python" bash recipes/test.sh
+
 check: $(STAMP)  ## the same checks, lint, formatting and types first
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,7 +55,7 @@ bench: $(STAMP)  ## run every benchmark, one after the other
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 clean:  ## remove everything that the other targets created, including .venv
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo align_mlm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):

@@ -14,7 +14,7 @@ TEXT = Path(__file__).parent / "data" / "text.en.txt"
 SETTINGS = """
 TRANSFORMS="trans,inv" OBJECTIVES="mlm align_mlm" SEEDS="1" DICTIONARIES="frequent" NATURAL=""
 ARCH=xalign_tiny VOCABULARY=300 LINES=200 VALID_LINES=30 BLOCK=32 BATCH=8 UPDATES=4 LEARNING_RATE=1e-3 MASK=0.3
-PARALLEL_SHARE=0.25 SHARE=0.25 DICT_TARGET=label TAG_UPDATES=3 TAG_LEARNING_RATE=1e-3 TAG_BATCH=8
+PARALLEL_SHARES=0.25 DICTIONARY_SHARES=0.25 DICT_TARGET=label TAG_UPDATES=3 TAG_LEARNING_RATE=1e-3 TAG_BATCH=8
 """
 
 pytestmark = pytest.mark.skipif(not RECIPE.exists(), reason="no recipes beside this package")
@@ -69,6 +69,7 @@ def test_the_demo_ends_in_a_table_and_a_plot_and_a_second_run_skips_what_is_done
         assert (tmp_path / "demo" / name).stat().st_size > 100
     for said in ("ZS", "--paper align_mlm", "your own languages", "the paper's scale"):
         assert said in first.stdout
+    assert result["settings"]["benchmark"] == "tiny-treebank"
     trained = {p: p.stat().st_mtime_ns for p in runs.rglob("*.pt")}
     second = recipe("--conf", settings, "--work", tmp_path / "demo", "--stage", 1, **environment)
     assert second.returncode == 0 and {p: p.stat().st_mtime_ns for p in runs.rglob("*.pt")} == trained

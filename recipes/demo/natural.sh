@@ -1,9 +1,9 @@
 # Natural languages: English with another one, real bitext, a real bilingual dictionary, real labels.
-# Sourced by run.sh; uses its functions and settings.
+# Sourced by run.sh; uses the functions and settings of recipes/lib.
 #
 # Text: Bible verses and user interfaces in both languages, which are the bitext, and the demo's English.
-# Dictionary: induced from the bitext where systran-align can be had (Python 3.11), else names of symbols from CLDR (needs
-# npm) and emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) where there are.
+# Dictionary: induced from the bitext where systran-align is installed (Python 3.11), else names of symbols from CLDR (needs
+# npm) and emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) where there are any.
 
 treebank_of() { case "$1" in de) echo german ;; es) echo spanish ;; fr) echo french ;; it) echo italian ;; ru) echo russian ;; ar) echo arabic ;; *) echo none ;; esac; }
 
@@ -61,10 +61,14 @@ natural_data() {
 
 # natural_run LANGUAGE OBJECTIVE SEED: pre-train, fine-tune on English (and, intents, on the language), score
 natural_run() {
-    local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 dictionary=() folder task
+    local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 about=() folder task
     folder=$WORK/runs/en-$n/$objective.seed$seed
-    pretrain "$objective" "$home/data" "$folder/pretrain" "$seed"
-    if uses_dictionary "$objective"; then dictionary=(--dictionary "$(cat "$home/dictionary.name")"); fi
+    pretrain "$objective" "$home/data" "$folder/pretrain" "$seed" "${ALPHAS%% *}"
+    if uses_dictionary "$objective"; then about=(--dictionary "$(cat "$home/dictionary.name")"); fi
+    if [ "$objective" = xlm ]; then
+        "$PYTHON" recipes/lib/parallel_share.py "$home/data" --tokens-per-sample "${XLM_BLOCK:-$BLOCK}" > "$folder/parallel.json"
+        about=(--setting "parallel_seen=$(cat "$folder/parallel.json")")
+    fi
     for task in intents pos; do
         [ -d "$home/labelled.$task" ] || continue
         local out=$folder/$task kind=tagging name=pos options=()
@@ -83,12 +87,17 @@ natural_run() {
             --target "$n=$XALIGN_CACHE/verses/valid.$n.txt" --json > "$out/retrieval.json"
         evaluate align --checkpoint "$folder/pretrain/checkpoint_last.pt" --dictionary "$home/words.tsv" --json > "$out/alignment.json"
         evaluate result "$out" --objective "$objective" --source en --target "$n" --transform natural \
-            --task "$name" --seed "$seed" ${dictionary[@]+"${dictionary[@]}"}
+            --task "$name" --seed "$seed" \
+            --setting "benchmark=\"$([ "$task" = intents ] && echo intents || echo "ud-$(treebank_of "$n")-pud")\"" ${about[@]+"${about[@]}"}
     done
 }
 
 natural_runs() {
     local n o s
-    for s in $SEEDS; do for n in $NATURAL; do for o in $OBJECTIVES; do pool natural_run "$n" "$o" "$s"; done; done; done
-    drain
+    for s in $SEEDS; do for n in $NATURAL; do for o in $OBJECTIVES; do in_background natural_run "$n" "$o" "$s"; done; done; done
+    wait_for_jobs
 }
+
+more_fetching() { if [ -n "$NATURAL" ]; then natural_fetch; fi; }
+more_data() { for n in $NATURAL; do natural_data "$n"; done; }
+more_runs() { natural_runs; }

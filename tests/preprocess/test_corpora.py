@@ -415,6 +415,18 @@ def test_turkish_groups_are_joined_and_take_the_last_ones_tag(tmp_path):
     assert set(about["tags"]) <= set(treebanks.TAGS)
 
 
+def test_wikitext_becomes_sentences_without_headings(tmp_path):
+    raw = " = Valkyria = \n \n The game @-@ like plot was long . It sold well ! \n = = Gameplay = = \n a b \n"
+    members = {f"wikitext-103-raw/wiki.{split}.raw": raw.encode() for split in ("train", "valid", "test")}
+    archive = make_zip(tmp_path / "w.zip", members)
+    folder, about = built("wikitext-103", {"wikitext-103-raw-v1.zip": archive}, tmp_path)
+    assert lines(folder / "text.en.txt") == ["The game @-@ like plot was long .", "It sold well !"]
+    assert set(about["files"]) == {"text.en.txt", "valid.en.txt", "test.en.txt"}
+    assert about["dropped"] == {"heading": 6, "words": 3}
+    (source,) = CORPORA["wikitext-103"].archives
+    assert source.url.startswith("https://") and len(source.sha256) == 64
+
+
 def test_universal_dependencies_stay_byte_for_byte(tmp_path):
     data = public_files("ud/UD_German-PUD")[0].parents[1]
     (corpus,) = [corpus for corpus in universal_dependencies.CORPORA if corpus.name == "ud-german-pud"]

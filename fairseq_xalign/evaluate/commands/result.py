@@ -8,7 +8,10 @@ fine-tuned on the target: SUP), alignment.json (`align`) and retrieval.json (`re
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
@@ -32,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--transform", default="natural", help="how the target was derived (default: natural)")
     parser.add_argument("--task", required=True, choices=sorted(TASKS), help="what was learned")
     parser.add_argument("--seed", type=int, default=1, help="of pre-training (default: 1)")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="record a setting of the run; may be repeated. compare reads benchmark, dictionary_share, overlap, alpha "
+        "and parallel_share (shares from 0 to 1), and keeps runs apart that differ in one of them",
+    )
     parser.add_argument("--dictionary", help="which dictionary pre-training had, for instance '25 %% frequent'")
 
 
@@ -41,6 +52,20 @@ def language_scores(file: Path, language: str) -> dict[str, float]:
     if language not in found:
         raise UserError(f"no scores of {language!r}", file, remedy=f"It has {', '.join(found) or 'none'}")
     return {name: float(value) for name, value in found[language].items()}
+
+
+def parse_settings(items: Iterable[str]) -> dict[str, Any]:
+    """Settings from ``NAME=VALUE``: a value is JSON (0.25, true, {...}), or else a text."""
+    settings: dict[str, Any] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise UserError(f"--setting {item!r} is not NAME=VALUE", remedy="Write --setting alpha=10")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         alignment=read_json(alignment)["alignment"] if alignment.exists() else {},
         retrieval=read_json(retrieval)["mean"] if retrieval.exists() else None,
         signature=signatures.get(args.target, signatures),
+        settings=parse_settings(args.setting),
     )
     write(folder, result)
     cli.say(f"wrote {folder / RESULT_FILE}")

@@ -1,4 +1,4 @@
-# make demo CONF=full: what the README's numbers come from; an hour or two on two cores.
+# make demo CONF=full: the demo's tables of docs/results.md; about two hours on two cores.
 # Adds Trans, a second seed, the dictionary drawn at random beside the frequent one, and natural languages.
 source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"
 TRANSFORMS="trans,inv trans"

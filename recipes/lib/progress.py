@@ -1,4 +1,4 @@
-"""Turn fairseq's JSON log (standard input) into lines of progress on standard error, one in some seconds."""
+"""Turn fairseq's JSON log (standard input) into lines of progress on standard error, at most one every 20 seconds."""
 
 from __future__ import annotations
 

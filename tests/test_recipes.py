@@ -1,0 +1,99 @@
+"""What all recipes share: settings, dry runs, the share of parallel text. `make test-recipes` runs their stages."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preprocess.__main__ import main as preprocess
+from tests.support.samples import sentences, subword_folder, write_lines
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = ROOT / "recipes"
+pytestmark = pytest.mark.skipif(not RECIPES.exists(), reason="no recipes beside this package")
+
+
+def recipe(name: str, *options: str) -> subprocess.CompletedProcess:
+    command = ["bash", str(RECIPES / name / "run.sh"), *options]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=100, cwd="/")
+
+
+def part(name: str):
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", RECIPES / "lib" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("ablation", "runs"),
+    [("dictionary", 4), ("overlap", 3), ("alpha", 3), ("parallel", 5)],
+    ids=lambda value: str(value),
+)
+def test_an_ablation_runs_every_value_with_the_objectives_that_read_it_and_no_other(ablation, runs):
+    # parallel: XLM with four shares, and ALIGN-MLM once, which reads no parallel text
+    done = recipe("align_mlm", "--conf", "paper", "--ablation", ablation, "--dry-run")
+    assert done.returncode == 0 and f"\n{runs} pre-trainings of 500000 updates" in done.stdout
+
+
+def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
+    done = recipe("align_mlm", "--set", "SEEDS=1 2", "--dry-run")
+    assert done.returncode == 0 and "\n8 pre-trainings of 1500 updates of 128 x 128" in done.stdout
+    done = recipe("align_mlm", "--set", "SEED=1", "--dry-run")
+    assert done.returncode == 2 and "--set NAME=VALUE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--ablation", "nope"], "no ablation 'nope'; there are: alpha dictionary overlap parallel"),
+        (["--conf", "nope"], "no configuration 'nope'; there are: demo gpu paper"),
+        (["--stage", "two"], "'two' is not a whole number"),
+        (["--work"], "--work needs a value"),
+    ],
+)
+def test_wrong_options_are_answered_with_the_right_ones(options, said):
+    done = recipe("align_mlm", *options)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_pairs_too_long_for_half_a_sequence_are_not_counted_as_seen(tmp_path):
+    subword_folder(tmp_path / "sub")
+    lines = sentences("en", 60)
+    write_lines(tmp_path / "mono.txt", lines)
+    write_lines(tmp_path / "pair.txt", lines[::4])
+    made = ["binarize", "--subword", str(tmp_path / "sub"), "--split", "train", "--output", str(tmp_path / "data")]
+    mono = [f"--mono=en={tmp_path}/mono.txt", f"--mono=de={tmp_path}/mono.txt"]
+    assert preprocess([*made, *mono, f"--bitext=en-de={tmp_path}/pair.txt,{tmp_path}/pair.txt"]) == 0
+    share = part("parallel_share").parallel_share
+    everything = share(tmp_path / "data", 4096)
+    assert everything["pairs"] == 15 and everything["left_out"] == 0 and everything["sentences"] == 0.25
+    # a quarter as long as each of two languages, twice: 0.5 of 2.5
+    assert everything["tokens"] == pytest.approx(0.2, abs=0.03)
+    few = share(tmp_path / "data", 24)
+    assert 0 < few["left_out"] <= 15 and few["sentences"] == round((15 - few["left_out"]) / 60, 4)
+
+
+def test_parallel_text_is_the_share_asked_for_and_sentences_are_spread_over_all_corpora(tmp_path):
+    english = part("english")
+    for name in ("a", "b"):
+        write_lines(tmp_path / f"{name}.txt", [f"{name}{n}" for n in range(100)])
+    picked = english.spread([tmp_path / "a.txt", tmp_path / "b.txt"], 20)
+    assert len(picked) == 20 and sum(line.startswith("a") for line in picked) == 10
+    assert english.spread([tmp_path / "a.txt"], 1000) == [f"a{n}" for n in range(100)]
+
+
+def test_the_cache_of_the_smallest_runs_is_what_fetch_takes_for_ready(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "lib" / "smallest.py"), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert preprocess(["fetch", "sotu", "wikitext-103", "ud-english-ewt", "--cache", str(tmp_path)]) == 0
+    about = json.loads((tmp_path / "wikitext-103" / "corpus.json").read_text("utf-8"))
+    assert about["files"]["text.en.txt"]["lines"] == 200 and "CC BY-SA" in about["licence"]
