@@ -8,6 +8,7 @@ and an editable install each have another. ``--options`` prints the options of o
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from fairseq_xalign import __version__
 
@@ -41,10 +42,9 @@ def print_options() -> None:
     from fairseq_xalign.optimizer import AdamWConfig
 
     tasks = fairseq_xalign.tasks
-    groups = {
+    groups: dict[str, Any] = {
         "--task align_mlm": tasks.align_mlm.AlignMLMConfig,
-        "--task xling_tagging": tasks.xling.XlingTaggingConfig,
-        "--task xling_classification": tasks.xling.XlingClassificationConfig,
+        **{f"--task xling_{name}": tasks.xling.config_class(kind) for name, kind in tasks.xling.KINDS.items()},
         "--criterion mlm, tlm, xlm": xalign.ObjectivesConfig,
         "--criterion dict_mlm": xalign.DictionaryMLMConfig,
         "--criterion align_mlm": xalign.AlignConfig,

@@ -26,6 +26,11 @@ MANIFEST_FILE = "manifest.json"
 DICT_FILE = "dict.txt"
 SUBWORD_FILE = "subword.json"
 LABELS_FILE = "labels.json"
+POOLINGS = ("cls", "mean", "max")
+"""What may stand for a sequence: its first token, or the mean or maximum over its tokens."""
+SPLITS = ("train", "valid", "test")
+SPLIT_ALIASES = {"dev": "valid"}
+"""Other names of a split, and ours."""
 DATA_FORMAT = 1
 SUBWORD_FORMAT = 1
 CHECKPOINT_FORMAT = 1

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.cli import progress, say
+from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages, stream_title
+from fairseq_xalign.data.manifest import LANGUAGE_NAME, stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import named_files

@@ -1,11 +1,10 @@
-"""Criterion ``xling``: cross-entropy of labels in fine-tuning, with accuracy per language."""
+"""Criterion ``xling``: the loss of a kind of labelled task in fine-tuning, with accuracy per language."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
@@ -20,12 +19,14 @@ from fairseq_xalign.options import share
 class XlingConfig(FairseqDataclass):
     """Settings of fine-tuning's loss."""
 
-    label_smoothing: float = field(default=0.0, metadata={"help": "share of probability spread over all labels"})
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "fraction of the probability that is spread evenly over all labels"}
+    )
 
 
 @register_criterion("xling", dataclass=XlingConfig)
 class XlingCriterion(FairseqCriterion):
-    """Mean cross-entropy over labelled words (tagging) or texts (classification)."""
+    """The mean loss over what is labelled: words (tagging) or texts (classification). The kind computes it."""
 
     def __init__(self, cfg: Any, task: Any) -> None:
         super().__init__(task)
@@ -37,21 +38,18 @@ class XlingCriterion(FairseqCriterion):
         return cls(cfg, task)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss (summed over labels; those unknown to the model, -1, count as wrong and train nothing)."""
-        scores = model(lambda inner: label_scores(inner.encoder, inner.heads[self.task.head_name], sample)).float()
-        labels = sample["labels"]
-        losses = F.cross_entropy(
-            scores, labels, ignore_index=-1, reduction="none", label_smoothing=self.label_smoothing
-        )
+        """The kind's loss summed over words or texts, how many have one, and figures per language."""
+        kind = self.task.kind
+        scores = model(lambda inner: label_scores(inner.encoder, inner.heads[kind.name], kind, sample)).float()
+        outcome = kind.outcome(scores, sample, self.label_smoothing)
+        losses, right, size = outcome.losses, outcome.right, outcome.size
         loss = losses.sum()
         if not bool(torch.isfinite(loss)):
             raise NonFiniteLoss(f"{float(loss.detach()):g}", sample["names"])
-        size = int((labels >= 0).sum())
         logs: dict[str, Any] = {
             "loss": loss.detach(), "sample_size": size, "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
         }  # fmt: skip
-        right = (scores.argmax(-1) == labels).float()
         for i, name in enumerate(self.task.reported_languages()):
             ours = sample["of_language"] == i
             logs[f"sum_loss_{name}"] = losses[ours].sum().detach()
@@ -63,15 +61,15 @@ class XlingCriterion(FairseqCriterion):
         return True
 
     def validation_metrics(self, streams: Sequence[Any]) -> list[str]:
-        """What :meth:`reduce_metrics` will log of these streams (of :class:`LabelledStream`)."""
+        """The names of what :meth:`reduce_metrics` logs of these streams (:class:`LabelledStream`)."""
         each = [f"{figure}_{s.language}" for s in streams for figure in ("loss", "accuracy")]
         return ["loss", "accuracy", *(each if len(self.task.reported_languages()) > 1 else [])]
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
-        """Log ``loss`` (base 2, as fairseq), ``accuracy`` over all labels, and by language where there are several.
+        """Log ``loss`` (base 2, as fairseq does) and ``accuracy``, of everything and per language if there are several.
 
-        Several of all that are reported: a batch of validation holds one language.
+        Whether there are several is decided over all reported languages: a validation batch holds only one.
         """
         total = summed(logging_outputs)
         metrics.log_scalar("loss", total["loss"] / (total["sample_size"] or 1.0) / BITS, total["sample_size"], round=3)

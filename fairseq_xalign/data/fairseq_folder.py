@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE
-from fairseq_xalign.data.manifest import LANGUAGE_NAME, SPLITS, stream_languages
+from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE, SPLITS
+from fairseq_xalign.data.manifest import LANGUAGE_NAME, stream_languages
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256

@@ -12,7 +12,6 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_json
 
 KINDS = ("mono", "bitext", "dictionary")
-SPLITS = ("train", "valid", "test")
 MADE_WITH = "Make the folder again with `xalign-preprocess binarize`"
 LANGUAGE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """A hyphen separates the languages of a pair and a dot the parts of a file name: neither is in a language's name."""

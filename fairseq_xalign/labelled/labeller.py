@@ -1,55 +1,126 @@
-"""An encoder with the head of a labelled task: built from plain settings, in training and from a checkpoint."""
+"""An encoder with the head of a labelled task: scores of a batch, and predictions with a fine-tuned checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.labelled.batches import LabelledCollater
+from fairseq_xalign.labelled.kind import Encoded, Example, Kind, Row
+from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.checkpoint import read_checkpoint, with_prefix
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
-from fairseq_xalign.models.heads import ClassificationHead, TaggingHead
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
-def build_head(width: int, settings: dict[str, Any]) -> nn.Module:
-    """The head that ``settings`` describe.
-
-    Args:
-        width: D of the encoder.
-        settings: ``task`` (tagging or classification), ``labels``, ``head_dropout`` and, for
-            classification, ``pooling`` and ``head_hidden`` (0: no hidden layer).
-    """
-    if settings["task"] == "tagging":
-        return TaggingHead(width, len(settings["labels"]), settings["head_dropout"])
-    hidden = settings["head_hidden"] or None
-    return ClassificationHead(width, len(settings["labels"]), settings["pooling"], hidden, settings["head_dropout"])
-
-
-def label_scores(encoder: nn.Module, head: nn.Module, sample: dict[str, Any]) -> Tensor:
-    """Scores [M, labels] of a batch made by ``LabelledCollater`` (M words, or B texts)."""
+def label_scores(encoder: nn.Module, head: nn.Module, kind: Kind, sample: dict[str, Any]) -> Tensor:
+    """The head's scores of a batch made by ``LabelledCollater``: [M, labels] for M words, or B texts."""
     batch = PackedBatch.from_dict(sample["streams"]["labelled"])
-    features = encoder(batch)  # [T, D]
-    if isinstance(head, TaggingHead):
-        return head(features[sample["at"]])
-    return head(features, batch.starts)
+    return kind.scores(head, encoder(batch), batch.starts, sample)
 
 
-def load_labeller(path: str | Path) -> tuple[Encoder, nn.Module, Tokenizer, dict[str, Any]]:
-    """Encoder and head in evaluation mode, tokenizer, and ``task_state`` of a fine-tuned checkpoint."""
+@dataclass
+class Labeller:
+    """What predicts labels: everything that a fine-tuned checkpoint holds.
+
+    Attributes:
+        labels: names, in the order of the head's outputs.
+        languages: names in the order of the encoder's language embeddings.
+        max_length: longest sequence in subwords, ``<s>`` and ``</s>`` included.
+        learned: the name of the labelled folder that it was fine-tuned on.
+    """
+
+    encoder: Encoder
+    head: nn.Module
+    tokenizer: Tokenizer
+    kind: Kind
+    labels: list[str]
+    languages: list[str]
+    max_length: int
+    learned: str
+
+    def to(self, device: torch.device) -> Labeller:
+        """Move encoder and head to ``device``."""
+        self.encoder.to(device)
+        self.head.to(device)
+        return self
+
+    def encode(self, rows: Sequence[Row], language: str) -> Encoded:
+        """The rows as sequences for this model."""
+        return self.kind.encode(self.tokenizer, rows, self.labels, language, self.max_length)
+
+    @torch.no_grad()
+    def predict(self, encoded: Encoded, rows: int, batch_tokens: int) -> list[Any]:
+        """The prediction of each of ``rows`` rows, in order.
+
+        Args:
+            encoded: the rows' sequences.
+            batch_tokens: tokens per batch at most (a longer sequence is a batch of its own).
+        """
+        numbers = {name: i for i, name in enumerate(self.languages, start=1)}
+        collater = LabelledCollater([], self.kind, numbers, [encoded.language])
+        device = next(self.encoder.parameters()).device
+        answers: list[list[Any]] = [[] for _ in encoded.examples]
+        for batch in batches_by_length(encoded.examples, batch_tokens):
+            examples = [encoded.examples[i] for i in batch]
+            sample = collater.build(examples, [encoded.language] * len(examples))
+            sample["at"] = sample["at"].to(device)
+            packed = sample["streams"]["labelled"]
+            sample["streams"]["labelled"] = {
+                k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
+            }
+            scores = label_scores(self.encoder, self.head, self.kind, sample)
+            for i, answer in zip(batch, self.kind.answers(scores, examples, self.labels), strict=True):
+                answers[i] = answer
+        parts: list[list[list[Any]]] = [[] for _ in range(rows)]
+        for example, answer in zip(encoded.examples, answers):  # a long row is several examples, in order
+            parts[example.row].append(answer)
+        return [self.kind.prediction(part) for part in parts]
+
+
+def batches_by_length(examples: Sequence[Example], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices of examples in batches of similar length, shortest first, at most ``batch_tokens`` tokens if padded."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    begin = 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and (end + 1 - begin) * (len(examples[order[end]].ids) + 2) <= batch_tokens:
+            end += 1
+        yield order[begin:end]
+        begin = end
+
+
+def load_labeller(path: str | Path) -> Labeller:
+    """The encoder and head (in evaluation mode) of a fine-tuned checkpoint, with all that predicting takes."""
     state = read_checkpoint(path)
     task = state["task_state"]
     if "labels" not in task:
         raise UserError(
             "this checkpoint has no labels",
             path,
-            remedy="Fine-tune it first: --task xling_tagging or xling_classification",
+            remedy=f"Fine-tune it first: --task {' or '.join(f'xling_{name}' for name in KINDS)}",
         )
+    if task["task"] not in KINDS:
+        raise UserError(f"its task is {task['task']!r}", path, remedy=f"This version knows {', '.join(KINDS)}")
+    kind = KINDS[task["task"]]
     config = EncoderConfig.from_dict(task["encoder"])
-    encoder, head = Encoder(config), build_head(config.width, task)
+    encoder, head = Encoder(config), kind.build_head(config.width, task)
     encoder.load_state_dict(with_prefix(state["model"], "encoder."))
-    head.load_state_dict(with_prefix(state["model"], f"heads.{task['task']}."))
-    return encoder.eval().float(), head.eval().float(), Tokenizer.from_state(task["tokenizer"]), task
+    head.load_state_dict(with_prefix(state["model"], f"heads.{kind.name}."))
+    return Labeller(
+        encoder.eval().float(),
+        head.eval().float(),
+        Tokenizer.from_state(task["tokenizer"]),
+        kind,
+        list(task["labels"]),
+        list(task["languages"]),
+        task["max_length"],
+        task.get("labelled", ""),
+    )

@@ -1,68 +1,57 @@
-"""Gold labels and predictions in the forms that ``score`` takes, read strictly.
+"""Gold labels and predictions in the forms that ``score`` takes, and which prediction belongs to which gold label.
 
-- predict's JSON lines, every task: ``{"id", "language", "tokens", "prediction", "gold"}`` (tagging: lists
-  of tags; classification: labels, and ``text`` in place of tokens); a gold file of JSON lines (a
-  labelled folder's, with ``tags`` or ``label``) is matched by id;
-- ``pos``: CoNLL-U, gold and predicted, the UPOS column;
-- ``ner``: two columns, token and tag (IOB2), a blank line after each sentence;
-- ``classification``: one label a line.
+- JSON lines, for every task: what ``predict`` writes (``{"id", "language", "task", "tokens", "prediction",
+  "gold"}``), or as gold a file of a labelled folder. They are matched by language and id; where one side has
+  no ids at all, in order.
+- The task's own format (``Task.answers``): CoNLL-U, tokens and tags in columns, one label per line. Predictions in
+  it are matched in order.
 
-A prediction may end before its sentence does (the encoder's longest input): what is missing is
+A prediction may end before its sentence does (at the encoder's longest input): what is missing is
 counted and scored as wrong. Anything else that does not fit is a :class:`UserError` with file and line.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_xalign import cli
+from fairseq_xalign.constants import LABELS_FILE
+from fairseq_xalign.data.formats import json_lines
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.chunks import IOB2_TAG
-from fairseq_xalign.files import read_lines
+from fairseq_xalign.labelled.folder import LabelledFolder, row_id
+from fairseq_xalign.labelled.kind import Item, Kind, Task
+from fairseq_xalign.labelled.registry import TASKS, kind_of, task_of
 
-CONLLU_COLUMNS = 10
-UPOS = 3
-UNIQUE = "Each item has an id of its own: remove one of the two lines"
-LEFT_OUT = "A label is missing: add it, for every item needs one"
+UNNAMED = "all"
+"""The language of items that do not say theirs."""
+UNIQUE = "Give each item an id of its own, or remove one of the two lines"
 JSON_LINES = 'Each line is one object, {"id": ..., "prediction": ...}, as xalign-evaluate predict writes it'
-SAME_ITEMS = "Both files must hold the same items in the same order, one label a line"
+SAME_SENTENCES = "Both files must hold the same items in the same order"
 
 
 @dataclass(frozen=True)
-class Item:
-    """One sentence or document: what it should be and what was said of it.
+class Record:
+    """A line of predictions or gold labels, with the place that messages name.
 
-    ``gold`` and ``prediction`` are lists of tags (a tag that is missing is None) or labels.
+    Attributes:
+        id, language: None where the file does not say.
+        tokens: the words, where the file has them.
+        lines: the line of each token, where they differ.
+        value: the prediction; of a gold file, the gold label or labels.
+        gold: what a line of predictions says is right; None where it does not.
     """
 
-    id: str
-    language: str
-    gold: Any
-    prediction: Any
-
-    @property
-    def pair(self) -> tuple[Any, Any]:
-        """(gold, prediction): what metrics take."""
-        return self.gold, self.prediction
-
-    @property
-    def missing(self) -> int:
-        """Tokens (or 1 for a document) without a prediction."""
-        if isinstance(self.gold, list):
-            return len(self.gold) - sum(tag is not None for tag in self.prediction)
-        return int(self.prediction is None)
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Tokens and tags of a sentence, and the line on which each token stands."""
-
-    tokens: list[str]
-    tags: list[str]
-    lines: list[int]
+    id: str | None
+    language: str | None
+    tokens: list[str] | None
+    line: int
+    lines: tuple[int, ...]
+    value: Any
+    gold: Any = None
 
 
 def read_items(
@@ -71,247 +60,271 @@ def read_items(
     """All items of a predictions file, with their gold labels.
 
     Args:
-        task: pos, ner or classification.
-        gold: the gold file; None when ``predictions`` is JSON lines that carry it.
-        language: keep only this language of JSON lines; the name given to other forms.
+        task: the name of a task, see ``labelled/registry.py``.
+        gold: the gold file; None when the predictions are JSON lines that carry their gold labels.
+        language: keep only this language; or the language of files that do not say theirs.
+
+    Raises:
+        UserError: with file and line, for predictions and gold labels that do not fit each other or the task.
     """
-    if _is_json_lines(predictions):
-        items = list(_from_json(task, predictions, gold))
-        if language is not None:
-            known = sorted({item.language for item in items})
-            items = [item for item in items if item.language == language]
-            if not items:
-                raise UserError(
-                    f"no predictions for language {language!r}", predictions, remedy=f"It has: {', '.join(known)}"
-                )
-    else:
-        if gold is None:
-            raise UserError("these predictions carry no gold labels", predictions, remedy="Give them with --gold FILE")
-        name = language or "all"
-        if task == "classification":
-            items = list(_labels(predictions, gold, name))
-        else:
-            reader = read_conllu if task == "pos" else read_entities
-            items = list(_sentences(list(reader(predictions)), list(reader(gold)), predictions, gold, name))
-    if not items:
+    kind, known = kind_of(task), TASKS[task]
+    in_order = not json_lines.is_json_lines(predictions)
+    if in_order and gold is None:
+        raise UserError("these predictions carry no gold labels", predictions, remedy="Give them with --gold FILE")
+    records = _own_format(kind, known, predictions, False) if in_order else _json_predictions(known, predictions)
+    records = _of_language(records, language, predictions, "predictions")
+    if gold is not None:
+        json_gold = json_lines.is_json_lines(gold)
+        truths = _json_gold(kind, known, gold) if json_gold else _own_format(kind, known, gold, True)
+        truths = _of_language(truths, language, gold, "gold labels")
+        records, truths = _same_languages(records, truths, predictions, gold)
+        match = _in_order if in_order or _nameless(records) or _nameless(truths) else _by_id
+        records = match(records, truths, predictions, gold)
+    if not records:
         raise UserError(
             "no items to score: the file is empty", predictions, remedy="Write it with xalign-evaluate predict"
         )
-    return items
+    return [_item(record, kind, known, predictions) for record in records]
 
 
-def _is_json_lines(path: str | Path) -> bool:
-    first = next((text for _, text in read_lines(path) if text.strip()), "")
-    return first.lstrip().startswith("{")
+# -- reading ---------------------------------------------------------------------------------------
 
 
-def _objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, text in read_lines(path):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"not valid JSON: {error.msg}", path, number, JSON_LINES) from None
-        if not isinstance(row, dict):
-            raise UserError("each line must be a JSON object", path, number, JSON_LINES)
-        yield number, row
-
-
-def _from_json(task: str, path: str | Path, gold_path: str | Path | None) -> Iterator[Item]:
-    answers = None if gold_path is None else _gold_by_id(task, gold_path)
-    seen: set[tuple[str, str]] = set()
-    for number, row in _objects(path):
+def _json_predictions(task: Task, path: str | Path) -> list[Record]:
+    """predict's lines; each id once per language."""
+    records: list[Record] = []
+    seen: set[tuple[str | None, str]] = set()
+    for number, row in json_lines.read(path, JSON_LINES):
+        _check_task(row.get("task"), task, path, number)
         if "prediction" not in row:
-            raise UserError('no "prediction"', path, number, "xalign-evaluate predict writes one a line")
-        name, language = str(row.get("id", number)), str(row.get("language", "all"))
-        if (language, name) in seen:
-            raise UserError(f"id {name!r} occurs twice for language {language!r}", path, number, UNIQUE)
-        seen.add((language, name))
-        if answers is not None:
-            if name not in answers:
-                raise UserError(
-                    f"id {name!r} is not in {gold_path}",
-                    path,
-                    number,
-                    "Give the --gold of the items that were predicted",
-                )
-            gold = answers.pop(name)
-        elif row.get("gold") is not None:
-            gold = row["gold"]
-        else:
-            raise UserError('no "gold"', path, number, "Give the gold labels with --gold FILE")
-        yield _checked(task, Item(name, language, gold, row["prediction"]), row.get("tokens"), path, number)
+            raise UserError('no "prediction"', path, number, "xalign-evaluate predict writes one per line")
+        record = _json_record(row, path, number, row["prediction"], row.get("gold"))
+        if record.id is not None and (record.language, record.id) in seen:
+            of = f" for language {record.language!r}" if record.language else ""
+            raise UserError(f"id {record.id!r} occurs twice{of}", path, number, UNIQUE)
+        seen.add((record.language, record.id or ""))
+        records.append(record)
+    return records
+
+
+def _json_gold(kind: Kind, task: Task, path: str | Path) -> list[Record]:
+    """A file of a labelled folder, whose name says the language; or other lines with gold labels."""
+    folder_language = _labelled_language(kind, task, Path(path))
+    records: list[Record] = []
+    seen: set[tuple[str | None, str]] = set()
+    for number, row in json_lines.read(path, JSON_LINES):
+        _check_task(row.get("task"), task, path, number)
+        gold = next((row[key] for key in ("gold", kind.gold_key) if row.get(key) is not None), None)
+        if gold is None:
+            raise UserError(
+                f'neither "gold" nor "{kind.gold_key}"', path, number, "Each line of a labelled folder has one of them"
+            )
+        record = _json_record(row, path, number, gold)
+        record = replace(record, language=record.language or folder_language)
+        _placed(kind, task, Item("", "", gold, gold), record.tokens, path, number)
+        if record.id is not None and (record.language, record.id) in seen:
+            raise UserError(f"id {record.id!r} occurs twice", path, number, UNIQUE)
+        seen.add((record.language, record.id or ""))
+        records.append(record)
+    return records
+
+
+def _json_record(row: dict[str, Any], path: str | Path, number: int, value: Any, gold: Any = None) -> Record:
+    try:
+        name = row_id(row["id"], "") if row.get("id") is not None else None
+    except UserError as error:
+        raise UserError(error.what, path, number, error.remedy) from None
+    language, tokens = row.get("language"), row.get("tokens")
+    return Record(
+        name,
+        None if language is None else str(language),
+        tokens if isinstance(tokens, list) else None,
+        number,
+        (),
+        value,
+        gold,
+    )
+
+
+def _own_format(kind: Kind, task: Task, path: str | Path, gold: bool) -> list[Record]:
+    """A file in the task's own format; what its reader repaired is said."""
+    counts: Counter[str] = Counter()
+    records = [
+        Record(
+            found.row.get("id"),
+            None,
+            found.row.get("tokens"),
+            found.line,
+            found.lines,
+            found.row[kind.gold_key],
+        )
+        for found in task.answers(Path(path), counts, gold)
+    ]
+    for reason, count in counts.items():
+        if count:
+            cli.say(f"{path}: {count:,} {reason}")
+    return records
+
+
+def _check_task(said: Any, task: Task, path: str | Path, line: int | None = None) -> None:
+    """Refuse a file that says it holds another task's labels."""
+    if said is not None and said != task.name:
+        raise UserError(f"labels of the task {said}, not {task.name}", path, line, f"Score them with --task {said}")
+
+
+def _labelled_language(kind: Kind, task: Task, path: Path) -> str | None:
+    """The language that a labelled folder's file says by its name; None for a file that is in no such folder."""
+    parts = path.name.split(".")
+    if not (path.parent / LABELS_FILE).exists() or len(parts) != 3:
+        return None
+    folder = LabelledFolder.open(path.parent)
+    said = task_of(folder.kind, folder.name)
+    _check_task(said.name if said else None if folder.kind is kind else folder.kind.name, task, path)
+    return parts[1]
+
+
+# -- languages -------------------------------------------------------------------------------------
+
+
+def _of_language(records: list[Record], language: str | None, path: str | Path, what: str) -> list[Record]:
+    """The records of ``language``, where it is given; those of a file that names no language are all of it."""
+    if language is None:
+        return records
+    known = sorted({record.language for record in records if record.language is not None})
+    chosen = [replace(record, language=language) for record in records if record.language in (None, language)]
+    if records and not chosen:
+        raise UserError(f"no {what} for language {language!r}", path, remedy=f"It has: {', '.join(known)}")
+    return chosen
+
+
+def _same_languages(
+    records: list[Record], truths: list[Record], path: str | Path, gold_path: str | Path
+) -> tuple[list[Record], list[Record]]:
+    """Predictions and gold labels of the languages that both have; who does not say a language gets the other's."""
+    predicted = sorted({record.language for record in records if record.language is not None})
+    there = sorted({truth.language for truth in truths if truth.language is not None})
+    if there and not predicted:
+        if len(there) > 1:
+            raise UserError(
+                f"predictions that do not say their language, gold labels of {', '.join(there)}",
+                path,
+                remedy="Choose one with --language",
+            )
+        return [replace(record, language=there[0]) for record in records], truths
+    if predicted and not there:
+        return _with_language_of_gold(records, truths, predicted, gold_path)
+    common = set(predicted) & set(there)
+    if predicted and not common:
+        raise UserError(
+            f"predictions for {', '.join(predicted)}, gold labels of {', '.join(there)}",
+            path,
+            remedy="Give the --gold of the items that were predicted",
+        )
+    left = sorted((set(predicted) | set(there)) - common)
+    if left:
+        cli.say(f"only {', '.join(sorted(common))} is scored: {', '.join(left)} has no gold labels or no predictions")
+        records = [record for record in records if record.language in common]
+        truths = [truth for truth in truths if truth.language in common]
+    return records, truths
+
+
+def _with_language_of_gold(
+    records: list[Record], truths: list[Record], predicted: list[str], gold_path: str | Path
+) -> tuple[list[Record], list[Record]]:
+    """Gold labels that do not say their language, for predictions that do."""
+    languages = {record.id: record.language for record in records}
+    if len(predicted) > 1 and len(languages) == len(records) and languages.keys() == {t.id for t in truths}:
+        return records, [replace(truth, language=languages[truth.id]) for truth in truths]
+    if len(predicted) > 1:
+        named = [language for language in predicted if f".{language}." in Path(gold_path).name]
+        if len(named) != 1:
+            raise UserError(
+                f"gold labels of one language, predictions for {', '.join(predicted)}",
+                gold_path,
+                remedy="Choose the language with --language",
+            )
+        cli.say(f"only {named[0]} is scored: {gold_path} is named after it")
+        predicted = named
+    chosen = [record for record in records if record.language in (None, predicted[0])]
+    return chosen, [replace(truth, language=predicted[0]) for truth in truths]
+
+
+# -- matching --------------------------------------------------------------------------------------
+
+
+def _nameless(records: Sequence[Record]) -> bool:
+    return all(record.id is None for record in records)
+
+
+def _name(record: Record) -> str:
+    return record.id or str(record.line)
+
+
+def _by_id(records: list[Record], truths: list[Record], path: str | Path, gold_path: str | Path) -> list[Record]:
+    """Each prediction with the gold labels of its language and id; refuses a set that is not the same."""
+    answers = {(truth.language, _name(truth)): truth for truth in truths}
+    matched = []
+    for record in records:
+        truth = answers.pop((record.language, _name(record)), None)
+        if truth is None:
+            raise UserError(
+                f"id {_name(record)!r} is not in {gold_path}",
+                path,
+                record.line,
+                "Give the --gold of the items that were predicted",
+            )
+        matched.append(_joined(record, truth, path, gold_path))
     if answers:
-        left = next(iter(answers))
+        left = _name(next(iter(answers.values())))
         raise UserError(
             f"no prediction for {len(answers)} items of {gold_path}, id {left!r} among them",
             path,
             remedy="Predict all items: a score over some is a different score",
         )
+    return matched
 
 
-def _gold_by_id(task: str, path: str | Path) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
-    for number, row in _objects(path):
-        name = str(row.get("id", number))
-        gold = next((row[key] for key in ("gold", "tags", "label") if row.get(key) is not None), None)
-        if gold is None:
+def _in_order(records: list[Record], truths: list[Record], path: str | Path, gold_path: str | Path) -> list[Record]:
+    """The n-th prediction of each language with its n-th gold labels."""
+    matched = []
+    for language in dict.fromkeys(record.language for record in [*records, *truths]):
+        ours = [record for record in records if record.language == language]
+        theirs = [truth for truth in truths if truth.language == language]
+        names = {truth.id for truth in theirs if truth.id is not None}
+        named = len(names) == len(theirs)
+        for record, truth in zip(ours, theirs):
+            joined = _joined(record, truth, path, gold_path)
+            matched.append(replace(joined, id=truth.id) if named and record.id is None else joined)
+        if len(ours) != len(theirs):
+            what = "sentences" if any(record.tokens for record in [*ours, *theirs]) else "labels"
+            raise UserError(f"{len(ours)} {what} where {gold_path} has {len(theirs)}", path, remedy=SAME_SENTENCES)
+    return matched
+
+
+def _joined(record: Record, truth: Record, path: str | Path, gold_path: str | Path) -> Record:
+    """A prediction with its gold labels; refuses other tokens where both files have them."""
+    for place, (token, expected) in enumerate(zip(record.tokens or (), truth.tokens or ())):
+        if token != expected:
+            there = truth.lines[place] if truth.lines else truth.line
             raise UserError(
-                'neither "gold", "tags" nor "label"', path, number, "A file of a labelled folder has one of them a line"
-            )
-        if task == "ner" and isinstance(gold, list):
-            _check_entity_tags(gold, path, [number] * len(gold), " of its tags")
-        if name in answers:
-            raise UserError(f"id {name!r} occurs twice", path, number, UNIQUE)
-        answers[name] = gold
-    return answers
-
-
-def _checked(task: str, item: Item, tokens: Any, path: str | Path, number: int) -> Item:
-    """``item`` with its types checked and its missing tags filled with None."""
-    if task == "classification":
-        for key, value in (("gold", item.gold), ("prediction", item.prediction)):
-            if not isinstance(value, str) and not (key == "prediction" and value is None):
-                raise UserError(
-                    f'"{key}" must be a label (a string), not {type(value).__name__}',
-                    path,
-                    number,
-                    "For tags use --task pos or --task ner",
-                )
-        return item
-    for key, value in (("gold", item.gold), ("prediction", item.prediction)):
-        tags: list[Any] = value if isinstance(value, list) else [0]
-        if not all((isinstance(t, str) and t) or (t is None and key == "prediction") for t in tags):
-            raise UserError(
-                f'"{key}" must be a list of tags', path, number, f"--task {task} takes one tag (a string) a token"
-            )
-        if task == "ner":
-            _check_entity_tags(tags, path, [number] * len(tags), f' in "{key}"')
-    if isinstance(tokens, list) and len(tokens) != len(item.gold):
-        raise UserError(
-            f"{len(item.gold)} gold tags for {len(tokens)} tokens", path, number, "Each token has one gold tag"
-        )
-    return Item(item.id, item.language, item.gold, _filled(item.prediction, len(item.gold), path, number))
-
-
-def _filled(tags: list[str | None], length: int, path: str | Path, number: int | None) -> list[str | None]:
-    if len(tags) > length:
-        raise UserError(
-            f"{len(tags)} predicted tags for {length} tokens", path, number, "Each token has one tag; none has two"
-        )
-    return tags + [None] * (length - len(tags))
-
-
-def read_conllu(path: str | Path) -> Iterator[Sentence]:
-    """Words and UPOS tags of a CoNLL-U file; multi-word ranges and empty nodes are passed over."""
-
-    def rows() -> Iterator[tuple[int, tuple[str, str] | None]]:
-        for number, text in read_lines(path):
-            if text.startswith("#"):
-                continue
-            if not text.strip():
-                yield number, None
-                continue
-            columns = text.split("\t")
-            if len(columns) != CONLLU_COLUMNS:
-                raise UserError(
-                    f"{len(columns)} columns separated by tabs where CoNLL-U has {CONLLU_COLUMNS}",
-                    path,
-                    number,
-                    "--task pos takes CoNLL-U or predict's JSON lines",
-                )
-            if columns[0].isdigit():
-                yield number, (columns[1], columns[UPOS])
-
-    yield from _grouped(rows())
-
-
-def read_columns(path: str | Path) -> Iterator[Sentence]:
-    """Tokens and tags of a two-column file (separated by a tab or spaces), blank lines between sentences."""
-
-    def rows() -> Iterator[tuple[int, tuple[str, str] | None]]:
-        for number, text in read_lines(path):
-            if not text.strip():
-                yield number, None
-                continue
-            columns = text.split("\t") if "\t" in text else text.split()
-            if len(columns) != 2 or not all(column.strip() for column in columns):
-                raise UserError(
-                    f"{len(columns)} columns where there should be two: token and tag",
-                    path,
-                    number,
-                    "Divide them by a tab",
-                )
-            if columns[0] != "-DOCSTART-":
-                yield number, (columns[0], columns[1].strip())
-
-    yield from _grouped(rows())
-
-
-def read_entities(path: str | Path) -> Iterator[Sentence]:
-    """As :func:`read_columns`; a tag that is none of IOB2's is a :class:`UserError`."""
-    for sentence in read_columns(path):
-        _check_entity_tags(sentence.tags, path, sentence.lines)
-        yield sentence
-
-
-def _check_entity_tags(tags: Sequence[str | None], path: str | Path, lines: Sequence[int], key: str = "") -> None:
-    """Refuse the first tag that is neither ``O``, ``B-X`` nor ``I-X``: entities cut out of others mean nothing."""
-    for place, (tag, line) in enumerate(zip(tags, lines), 1):
-        if isinstance(tag, str) and not IOB2_TAG.fullmatch(tag):
-            raise UserError(
-                f"tag {tag!r}{key and f' (number {place}{key})'} is not IOB2",
+                f"token {token!r} where {gold_path}:{there} has {expected!r}",
                 path,
-                line,
-                "Named-entity tags are O, B-TYPE and I-TYPE; for parts of speech use --task pos",
+                record.lines[place] if record.lines else record.line,
+                SAME_SENTENCES,
             )
+    return replace(record, gold=truth.value, tokens=truth.tokens or record.tokens)
 
 
-def _grouped(rows: Iterator[tuple[int, tuple[str, str] | None]]) -> Iterator[Sentence]:
-    sentence = Sentence([], [], [])
-    for number, row in rows:
-        if row is None:
-            if sentence.tokens:
-                yield sentence
-                sentence = Sentence([], [], [])
-        else:
-            sentence.tokens.append(row[0])
-            sentence.tags.append(row[1])
-            sentence.lines.append(number)
-    if sentence.tokens:
-        yield sentence
+def _item(record: Record, kind: Kind, task: Task, path: str | Path) -> Item:
+    if record.gold is None:
+        raise UserError('no "gold"', path, record.line, "Give the gold labels with --gold FILE")
+    item = Item(_name(record), record.language or UNNAMED, record.gold, record.value)
+    return _placed(kind, task, item, record.tokens, path, record.line)
 
 
-def _sentences(
-    predicted: list[Sentence], gold: list[Sentence], path: str | Path, gold_path: str | Path, language: str
-) -> Iterator[Item]:
-    for index, (guess, truth) in enumerate(zip(predicted, gold)):
-        for place, (token, expected) in enumerate(zip(guess.tokens, truth.tokens)):
-            if token != expected:
-                raise UserError(
-                    f"token {token!r} where {gold_path}:{truth.lines[place]} has {expected!r}",
-                    path,
-                    guess.lines[place],
-                    "Both files must hold the same sentences in the same order",
-                )
-        tags = _filled(list(guess.tags), len(truth.tokens), path, guess.lines[0])
-        yield Item(str(index + 1), language, truth.tags, tags)
-    if len(predicted) != len(gold):
-        raise UserError(
-            f"{len(predicted)} sentences where {gold_path} has {len(gold)}",
-            path,
-            remedy="Both files must hold the same sentences in the same order",
-        )
-
-
-def _labels(path: str | Path, gold_path: str | Path, language: str) -> Iterator[Item]:
-    predicted, gold = ([(n, text.strip()) for n, text in read_lines(p)] for p in (path, gold_path))
-    for file, lines in ((path, predicted), (gold_path, gold)):
-        empty = next((number for number, label in lines if not label), None)
-        if empty is not None:
-            raise UserError("an empty line where a label should be", file, empty, LEFT_OUT)
-    if len(predicted) != len(gold):
-        raise UserError(f"{len(predicted)} labels where {gold_path} has {len(gold)}", path, remedy=SAME_ITEMS)
-    for (number, guess), (_, truth) in zip(predicted, gold):
-        yield Item(str(number), language, truth, guess)
+def _placed(kind: Kind, task: Task, item: Item, tokens: list[str] | None, path: str | Path, line: int) -> Item:
+    """The item checked by its kind; a fault is reported with its place."""
+    try:
+        return kind.checked_item(item, task, tokens)
+    except UserError as error:
+        raise UserError(error.what, path, line, error.remedy) from None

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import BOS, EOS
-from fairseq_xalign.errors import unknown_name
-from fairseq_xalign.objectives.batch import PackedBatch, pack
+from fairseq_xalign.models.pooling import check_pooling, pool
+from fairseq_xalign.objectives.batch import pack
 
-POOLING = ("mean", "cls", "max")
 BATCH_TOKENS = 8192
 
 
@@ -30,22 +29,21 @@ def encode_sentences(
     max_tokens: int | None = None,
     bf16: bool = False,
 ) -> Tensor:
-    """One vector a line, float32 [n, D] on the CPU, in the order of ``lines``.
+    """One vector per line, float32 [n, D] on the CPU, in the order of ``lines``.
 
     Args:
         encoder: the encoder; it runs where its parameters are, in evaluation mode.
         lines: sentences; an empty one has the vector of ``<s> </s>``.
         pooling: ``mean`` or ``max`` over the pieces (``<s>`` and ``</s>`` not counted), or ``cls``, the
             vector of ``<s>``.
-        batch_tokens: tokens a batch holds at most (a longer sentence is a batch of its own).
-        layer: whose output is pooled: 0 is the embeddings, None the last layer.
-        language: the lines' language, its 1-based place in the model's list; None for none.
-        max_tokens: longest input with ``<s>`` and ``</s>``; default the encoder's positions. What is cut off
-            is counted on stderr.
+        batch_tokens: tokens per batch at most (a longer sentence is a batch of its own).
+        layer: the layer whose output is pooled: 0 is the embeddings, None the last layer.
+        language: the lines' language as its 1-based place in the model's list; None for none.
+        max_tokens: longest input with ``<s>`` and ``</s>``; by default as many as the encoder has positions.
+            Sentences that are cut off are counted on stderr.
         bf16: compute in bfloat16 (automatic mixed precision).
     """
-    if pooling not in POOLING:
-        raise unknown_name("pooling", pooling, POOLING)
+    check_pooling(pooling)
     if max_tokens is None:
         max_tokens = int(encoder.config.max_positions)
     rows, cut = [], 0
@@ -68,7 +66,7 @@ def encode_sentences(
                 if language is not None:
                     batch.languages = torch.full_like(batch.tokens, language)
                 batch = batch.to(device)
-                result[indices] = pool(encoder(batch, layer).float(), batch, pooling).cpu()
+                result[indices] = pool(encoder(batch, layer).float(), batch.starts, pooling, edges=False).cpu()
     finally:
         encoder.train(was_training)
     return result
@@ -86,21 +84,3 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         total += lengths[index]
     if batch:
         yield batch
-
-
-def pool(features: Tensor, batch: PackedBatch, pooling: str) -> Tensor:
-    """Features [T, D] of a batch of B sequences, each with ``<s>`` first and ``</s>`` last -> [B, D]."""
-    starts = batch.starts.long()
-    if pooling == "cls":
-        return features[starts[:-1]]
-    lengths = batch.lengths
-    owner = torch.arange(len(batch), device=features.device).repeat_interleave(lengths)  # [T]
-    ends = starts[1:] - 1
-    inner = (batch.positions > 0) & (torch.arange(len(owner), device=features.device) != ends[owner])
-    inner |= (lengths <= 2)[owner]  # nothing between <s> and </s>: those two stand for the sentence
-    owner, features = owner[inner], features[inner]
-    if pooling == "max":
-        low = features.new_full((len(batch), features.shape[1]), -torch.inf)
-        return low.scatter_reduce(0, owner[:, None].expand_as(features), features, "amax")
-    sums = features.new_zeros(len(batch), features.shape[1]).index_add_(0, owner, features)
-    return sums / torch.bincount(owner, minlength=len(batch))[:, None]

@@ -1,12 +1,13 @@
-"""Tasks ``xling_tagging`` and ``xling_classification``: fine-tune on some languages, watch others.
+"""Tasks ``xling_tagging``, ``xling_classification``, ...: fine-tune on some languages, validate on others.
 
-``fairseq-train LABELLED --task xling_tagging --finetune-from-model CKPT``: tokenizer, vocabulary and
-encoder come from the checkpoint, labels from the folder (``xalign-preprocess benchmark``).
+``fairseq-train LABELLED --task xling_tagging --finetune-from-model CKPT``: the tokenizer, vocabulary and
+encoder come from the checkpoint, the labels from the folder (``xalign-preprocess benchmark``). There is one
+task for each kind in ``labelled/registry.py``, with the options of its head.
 """
 
 import logging
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Optional, get_type_hints
 
 import numpy as np
 from fairseq.dataclass import ChoiceEnum
@@ -15,61 +16,55 @@ from fairseq.tasks import register_task
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.labelled.folder import ENCODERS, LabelledCollater, LabelledFolder, LabelledStream
-from fairseq_xalign.labelled.labeller import build_head
-from fairseq_xalign.models.heads import POOLINGS
+from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
+from fairseq_xalign.labelled.folder import LabelledFolder
+from fairseq_xalign.labelled.kind import Kind
+from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.options import at_least, name_list, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 WINDOW = 4096
+"""Examples that are sorted by length together."""
 
 
 @dataclass
-class XlingTaggingConfig(TrainingConfig):
-    """Fine-tuning on labelled examples."""
+class XlingConfig(TrainingConfig):
+    """Options of fine-tuning that every kind of labelled task has."""
 
     train_languages: Optional[str] = field(
-        default=None, metadata={"help": "languages to train on, comma-separated (default: en if --train-subset has "
-                                "it, else all it has)"}
+        default=None, metadata={"help": "languages to train on, separated by commas (default: en if --train-subset "
+                                "has it, otherwise every language that it has)"}
     )  # fmt: skip
     valid_languages: Optional[str] = field(
-        default=None, metadata={"help": "languages to validate on (default: those trained on; zero-shot selection "
-                                "on others is not zero-shot)"}
+        default=None, metadata={"help": "languages to validate on, separated by commas (default: those trained on; "
+                                "a checkpoint that was chosen on other languages is not zero-shot)"}
     )  # fmt: skip
     max_length: int = field(
-        default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11; XTREME: 128)"}
+        default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11, and XTREME: 128)"}
     )
-    head_dropout: float = field(default=0.1, metadata={"help": "dropout in the head"})
-
-
-@dataclass
-class XlingClassificationConfig(XlingTaggingConfig):
-    """Fine-tuning on labelled texts."""
-
-    pooling: ChoiceEnum(POOLINGS) = field(  # type: ignore[valid-type]
-        default="cls", metadata={"help": "what stands for the text: its first token, the mean or the maximum"}
+    head_dropout: float = field(
+        default=0.1, metadata={"help": "fraction of the head's input that is dropped in training"}
     )
-    head_hidden: int = field(default=0, metadata={"help": "width of a hidden tanh layer in the head (0: none)"})
 
 
-@register_task("xling_tagging", dataclass=XlingTaggingConfig)
-class XlingTaggingTask(TrainingTask):
-    """Tags of words, read from their first subwords."""
+class XlingTask(TrainingTask):
+    """Fine-tuning on a labelled folder of one kind."""
 
-    head_name = "tagging"
+    kind: Kind
     criterion_class = XlingCriterion
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
         at_least(3, max_length=cfg.max_length)  # <s>, a subword, </s>
         share(head_dropout=cfg.head_dropout)
+        self.kind.check_options(cfg)
         self.folder = LabelledFolder.open(cfg.data)
-        if self.folder.task != self.head_name:
+        if self.folder.kind is not self.kind:
             raise UserError(
-                f"its task is {self.folder.task}, not {self.head_name}", cfg.data,
-                remedy=f"Use --task xling_{self.folder.task}",
+                f"its task is {self.folder.kind.name}, not {self.kind.name}", cfg.data,
+                remedy=f"Use --task xling_{self.folder.kind.name}",
             )  # fmt: skip
         self._check_languages(cfg.train_subset)
         if self.start is None:
@@ -84,12 +79,13 @@ class XlingTaggingTask(TrainingTask):
         self._reported = list(dict.fromkeys(self._chosen(cfg.train_subset) + self._chosen("valid")))
 
     @classmethod
-    def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTaggingTask":
+    def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTask":
         return cls(cfg)
 
     def head_settings(self) -> dict[str, Any]:
         """What rebuilds the head from a checkpoint."""
-        return {"task": self.head_name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout}
+        common = {"task": self.kind.name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout}
+        return {**common, **self.kind.head_settings(self.cfg)}
 
     def checkpoint_fields(self) -> dict[str, Any]:
         return {**self.head_settings(), "labelled": self.folder.name, "max_length": self._longest(),
@@ -97,14 +93,14 @@ class XlingTaggingTask(TrainingTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
-        model.heads[self.head_name] = build_head(self.encoder_config.width, self.head_settings())
+        model.heads[self.kind.name] = self.kind.build_head(self.encoder_config.width, self.head_settings())
         for name, parameter in model.encoder.named_parameters():
             if name.startswith("lm_"):
                 parameter.requires_grad_(False)  # the LM head stays as it was, for further pre-training
         return model
 
     def _chosen(self, split: str) -> list[str]:
-        """Languages of a split: as asked, else English, else all there are."""
+        """The languages of a split: those asked for, otherwise English, otherwise every one it has."""
         asked = self.cfg.train_languages
         if split != self.cfg.train_subset and self.cfg.valid_languages:
             asked = self.cfg.valid_languages
@@ -114,7 +110,7 @@ class XlingTaggingTask(TrainingTask):
         return ["en"] if "en" in available else available
 
     def _check_languages(self, split: str) -> None:
-        """Refuse a split that lacks a chosen language, naming the option that chose it."""
+        """Refuse a split that does not have a chosen language, naming the option that chose it."""
         training = split == self.cfg.train_subset
         option = "--train-languages" if training else "--valid-languages"
         asked = self.cfg.train_languages if training else self.cfg.valid_languages
@@ -124,12 +120,12 @@ class XlingTaggingTask(TrainingTask):
             return
         problem = f"no {split} examples" + (f" in {missing!r}" if missing else "")
         if not training and not asked:
-            problem += ", a language to train on: what is trained on is validated on"
+            problem += ", a language to train on: every such language is validated on too"
         remedy = f"Choose {option if chosen else '--train-subset'} from what the folder has: {self.folder.contents()}"
         raise UserError(f"{option} {asked}: {problem}" if asked else problem, self.cfg.data, remedy=remedy)
 
     def reported_languages(self) -> list[str]:
-        """Every language that scores are logged for: the same on all ranks."""
+        """Every language that scores are logged for, the same on all ranks."""
         return self._reported
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
@@ -145,25 +141,25 @@ class XlingTaggingTask(TrainingTask):
                     remedy="Name the files by the languages of pre-training",
                 )
             rows = list(self.folder.rows(split, language, known_labels=True))
-            encoded = ENCODERS[self.head_name](self.tokenizer, rows, self.folder.labels, language, self._longest())
+            encoded = self.kind.encode(self.tokenizer, rows, self.folder.labels, language, self._longest())
             if not encoded.examples:
                 raise UserError(
                     f"no {split} example in {language}: its file is empty",
                     self.cfg.data,
                     remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
                 )
-            note = f", {encoded.cut} {'words' if self.head_name == 'tagging' else 'texts'} cut" if encoded.cut else ""
+            note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
             logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
             streams.append(LabelledStream(encoded, self._longest()))
         self.datasets[split] = StreamDataset(streams, split)
 
     def _longest(self) -> int:
-        """The limit in subwords: ``--max-length``, or fewer where the encoder has fewer positions."""
+        """The longest sequence in subwords: ``--max-length``, or less where the encoder has fewer positions."""
         config = self.encoder_config
         return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
     def collater_for(self, streams: list[Any], split: str) -> LabelledCollater:
-        return LabelledCollater(streams, self.head_name, self.language_numbers, self.reported_languages())
+        return LabelledCollater(streams, self.kind, self.language_numbers, self.reported_languages())
 
     def shares(self, streams: list[Any]) -> np.ndarray:
         return temperature_probabilities([len(s) for s in streams], 1.0)
@@ -178,15 +174,21 @@ class XlingTaggingTask(TrainingTask):
         return self.cfg.max_length
 
 
-@register_task("xling_classification", dataclass=XlingClassificationConfig)
-class XlingClassificationTask(XlingTaggingTask):
-    """One label of a text."""
+def config_class(kind: Kind) -> type[XlingConfig]:
+    """The options of ``--task xling_KIND``: those of fine-tuning, and those of the kind's head."""
+    types = get_type_hints(kind.Options)
+    extra = []
+    for option in fields(kind.Options):
+        choices = option.metadata.get("choices")
+        own = field(default=option.default, metadata={"help": option.metadata["help"]})
+        extra.append((option.name, ChoiceEnum(choices) if choices else types[option.name], own))
+    name = f"Xling{kind.name.title()}Config"
+    made = make_dataclass(name, extra, bases=(XlingConfig,), namespace={"__doc__": f"Options of xling_{kind.name}."})
+    made.__module__ = __name__
+    return made
 
-    head_name = "classification"
 
-    def __init__(self, cfg: Any) -> None:
-        super().__init__(cfg)
-        at_least(0, head_hidden=cfg.head_hidden)
-
-    def head_settings(self) -> dict[str, Any]:
-        return {**super().head_settings(), "pooling": str(self.cfg.pooling), "head_hidden": self.cfg.head_hidden}
+for _kind in KINDS.values():
+    _name = f"Xling{_kind.name.title()}Task"
+    _task = type(_name, (XlingTask,), {"kind": _kind, "__doc__": _kind.described, "__module__": __name__})
+    globals()[_name] = register_task(f"xling_{_kind.name}", dataclass=config_class(_kind))(_task)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.heads import ClassificationHead, TaggingHead, pool
+from fairseq_xalign.models.heads import ClassificationHead, TaggingHead
+from fairseq_xalign.models.pooling import pool
 
 ONE_BY_ONE = {"cls": lambda x: x[0], "mean": lambda x: x.mean(0), "max": lambda x: x.max(0).values}
 

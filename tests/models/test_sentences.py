@@ -10,7 +10,8 @@ import torch
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
-from fairseq_xalign.models.sentences import batches_by_length, encode_sentences, pool
+from fairseq_xalign.models.pooling import pool
+from fairseq_xalign.models.sentences import batches_by_length, encode_sentences
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 
@@ -77,9 +78,9 @@ def test_batches_and_order_do_not_change_a_sentences_vector(tokenizer, pooling):
 def test_pooling_leaves_out_the_ends_but_for_an_empty_sentence():
     batch = pack([[0, 7, 8, 2], [0, 2]])
     features = torch.tensor([[9.0], [1.0], [3.0], [9.0], [4.0], [6.0]])
-    assert pool(features, batch, "mean").tolist() == [[2.0], [5.0]]
-    assert pool(features, batch, "max").tolist() == [[3.0], [6.0]]
-    assert pool(features, batch, "cls").tolist() == [[9.0], [4.0]]
+    assert pool(features, batch.starts, "mean", edges=False).tolist() == [[2.0], [5.0]]
+    assert pool(features, batch.starts, "max", edges=False).tolist() == [[3.0], [6.0]]
+    assert pool(features, batch.starts, "cls", edges=False).tolist() == [[9.0], [4.0]]
 
 
 def test_every_sentence_is_in_one_batch_of_the_budget():
@@ -118,12 +119,12 @@ def test_a_layers_vectors_are_those_of_an_encoder_that_ends_there(tokenizer, nor
     torch.testing.assert_close(first, encode_sentences(shorter, tokenizer, TEXT))
     assert (first - last).abs().max() > 1e-3
     word = pack([[0, *tokenizer.encode("no"), 2]])
-    expected = pool(encoder.eval()._embed(word), word, "mean")
+    expected = pool(encoder.eval()._embed(word), word.starts, "mean", edges=False)
     torch.testing.assert_close(encode_sentences(encoder, tokenizer, ["no"], layer=0), expected.detach())
 
 
 def test_unknown_pooling_names_the_choices(tokenizer):
-    with pytest.raises(UserError, match="mean, cls, max"):
+    with pytest.raises(UserError, match="cls, mean, max"):
         encode_sentences(encoder_for(len(tokenizer)), tokenizer, TEXT, "median")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.evaluate.__main__ import main as evaluate
+from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.labeller import load_labeller
 from tests.support.running import finetune, pretrain
 
@@ -107,16 +108,15 @@ def test_fine_tuning_resumes_bit_for_bit(labelled, pretrained, tmp_path):
 
 
 def test_a_long_sentence_is_split_and_every_word_gets_a_tag(tagger, labelled):
-    from fairseq_xalign.labelled.folder import LabelledFolder, encode_tagging
-
-    _, _, tokenizer, state = load_labeller(tagger.save_dir)
+    labeller = load_labeller(tagger.save_dir)
+    labeller.max_length = 12
     folder = LabelledFolder.open(labelled)
     rows = list(folder.rows("test", "en"))
-    encoded = encode_tagging(tokenizer, rows, state["labels"], "en", 12)
+    encoded = labeller.encode(rows, "en")
     assert all(len(e.ids) <= 10 for e in encoded.examples) and len(encoded.examples) > len(rows)
     for index, row in enumerate(rows):
         labels = [label for e in encoded.examples if e.row == index for label in e.labels]
-        assert [state["labels"][label] for label in labels] == row["tags"]
+        assert [labeller.labels[label] for label in labels] == row["tags"]
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])

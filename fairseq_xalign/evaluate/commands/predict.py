@@ -1,75 +1,132 @@
 """Predict labels with a fine-tuned checkpoint.
 
-Writes one JSON line an example: id, language, tokens (or text), prediction, gold. `score` reads
-them. The checkpoint carries tokenizer and labels; no data folder of pre-training is needed.
+Writes one JSON object per line for each example: id, language, task, tokens (or text), prediction, gold.
+`score` reads them. The checkpoint holds the tokenizer and the labels; no data folder of pre-training is needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
-
-import torch
 
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, read_lines
-from fairseq_xalign.labelled.folder import ENCODERS, Encoded, LabelledCollater, LabelledFolder
-from fairseq_xalign.labelled.labeller import label_scores, load_labeller
-from fairseq_xalign.options import name_list
+from fairseq_xalign.labelled.folder import LabelledFolder
+from fairseq_xalign.labelled.kind import Kind, Row
+from fairseq_xalign.labelled.labeller import Labeller, load_labeller
+from fairseq_xalign.labelled.registry import task_of
+from fairseq_xalign.models.device import DEVICE_HELP, choose_device
+from fairseq_xalign.options import at_least, name_list
 
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/pos --data pos --split test --languages en,de --output pred.jsonl"""
 
+BATCH_TOKENS = 8192
 CHUNK = 10_000
-"""Examples held at a time; they are sorted by length within it."""
-Row = dict[str, Any]
+"""Examples held in memory at a time; they are sorted by length within it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``xalign-evaluate predict``."""
     parser.add_argument(
-        "--checkpoint", required=True, metavar="CKPT", help=".pt file, or its folder (the best, else the last)"
+        "--checkpoint", required=True, metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)"
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", metavar="LABELLED", help="labelled folder")
-    source.add_argument("--text", metavar="FILE", help="plain text, one example a line (words separated by spaces)")
+    source.add_argument("--data", metavar="LABELLED", help="labelled folder whose examples are labelled")
+    source.add_argument("--text", metavar="FILE", help="plain text, one example per line (words separated by spaces)")
     parser.add_argument("--split", default="test", help="split of the labelled folder (default: test)")
     parser.add_argument(
-        "--languages", metavar="XX,YY", help="languages (default: all of the split); with --text its one language"
+        "--languages",
+        metavar="XX,YY",
+        help="languages to label, separated by commas (default: every language of the split); with --text, the "
+        "language of the text",
     )
-    parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="where the predictions go")
-    parser.add_argument("--batch-tokens", type=int, default=8192, metavar="N", help="tokens a batch (default: 8192)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="file to write the predictions to")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens per batch (default: %(default)s)"
+    )
+    parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
 
 
-def run(args: argparse.Namespace) -> int:
-    encoder, head, tokenizer, state = load_labeller(args.checkpoint)
-    encoder, head = encoder.to(args.device), head.to(args.device)
-    labels, cut, count = state["labels"], 0, 0
+def run(args: argparse.Namespace) -> None:
+    """Write the predictions."""
+    lines = predict(
+        args.checkpoint,
+        data=args.data,
+        text=args.text,
+        split=args.split,
+        languages=name_list(args.languages) if args.languages else None,
+        batch_tokens=args.batch_tokens,
+        device=args.device,
+    )
+    count = 0
     with atomic_file(args.output) as out:
-        for language, rows in _inputs(args, state):
-            if encoder.config.n_languages and language not in state["languages"]:
-                cli.say(f"{language} has no language embedding in this model; it has {', '.join(state['languages'])}")
-            for start, chunk in _chunks(rows):
-                encoded = ENCODERS[state["task"]](tokenizer, chunk, labels, language, state["max_length"])
-                cut += encoded.cut
-                predicted = predict_rows(encoder, head, encoded, state, len(chunk), args)
-                for index, (row, chosen) in enumerate(zip(chunk, predicted), start):
-                    line = _line(row, language, index, [labels[i] for i in chosen], state["task"])
-                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
-                count += len(chunk)
-    cli.say(f"{args.output}: {count} examples" + (f"; {cut} cut to {state['max_length']} subwords" if cut else ""))
-    return 0
+        for line in lines:
+            out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += 1
+    cli.say(f"{args.output}: {count} examples")
 
 
-def _line(row: dict[str, Any], language: str, index: int, names: list[str], task: str) -> dict[str, Any]:
-    head = {"id": row.get("id", f"{language}:{index}"), "language": language}
-    if task == "tagging":
-        return {**head, "tokens": row["tokens"], "prediction": names, "gold": row.get("gold", row["tags"])}
-    return {**head, "text": row["text"], "prediction": names[0], "gold": row["label"]}
+def predict(
+    checkpoint: str | Path,
+    *,
+    data: str | Path | None = None,
+    text: str | Path | None = None,
+    split: str = "test",
+    languages: Sequence[str] | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    device: str | None = None,
+) -> Iterator[Row]:
+    """The predictions of a fine-tuned checkpoint, one by one, as the lines that the command writes.
+
+    Args:
+        checkpoint: a ``.pt`` file or its folder.
+        data: a labelled folder; give it or ``text``.
+        text: a file of plain text, one example per line.
+        split: of the labelled folder.
+        languages: those to label (default: every language of the split); with ``text``, its one language.
+        batch_tokens: tokens per batch.
+        device: cpu, cuda or cuda:N; by default a GPU where there is one.
+
+    Raises:
+        UserError: for a checkpoint without labels, data of another task, bad rows, a device that is not there.
+    """
+    if (data is None) == (text is None):
+        raise UserError("predictions need one input", remedy="Give either data (a labelled folder) or text (a file)")
+    at_least(1, batch_tokens=batch_tokens)
+    chosen_device = choose_device(device)
+    labeller = load_labeller(checkpoint).to(chosen_device)
+    if text is not None:
+        inputs = _text_input(text, languages, labeller.kind)
+    else:
+        inputs = _folder_inputs(LabelledFolder.open(data or ""), labeller, split, languages)
+    return _predictions(labeller, inputs, batch_tokens)
+
+
+def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int) -> Iterator[Row]:
+    """The line of each row of each language; what was cut is said at the end."""
+    cut = 0
+    task = task_of(labeller.kind, labeller.learned)
+    for language, rows in inputs:
+        if labeller.encoder.config.n_languages and language not in labeller.languages:
+            cli.say(f"the model has no language embedding for {language}; it has {', '.join(labeller.languages)}")
+        for start, chunk in _chunks(rows):
+            encoded = labeller.encode(chunk, language)
+            cut += encoded.cut
+            for index, (row, prediction) in enumerate(
+                zip(chunk, labeller.predict(encoded, len(chunk), batch_tokens), strict=True), start
+            ):
+                line = {"id": row.get("id", f"{language}:{index}"), "language": language}
+                if task is not None:
+                    line["task"] = task.name
+                yield line | labeller.kind.line(row, prediction)
+    if cut:
+        cli.say(f"{cut} {labeller.kind.cut_noun} cut to {labeller.max_length} subwords")
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
@@ -80,72 +137,49 @@ def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
         start += len(chunk)
 
 
-def _inputs(args: argparse.Namespace, state: dict[str, Any]) -> Iterator[tuple[str, Iterable[Row]]]:
-    """(language, rows) of what is to be labelled; without gold labels rows have None for them."""
-    if args.text:
-        if args.languages and "," in args.languages:
-            raise UserError(
-                f"--languages {args.languages}: a text has one language", remedy="Predict one file at a time"
-            )
-        if not any(line.strip() for _, line in read_lines(args.text)):
-            raise UserError("no text in it", args.text, remedy="Give a file with one example a line")
-        yield args.languages or "text", cli.progress(_text_rows(args.text, state["task"]), "predict")
-        return
-    folder = LabelledFolder.open(args.data)
-    if folder.task != state["task"]:
+def _folder_inputs(
+    folder: LabelledFolder, labeller: Labeller, split: str, languages: Sequence[str] | None
+) -> Iterator[tuple[str, Iterable[Row]]]:
+    """(language, rows) of a labelled folder, which must be of the checkpoint's kind and task."""
+    if folder.kind is not labeller.kind:
         raise UserError(
-            f"its task is {folder.task}, the checkpoint's {state['task']}",
-            args.data,
-            remedy="Choose the folder it learned from",
+            f"its task is {folder.kind.name}, the checkpoint's {labeller.kind.name}",
+            folder.path,
+            remedy="Choose a folder of the task that the checkpoint learned",
         )
-    chosen = name_list(args.languages) if args.languages else folder.languages(args.split)
+    ours, theirs = task_of(folder.kind, folder.name), task_of(labeller.kind, labeller.learned)
+    if ours is not None and theirs is not None and ours is not theirs:
+        raise UserError(
+            f"its task is {ours.name}, the checkpoint's {theirs.name}",
+            folder.path,
+            remedy="Choose a folder of the task that the checkpoint learned",
+        )
+    chosen = list(languages) if languages else folder.languages(split)
     if not chosen:
         raise UserError(
-            f"no {args.split} examples", args.data, remedy=f"Choose --split: the folder has {folder.contents()}"
+            f"no {split} examples", folder.path, remedy=f"Choose --split: the folder has {folder.contents()}"
         )
-    for language in cli.progress(chosen, "predict", len(chosen)):
-        if next(folder.rows(args.split, language), None) is None:
+    return _rows_by_language(folder, split, chosen)
+
+
+def _rows_by_language(
+    folder: LabelledFolder, split: str, languages: Sequence[str]
+) -> Iterator[tuple[str, Iterable[Row]]]:
+    for language in cli.progress(languages, "predict", len(languages)):
+        if next(folder.rows(split, language), None) is None:
             raise UserError(
-                f"no {args.split} example in {language}", args.data, remedy="Leave the language out of --languages"
+                f"no {split} example in {language}", folder.path, remedy="Leave the language out of --languages"
             )
-        yield language, folder.rows(args.split, language)
+        yield language, folder.rows(split, language)
 
 
-def _text_rows(path: str, task: str) -> Iterator[Row]:
-    for _, line in read_lines(path):
-        if task == "tagging":
-            tokens = line.split()
-            yield {"tokens": tokens, "tags": [None] * len(tokens), "gold": None}
-        else:
-            yield {"text": line, "label": None}
-
-
-@torch.no_grad()
-def predict_rows(
-    encoder: Any, head: Any, encoded: Encoded, state: dict[str, Any], rows: int, args: argparse.Namespace
-) -> list[list[int]]:
-    """The predicted labels of each row, in order; batches are sorted by length."""
-    numbers = {name: i for i, name in enumerate(state["languages"], start=1)}
-    collater = LabelledCollater([], state["task"], numbers, [encoded.language])
-    result: list[list[int]] = [[] for _ in range(rows)]
-    order = sorted(range(len(encoded.examples)), key=lambda i: len(encoded.examples[i].ids))
-    best: list[list[int]] = [[] for _ in encoded.examples]
-    begin = 0
-    while begin < len(order):
-        end = begin + 1
-        while end < len(order) and (end + 1 - begin) * (len(encoded.examples[order[end]].ids) + 2) <= args.batch_tokens:
-            end += 1
-        examples = [encoded.examples[i] for i in order[begin:end]]
-        sample = collater.build(examples, [encoded.language] * len(examples))
-        sample["at"] = sample["at"].to(args.device)
-        packed = sample["streams"]["labelled"]
-        sample["streams"]["labelled"] = {
-            k: v.to(args.device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
-        }
-        chosen = label_scores(encoder, head, sample).argmax(-1).tolist()
-        for i, example in zip(order[begin:end], examples):
-            best[i], chosen = chosen[: len(example.labels)], chosen[len(example.labels) :]
-        begin = end
-    for example, labels in zip(encoded.examples, best):  # a long sentence is several examples, in order
-        result[example.row] += labels
-    return result
+def _text_input(text: str | Path, languages: Sequence[str] | None, kind: Kind) -> Iterator[tuple[str, Iterable[Row]]]:
+    """The one language of a text, and its lines as rows without gold labels."""
+    if languages and len(languages) > 1:
+        raise UserError(
+            f"--languages {','.join(languages)}: a text has one language", remedy="Predict one file at a time"
+        )
+    if not any(line.strip() for _, line in read_lines(text)):
+        raise UserError("no text in it", text, remedy="Give a file with one example per line")
+    rows: Iterable[Any] = (kind.text_row(line) for _, line in read_lines(text))
+    return iter([(languages[0] if languages else "text", cli.progress(rows, "predict"))])

@@ -15,9 +15,9 @@ from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.labels import TASKS
 from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, write
 from fairseq_xalign.files import read_json
+from fairseq_xalign.labelled.registry import TASKS
 
 EXAMPLE = """example:
   xalign-evaluate score --task pos --predictions pred.jsonl --json > run1/source.json

@@ -14,11 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_xalign import cli
+from fairseq_xalign.constants import POOLINGS
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.models.sentences import BATCH_TOKENS, POOLING, encode_sentences
+from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
 from fairseq_xalign.options import named_files
 
 EXAMPLE = """example:
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layer", type=int, metavar="L", help="whose output is pooled: 0 is the embeddings (default: the last layer)"
     )
-    parser.add_argument("--pooling", choices=POOLING, default="mean", help="sentence vector (default: %(default)s)")
+    parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="sentence vector (default: %(default)s)")
     parser.add_argument("--centre", action="store_true", help="subtract each language's mean vector first")
     parser.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens a batch (default: %(default)s)"

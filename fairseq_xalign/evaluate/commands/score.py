@@ -18,9 +18,11 @@ import numpy as np
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import significance
-from fairseq_xalign.evaluate.metrics.labels import TASKS, Metric, metrics_for
+from fairseq_xalign.evaluate.metrics.labels import Metric
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
-from fairseq_xalign.labelled.predictions import Item, read_items
+from fairseq_xalign.labelled.kind import Item
+from fairseq_xalign.labelled.predictions import read_items
+from fairseq_xalign.labelled.registry import TASKS, kind_of
 
 EXAMPLE = """example:
   xalign-evaluate score --task pos --predictions hi.jsonl
@@ -82,15 +84,13 @@ def score_report(
         when there are several; ``signatures`` {language: {metric: text}}; with ``other`` also ``paired``
         {language: {metric: {difference, low, high, p}}}.
     """
-    metrics = metrics_for(task, [item.pair for item in [*items, *(other or ())]])
+    metrics = TASKS[task].metrics([item.pair for item in [*items, *(other or ())]])
     report: dict[str, Any] = {"task": task, "scores": {}, "intervals": {}, "counts": {}, "signatures": {}}
     languages = list(dict.fromkeys(item.language for item in items))
     for language in languages:
         chosen = [item for item in items if item.language == language]
         rivals = _matched(chosen, other, language, other_name) if other is not None else None
-        tokens = sum(len(item.gold) for item in chosen) if task != "classification" else None
-        counts = {"items": len(chosen), "tokens": tokens, "missing": sum(item.missing for item in chosen)}
-        report["counts"][language] = {key: value for key, value in counts.items() if value is not None}
+        report["counts"][language] = kind_of(task).counts(chosen)
         for metric in metrics:
             _add(report, metric, language, chosen, rivals, split, samples, seed)
     if len(languages) > 1:

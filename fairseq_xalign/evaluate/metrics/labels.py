@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 
 from fairseq_xalign import __version__
-from fairseq_xalign.evaluate.metrics.chunks import MODES, OUTSIDE, is_iob2
+from fairseq_xalign.evaluate.metrics.chunks import MODES, OUTSIDE
 
 Pair = tuple[Any, Any]
 """Gold and predicted: two tag sequences, or two labels."""
-
-TASKS = ("pos", "ner", "classification")
 
 
 def signature(name: str, **fields: object) -> str:
@@ -172,20 +170,3 @@ class ClassF1(Metric):
             return 100 * f1(right.sum(-1), predicted.sum(-1), gold.sum(-1))
         present = (predicted + gold) > 0
         return 100 * ratio((f1(right, predicted, gold) * present).sum(-1), present.sum(-1))
-
-
-def metrics_for(task: str, pairs: Sequence[Pair]) -> list[Metric]:
-    """The metrics reported for a task, its default first.
-
-    Strict chunk F1 is among them only where the gold tags are IOB2; classification's label set is
-    what occurs in ``pairs``.
-    """
-    if task == "pos":
-        return [TokenAccuracy(), ChunkF1()]
-    if task == "ner":
-        strict = [ChunkF1("strict")] if all(is_iob2(gold) for gold, _ in pairs) else []
-        return [ChunkF1(), *strict, TokenAccuracy()]
-    if task == "classification":
-        labels = sorted({label for pair in pairs for label in pair if label is not None})
-        return [Accuracy(), ClassF1(labels, "macro"), ClassF1(labels, "micro")]
-    raise ValueError(f"no metrics for task {task!r}")

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.errors import UserError, unknown_name
-from fairseq_xalign.evaluate.metrics.labels import TASKS
 from fairseq_xalign.files import read_json, write_json
+from fairseq_xalign.labelled.registry import TASKS
 
 RESULT_FILE = "result.json"
 RESULT_FORMAT = 1
@@ -85,7 +85,7 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
         if not (isinstance(value.get(name), str) and value[name]):
             raise wrong(f'"{name}" must be a text')
     if value["task"] not in TASKS:
-        raise unknown_name("task", value["task"], TASKS)
+        raise unknown_name("task", value["task"], list(TASKS))
     if not isinstance(value.get("seed"), int) or isinstance(value["seed"], bool):
         raise wrong('"seed" must be a whole number')
     if not isinstance(value.get("dictionary"), str | None):

@@ -161,10 +161,16 @@ MALFORMED = [
     ("pos", "", GOOD_POS, None, "0 sentences where"),
     ("ner", "a O\nb\n", "a O\nb O\n", 2, "1 columns"),
     ("ner", "a O\nb O\nc O\n", "a O\nb O\n", 1, "3 predicted tags for 2 tokens"),
-    ("ner", "a O\nb NOUN\n", "a O\nb O\n", 2, "tag 'NOUN' is not IOB2. Named-entity tags are O, B-TYPE and I-TYPE"),
-    ("ner", "a O\nb B-\n", "a O\nb O\n", 2, "tag 'B-' is not IOB2"),
+    (
+        "ner",
+        "a O\nb NOUN\n",
+        "a O\nb O\n",
+        2,
+        "tag 'NOUN' is not an IOB2 tag. Named-entity tags are O",
+    ),
+    ("ner", "a O\nb B-\n", "a O\nb O\n", 2, "tag 'B-' is not an IOB2 tag"),
     ("ner", lines(tagged("1", "hi", "O", "O"), tagged("2", "hi", "O O", "O X")), None, 2, "'X' (number 2 in \"pred"),
-    ("ner", lines(tagged("1", "hi", "O NOUN", "O O")), None, 1, "'NOUN' (number 2 in \"gold\") is not IOB2"),
+    ("ner", lines(tagged("1", "hi", "O NOUN", "O O")), None, 1, "'NOUN' (number 2 in \"gold\") is not an IOB2 tag"),
     ("classification", "a\n\n", "a\nb\n", 2, "empty line"),
     ("classification", "a\n", "a\nb\n", None, "1 labels where"),
 ]
@@ -184,11 +190,13 @@ def test_a_gold_tag_that_is_no_entity_tag_is_named_in_the_gold_file(tmp_path, ca
     guess, gold = write(tmp_path / "p.tsv", "a O\nb O\n"), write(tmp_path / "g.tsv", "a O\nb VERB\n")
     assert main(["score", "--task", "ner", "--predictions", str(guess), "--gold", str(gold)]) == 1
     captured = capsys.readouterr()
-    assert f"{gold}:2: tag 'VERB' is not IOB2" in captured.err and "--task pos" in captured.err and not captured.out
+    assert (
+        f"{gold}:2: tag 'VERB' is not an IOB2 tag" in captured.err and "--task pos" in captured.err and not captured.out
+    )
     guess = write(tmp_path / "p.jsonl", lines({"id": "x", "prediction": ["O", "O"]}))
     gold = write(tmp_path / "g.jsonl", lines({"id": "x", "tags": ["O", "VERB"]}))
     assert main(["score", "--task", "ner", "--predictions", str(guess), "--gold", str(gold)]) == 1
-    assert f"{gold}:1: tag 'VERB' (number 2 of its tags) is not IOB2" in capsys.readouterr().err
+    assert f"{gold}:1: tag 'VERB' (number 2 in \"gold\") is not an IOB2 tag" in capsys.readouterr().err
 
 
 def test_an_unknown_language_names_those_there_are(tmp_path):

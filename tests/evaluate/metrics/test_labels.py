@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seqeval.scheme import IOB2
 
 from fairseq_xalign.evaluate.metrics.chunks import is_iob2, lenient_chunks, strict_chunks
-from fairseq_xalign.evaluate.metrics.labels import Accuracy, ChunkF1, ClassF1, TokenAccuracy, metrics_for, signature
+from fairseq_xalign.evaluate.metrics.labels import Accuracy, ChunkF1, ClassF1, TokenAccuracy, signature
 
 EXACT = 1e-9
 IOB_TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
@@ -162,11 +162,3 @@ def test_signature_says_metric_unit_mode_size_split_and_version():
         f"chunk_f1_strict|per:chunk|average:micro|mode:strict|n:7|split:test|lang:hi|v:{fairseq_xalign.__version__}"
     )
     assert signature("x", split=None) == f"x|v:{fairseq_xalign.__version__}"
-
-
-def test_strict_f1_is_reported_only_for_iob2_and_pos_gets_both_figures():
-    assert [m.name for m in metrics_for("pos", [])] == ["accuracy", "chunk_f1"]
-    iob2, iobes = [(["B-A"], ["O"])], [(["S-A"], ["O"])]
-    assert [m.name for m in metrics_for("ner", iob2)] == ["chunk_f1", "chunk_f1_strict", "accuracy"]
-    assert [m.name for m in metrics_for("ner", iobes)] == ["chunk_f1", "accuracy"]
-    assert [m.name for m in metrics_for("classification", [("a", "b")])] == ["accuracy", "macro_f1", "micro_f1"]

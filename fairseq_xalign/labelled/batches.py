@@ -1,0 +1,92 @@
+"""Labelled examples as a stream of packed batches.
+
+Labelled sets are small: their subwords are kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from fairseq_xalign.constants import BOS, EOS
+from fairseq_xalign.data.collate import as_batch
+from fairseq_xalign.data.windows import Window
+from fairseq_xalign.labelled.kind import Encoded, Example, Kind
+
+
+class LabelledStream:
+    """Examples of one language as a stream: a unit is an example."""
+
+    kind = "labelled"
+    share = False
+
+    def __init__(self, encoded: Encoded, limit: int) -> None:
+        self.name, self.language, self.limit = f"labelled/{encoded.language}", encoded.language, limit
+        self.examples = encoded.examples
+        self._sizes = np.array([len(e.ids) + 1 for e in self.examples], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def lengths(self, units: np.ndarray) -> np.ndarray:
+        """Tokens of each example, ``</s>`` included, [n, 1]."""
+        return self._sizes[units][:, None]
+
+
+class LabelledCollater:
+    """Batches of examples: a packed batch, where the scored units start, and the labels.
+
+    Args:
+        languages: 1-based numbers of the encoder's language embeddings; others get 0 (none).
+        reported: the languages that scores are kept for, in order.
+    """
+
+    def __init__(
+        self, streams: Sequence[LabelledStream], kind: Kind, languages: dict[str, int], reported: Sequence[str]
+    ) -> None:
+        self.streams, self.kind, self.languages = streams, kind, languages
+        self.reported = {name: i for i, name in enumerate(reported)}
+
+    def __call__(self, window: Window, batch: int) -> dict[str, Any]:
+        """The batch with this number in the window; see :meth:`build`."""
+        draws = window.sequences[window.batches[batch]]
+        examples = [self.streams[s].examples[u] for s, u in zip(window.stream[draws], window.unit[draws])]
+        names = [self.streams[s].language for s in window.stream[draws]]
+        return self.build(examples, names, window.key[draws])
+
+    def build(
+        self, examples: Sequence[Example], names: Sequence[str], keys: np.ndarray | None = None
+    ) -> dict[str, Any]:
+        """The sample of given examples.
+
+        Args:
+            names: the language of each example.
+            keys: name each example's draw, [B].
+
+        Returns:
+            ``{"streams": {"labelled": ...}, "at": [...], "labels": [...], "of_language": [M], "names": [B], ...}``:
+            ``at`` are indices into the packed tokens, of all the examples' ``heads``; ``labels`` are all
+            their labels; ``of_language`` is the language of each unit that is scored (``Kind.scored``).
+        """
+        sizes = np.array([len(e.ids) + 2 for e in examples], dtype=np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        tokens = np.concatenate([[BOS, *e.ids, EOS] for e in examples]).astype(np.int64)
+        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
+        languages = np.repeat([self.languages.get(n, 0) for n in names], sizes)
+        packed = as_batch(
+            tokens, starts, positions, languages, np.zeros(len(examples), np.int64) if keys is None else keys
+        )
+        counts = np.array([self.kind.scored(e) for e in examples])
+        at = np.concatenate([start + 1 + np.array(e.heads, dtype=np.int64) for start, e in zip(starts, examples)])
+        return {
+            "streams": {"labelled": packed.to_dict()},
+            "at": torch.from_numpy(at.astype(np.int64)),
+            "labels": torch.tensor([label for e in examples for label in e.labels]),
+            "of_language": torch.from_numpy(np.repeat([self.reported.get(n, 0) for n in names], counts)),
+            "names": [f"{name} {e.name}" for name, e in zip(names, examples)],
+            "nsentences": len(examples),
+            "ntokens": int(starts[-1]),
+        }

@@ -1,0 +1,251 @@
+"""What a kind of labelled task is: the contract that tagging and classification fulfil.
+
+A *kind* (tagging, classification) fixes the shape of an example: what a row holds, how it becomes a
+sequence, which head scores it, which loss trains it, and what a line of predictions holds. A *task* (pos,
+ner) is a kind with a set of labels, metrics and file formats of its own. Commands, training tasks and the
+criterion ask the kind and the task; none of them compares names. ``labelled/registry.py`` lists them all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from re import Pattern
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
+
+Row = dict[str, Any]
+"""One example of a labelled folder: a JSON object."""
+LANGUAGE_IN_NAME = r"(?P<lang>[A-Za-z][A-Za-z0-9_-]*)"
+"""The language in a file name, as :attr:`Task.file_names` has it."""
+
+
+@dataclass
+class Example:
+    """One sequence to be labelled.
+
+    Attributes:
+        ids: subwords without ``<s>`` and ``</s>``.
+        heads: where in ``ids`` each unit that is scored starts (tagging: the words); empty where the head
+            reads the whole sequence.
+        labels: numbers of the labels; -1 where unknown.
+        row: number of the row that it comes from; a long row makes several examples.
+        name: what messages call the row.
+    """
+
+    ids: list[int]
+    heads: list[int]
+    labels: list[int]
+    row: int
+    name: str = ""
+
+
+@dataclass
+class Encoded:
+    """The examples of one language, and how many words or texts were cut."""
+
+    language: str
+    examples: list[Example] = field(default_factory=list)
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sentence or document: what is right, and what was predicted.
+
+    In tagging, ``gold`` and ``prediction`` are lists of tags (a tag that is missing is None); in
+    classification they are labels (a prediction that is missing is None).
+    """
+
+    id: str
+    language: str
+    gold: Any
+    prediction: Any
+
+    @property
+    def pair(self) -> tuple[Any, Any]:
+        """(gold, prediction): what metrics take."""
+        return self.gold, self.prediction
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A row that was read from a file in its task's own format.
+
+    Attributes:
+        line: where the example begins in the file.
+        lines: the line of each token; empty where the example has no tokens.
+    """
+
+    row: Row
+    line: int
+    lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch teaches and how well it was answered.
+
+    Attributes:
+        losses: the loss of each scored unit (a word, a text), [M]; 0 where the gold label is unknown.
+        right: 1 where the answer is right, [M] float.
+        size: how many units have a loss: what the sum is divided by.
+    """
+
+    losses: Tensor
+    right: Tensor
+    size: int
+
+
+Reader = Callable[[Path, Counter[str], str], Iterator[FileRow]]
+"""Reads a file in a task's own format: (path, counts of what is repaired or left out, whether it has a header)."""
+AnswerReader = Callable[[Path, Counter[str], bool], Iterator[FileRow]]
+"""Reads gold labels (True) or predictions (False) in a task's own format."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a kind: labels, metrics and file formats.
+
+    Attributes:
+        name: as ``score --task`` and ``benchmark`` call it.
+        metrics: the metrics of (gold, predicted) pairs, the default first.
+        file_names: patterns, with the groups ``split`` and ``lang``, of the files that ``benchmark`` looks for.
+        files: the same in words, for ``--help``.
+        rows: reads such a file.
+        answers: reads a file that ``score`` takes when it is not JSON lines.
+        fault: why a label cannot be one of this task's; None where it can.
+        fixed_labels: labels that a folder lists even if no row has them.
+    """
+
+    name: str
+    metrics: Callable[[Sequence[Pair]], list[Metric]]
+    file_names: tuple[Pattern[str], ...]
+    files: str
+    rows: Reader
+    answers: AnswerReader
+    fault: Callable[[str], str | None] = lambda label: None
+    fixed_labels: frozenset[str] = frozenset()
+
+
+class Kind(ABC):
+    """A kind of labelled task; its instances hold nothing and are shared.
+
+    Attributes:
+        name: in ``labels.json``, in checkpoints, and as ``--task xling_NAME``.
+        tasks: the tasks of this kind.
+        gold_key: the field of a row that holds the right answer.
+        described: what the training task does, for ``--help``.
+        cut_noun: what :attr:`Encoded.cut` counts.
+        Options: a dataclass of the head's options; each field's metadata has ``help`` and may have ``choices``.
+    """
+
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[Task, ...]]
+    gold_key: ClassVar[str]
+    described: ClassVar[str]
+    cut_noun: ClassVar[str]
+
+    @dataclass
+    class Options:
+        """No options of its own."""
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def check_row(self, row: Row, task: Task | None = None) -> None:
+        """Raise UserError (without a place) for a row that is not an example of this kind (and ``task``)."""
+
+    @abstractmethod
+    def labels_of(self, row: Row) -> Iterable[str]:
+        """The labels of a row, repeated as often as they occur."""
+
+    @abstractmethod
+    def text_row(self, text: str) -> Row:
+        """A row without gold labels, from a line of plain text."""
+
+    # -- sequences -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(
+        self, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str], language: str, limit: int
+    ) -> Encoded:
+        """The rows as sequences of at most ``limit`` ids, ``<s>`` and ``</s>`` included."""
+
+    def scored(self, example: Example) -> int:
+        """How many units of an example get a loss and count as right or wrong."""
+        return len(example.labels)
+
+    # -- head and loss -----------------------------------------------------------------------------
+
+    def check_options(self, options: Any) -> None:  # noqa: B027  (most kinds have nothing to refuse)
+        """Raise UserError for a value of :attr:`Options` that is out of range."""
+
+    def head_settings(self, options: Any) -> dict[str, Any]:
+        """The options that rebuild the head from a checkpoint: plain values."""
+        return {}
+
+    @abstractmethod
+    def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
+        """The head for an encoder of width D; ``settings`` has ``labels``, ``head_dropout`` and head_settings'."""
+
+    @abstractmethod
+    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+        """The head's scores of a batch.
+
+        Args:
+            features: the encoder's, [T, D].
+            starts: where each sequence starts, and T, [B + 1].
+            sample: a batch of ``LabelledCollater``.
+
+        Returns: here [M, labels]; a kind with another loss may return what that takes.
+        """
+
+    def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
+        """Cross-entropy of each unit's label; a label that the model does not know (-1) is wrong and teaches nothing.
+
+        Args:
+            scores: [M, labels], float32.
+            sample: has ``labels`` [M].
+        """
+        import torch.nn.functional as F
+
+        labels = sample["labels"]
+        losses = F.cross_entropy(scores, labels, ignore_index=-1, reduction="none", label_smoothing=label_smoothing)
+        return Outcome(losses, (scores.argmax(-1) == labels).float(), int((labels >= 0).sum()))
+
+    # -- predictions -------------------------------------------------------------------------------
+
+    def answers(self, scores: Tensor, examples: Sequence[Example], labels: Sequence[str]) -> list[list[Any]]:
+        """What each example's scores say: the best label of each of its units."""
+        best = iter(scores.argmax(-1).tolist())
+        return [[labels[next(best)] for _ in range(self.scored(example))] for example in examples]
+
+    @abstractmethod
+    def prediction(self, parts: Sequence[list[Any]]) -> Any:
+        """A row's prediction from the answers of its examples, in order."""
+
+    @abstractmethod
+    def line(self, row: Row, prediction: Any) -> Row:
+        """What a line of predictions holds of a row, besides ``id``, ``language`` and ``task``."""
+
+    @abstractmethod
+    def checked_item(self, item: Item, task: Task, tokens: Sequence[str] | None = None) -> Item:
+        """An item whose gold labels and prediction have the right form; UserError (without a place) otherwise.
+
+        Args:
+            tokens: the words, where they are known.
+        """
+
+    @abstractmethod
+    def counts(self, items: Sequence[Item]) -> dict[str, int]:
+        """``items``, ``tokens`` where there are any, and ``missing``: units without a prediction."""

@@ -1,0 +1,215 @@
+"""Tagging: one label for each word of a sentence (parts of speech, named entities)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_xalign.data.formats import columns, conllu
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.metrics.chunks import is_iob2
+from fairseq_xalign.evaluate.metrics.labels import ChunkF1, Metric, Pair, TokenAccuracy
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from fairseq_xalign.tokenizer.tokenizer import Tokenizer
+
+ENTITY_TAGS = "Named-entity tags are O, B-TYPE and I-TYPE; for parts of speech use --task pos"
+
+
+def pos_metrics(pairs: Sequence[Pair]) -> list[Metric]:
+    """Accuracy, and seqeval's chunk F1 (XTREME, ALIGN-MLM)."""
+    return [TokenAccuracy(), ChunkF1()]
+
+
+def ner_metrics(pairs: Sequence[Pair]) -> list[Metric]:
+    """Chunk F1, its strict reading where all gold tags are IOB2, and accuracy."""
+    strict = [ChunkF1("strict")] if all(is_iob2(gold) for gold, _ in pairs) else []
+    return [ChunkF1(), *strict, TokenAccuracy()]
+
+
+def entity_fault(tag: str) -> str | None:
+    """Why a tag is none of IOB2's: entities cut out of others would mean nothing."""
+    return None if is_iob2([tag]) else "is not an IOB2 tag"
+
+
+def pos_rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow]:
+    """Rows of a CoNLL-U treebank: its syntactic words and their UPOS tags; ids are those of the sentences.
+
+    Raises:
+        UserError: for a tag that is none of UD's 17, and for a file in which every UPOS is ``_``.
+    """
+    untagged = words = 0
+    for sentence in conllu.read(path):
+        counts["multiword ranges skipped"] += sentence.ranges
+        counts["empty nodes skipped"] += sentence.empty_nodes
+        tags = conllu.tags(sentence, path, counts)
+        untagged += sentence.column(conllu.UPOS).count(conllu.NO_TAG)
+        words += len(tags)
+        row = {"id": sentence.name, "tokens": sentence.column(conllu.FORM), "tags": tags}
+        yield FileRow(row, sentence.line, tuple(sentence.lines))
+    if words and untagged == words:
+        raise UserError(f"none of its {words:,} words has a tag", path, remedy="Put UPOS tags into the fourth column")
+
+
+def pos_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
+    """Gold and predicted tags are read alike."""
+    return pos_rows(path, counts)
+
+
+def ner_rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow]:
+    """Rows of a file of tokens and IOB2 tags; ids are the sentences' numbers.
+
+    An ``I-`` tag that continues no entity begins one, as the lenient CoNLL scorer reads it (this turns IOB1 into
+    IOB2); how many did is counted.
+    """
+    for found in ner_answers(path, counts, gold=False):
+        tags = list(found.row["tags"])
+        for place, tag in enumerate(tags):
+            before = tags[place - 1] if place else columns.OUTSIDE
+            if tag.startswith("I-") and before[2:] != tag[2:]:
+                tags[place] = "B-" + tag[2:]
+                counts["I- tags that begin an entity, written B-"] += 1
+        yield FileRow(found.row | {"tags": tags}, found.line, found.lines)
+
+
+def ner_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
+    """Gold tags as :func:`ner_rows` has them; predicted ones as they stand, which strict chunk F1 judges."""
+    if gold:
+        yield from ner_rows(path, counts)
+        return
+    for sentence in columns.read(path):
+        counts["comments skipped"] += sentence.comments
+        row = {"id": str(sentence.number), "tokens": sentence.tokens, "tags": sentence.tags}
+        yield FileRow(row, sentence.line, tuple(sentence.lines))
+
+
+POS = Task(
+    "pos",
+    pos_metrics,
+    (
+        re.compile(rf"(?P<split>[a-z]+)\.{LANGUAGE_IN_NAME}\.conllu(\.[a-z0-9]+)?"),
+        re.compile(r"(?P<lang>[a-z]{2,3})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test)\.conllu(\.[a-z0-9]+)?"),
+    ),
+    "{split}.{lang}.conllu or UD's names (en_ewt-ud-train.conllu): words and UPOS tags (UD's 17)",
+    pos_rows,
+    pos_answers,
+    fixed_labels=conllu.UPOS_TAGS,
+)
+NER = Task(
+    "ner",
+    ner_metrics,
+    (
+        re.compile(rf"(?P<split>[a-z]+)\.{LANGUAGE_IN_NAME}\.(tsv|iob2|bio|conll)(\.[a-z0-9]+)?"),
+        re.compile(r"(?P<lang>[a-z]{2,3})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test)\.iob2(\.[a-z0-9]+)?"),
+    ),
+    "{split}.{lang}.tsv, .iob2, .bio or .conll, or UNER's names (en_ewt-ud-train.iob2): a token, a tab and an IOB2 tag",
+    ner_rows,
+    ner_answers,
+    fault=entity_fault,
+)
+
+
+class Tagging(Kind):
+    """Each word has a tag, read from its first subword. A row is ``{"id", "tokens", "tags"}``."""
+
+    name = "tagging"
+    tasks = (POS, NER)
+    gold_key = "tags"
+    described = "Fine-tuning that gives each word a tag, read from its first subword."
+    cut_noun = "words"
+
+    def check_row(self, row: Row, task: Task | None = None) -> None:
+        tokens, tags = row["tokens"], row["tags"]
+        for key, values in (("tokens", tokens), ("tags", tags)):
+            if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+                raise UserError(f'"{key}" must be a list of strings, none of them empty', remedy="Correct the line")
+        if len(tokens) != len(tags):
+            raise UserError(f"{len(tokens)} tokens, {len(tags)} tags", remedy="Each token has one tag: correct it")
+        if task is not None:
+            _check_tags(tags, task, " of its tags")
+
+    def labels_of(self, row: Row) -> list[str]:
+        return row["tags"]
+
+    def text_row(self, text: str) -> Row:
+        tokens = text.split()
+        return {"tokens": tokens, "tags": [None] * len(tokens), "gold": None}
+
+    def encode(
+        self, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str], language: str, limit: int
+    ) -> Encoded:
+        """Sentences as subwords with a label per word; one of more than ``limit`` ids becomes several sequences.
+
+        Splitting instead of truncation is what XTREME does (its preprocessing of UD-POS and PAN-X): every
+        word is scored. A word of more than ``limit - 2`` subwords keeps its first ones.
+        """
+        number = {name: i for i, name in enumerate(labels)}
+        result = Encoded(language)
+        room = limit - 2
+        for index, row in enumerate(rows):
+            current = Example([], [], [], index, str(row.get("id", index)))
+            for word, tag in zip(tokenizer.encode_words(row["tokens"]), row["tags"]):
+                if len(word) > room:
+                    word, result.cut = word[:room], result.cut + 1
+                if len(current.ids) + len(word) > room:
+                    result.examples.append(current)
+                    current = Example([], [], [], index, current.name)
+                current.heads.append(len(current.ids))
+                current.ids.extend(word)
+                current.labels.append(number.get(tag, -1))
+            if current.heads:
+                result.examples.append(current)
+        return result
+
+    def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
+        from fairseq_xalign.models.heads import TaggingHead
+
+        return TaggingHead(width, len(settings["labels"]), settings["head_dropout"])
+
+    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+        """[M, labels] of the first subwords of M words."""
+        return head(features[sample["at"]])
+
+    def prediction(self, parts: Sequence[list[Any]]) -> list[Any]:
+        """A long sentence is several examples, in order."""
+        return [tag for part in parts for tag in part]
+
+    def line(self, row: Row, prediction: Any) -> Row:
+        return {"tokens": row["tokens"], "prediction": prediction, "gold": row.get("gold", row["tags"])}
+
+    def checked_item(self, item: Item, task: Task, tokens: Sequence[str] | None = None) -> Item:
+        """A prediction that ends before its sentence does is filled with None: those tags are missing."""
+        for key, value in (("gold", item.gold), ("prediction", item.prediction)):
+            tags: list[Any] = value if isinstance(value, list) else [0]
+            if not all((isinstance(t, str) and t) or (t is None and key == "prediction") for t in tags):
+                raise UserError(
+                    f'"{key}" must be a list of tags', remedy=f"--task {task.name} takes one tag (a string) per token"
+                )
+            _check_tags(tags, task, f' in "{key}"')
+        if tokens is not None and len(tokens) != len(item.gold):
+            raise UserError(
+                f"{len(item.gold)} gold tags for {len(tokens)} tokens", remedy="Each token has one gold tag"
+            )
+        if len(item.prediction) > len(item.gold):
+            raise UserError(
+                f"{len(item.prediction)} predicted tags for {len(item.gold)} tokens", remedy="Each token has one tag"
+            )
+        filled = item.prediction + [None] * (len(item.gold) - len(item.prediction))
+        return Item(item.id, item.language, item.gold, filled)
+
+    def counts(self, items: Sequence[Item]) -> dict[str, int]:
+        missing = sum(tag is None for item in items for tag in item.prediction)
+        return {"items": len(items), "tokens": sum(len(item.gold) for item in items), "missing": missing}
+
+
+def _check_tags(tags: Sequence[str | None], task: Task, where: str) -> None:
+    for place, tag in enumerate(tags, 1):
+        fault = task.fault(tag) if tag is not None else None
+        if fault:
+            raise UserError(f"tag {tag!r} (number {place}{where}) {fault}", remedy=ENTITY_TAGS)
