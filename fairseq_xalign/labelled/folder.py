@@ -5,15 +5,15 @@ Everything that ``score`` would refuse is refused here, before an hour is spent 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.constants import LABELS_FILE
+from fairseq_xalign.data.formats import json_lines
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_json, read_lines
+from fairseq_xalign.files import read_json
 from fairseq_xalign.labelled.kind import Kind, Row
 from fairseq_xalign.labelled.registry import KINDS, task_of
 
@@ -80,18 +80,14 @@ class LabelledFolder:
             raise UserError(f"no {split} examples in {language}", file, remedy=f"The folder has {self.contents()}")
         task = task_of(self.kind, self.name)
         seen: dict[str, int] = {}
-        for index, (number, line) in enumerate(read_lines(file)):
+        for index, (number, row) in enumerate(json_lines.read(file, MADE_WITH)):
             try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise TypeError("each line must be a JSON object")
                 self.kind.check_row(row, task)
                 row["id"] = row_id(row.get("id"), f"{language}:{index}")
             except UserError as error:
                 raise UserError(error.what, file, number, error.remedy) from None
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                what = f"no {error}" if isinstance(error, KeyError) else str(error)
-                raise UserError(f"not a {self.kind.name} example: {what}", file, number, MADE_WITH) from error
+            except KeyError as error:
+                raise UserError(f"not a {self.kind.name} example: no {error}", file, number, MADE_WITH) from error
             if row["id"] in seen:
                 raise UserError(f"id {row['id']!r} is already in line {seen[row['id']]}", file, number, OWN_ID)
             seen[row["id"]] = number

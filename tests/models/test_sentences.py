@@ -9,6 +9,7 @@ import torch
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.commands.retrieve import retrieve
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.models.pooling import pool
 from fairseq_xalign.models.sentences import batches_by_length, encode_sentences
@@ -219,6 +220,21 @@ def test_retrieve_finds_the_transliteration_of_each_sentence(tokenizer, tmp_path
     assert "pooling:mean" in report["signature"] and "n:6" in report["signature"]
     target.write_text("\n".join(lines[::-1]) + "\n", encoding="utf-8")
     assert figures(capsys, *arguments, "--centre")["mean"] < 50.0
+
+
+def test_retrieve_counts_repeated_sentences_and_takes_any_copy_as_right(tokenizer, tmp_path, capsys):
+    checkpoint, doubled, _ = aligned_checkpoint(tmp_path / "c.pt", tokenizer, share=1.0)
+    source, target = tmp_path / "s", tmp_path / "t"
+    lines = [" ".join(doubled.transliterate(word) for word in line.split()) for line in TEXT]
+    source.write_text("\n".join([*TEXT, *TEXT]) + "\n", encoding="utf-8")
+    target.write_text("\n".join([*lines, *lines]) + "\n", encoding="utf-8")
+    arguments = ["retrieve", "--checkpoint", checkpoint, "--source", f"en={source}", "--target", f"en_trans={target}"]
+    report = figures(capsys, *arguments)
+    assert (report["mean"], report["duplicates"]) == (100.0, {"source": 6, "target": 6})
+    assert "right:any-translation|n:12" in report["signature"]
+    assert main(arguments) == 0
+    assert "6 lines of source and 6 lines of target repeat an earlier line" in capsys.readouterr().err
+    assert report == retrieve(checkpoint, ("en", source), ("en_trans", target), device="cpu")
 
 
 def test_retrieve_takes_the_vectors_of_a_layer(tokenizer, tmp_path, capsys):

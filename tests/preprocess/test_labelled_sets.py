@@ -175,3 +175,62 @@ def test_a_folder_of_something_else_is_not_replaced(treebanks, tmp_path, capsys)
     assert benchmark("pos", treebanks, tmp_path / "home") == 1
     assert "is not a labelled folder" in capsys.readouterr().err
     assert (tmp_path / "home" / "thesis.tex").exists()
+
+
+NER = ["# text = Ada", "Ada\tB-PER", "\u00a0\tO", "Love\tI-LOC", "Bonn\tI-LOC", "", "1\tJa\tO\t-\tx"]
+
+
+def test_entities_become_rows_of_tokens_and_tags_and_iob1_is_repaired(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "train.en.tsv", NER)
+    write_lines(tmp_path / "in" / "en_ewt-ud-dev.iob2", NER[1:2])
+    assert benchmark("ner", tmp_path / "in", tmp_path / "out", "--json") == 0
+    assert read(tmp_path / "out" / "train.en.jsonl") == [
+        {"id": "1", "tokens": ["Ada", "\u00a0", "Love", "Bonn"], "tags": ["B-PER", "O", "B-LOC", "I-LOC"]},
+        {"id": "2", "tokens": ["Ja"], "tags": ["O"]},
+    ]
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert labels == {"format": 1, "task": "tagging", "labels": ["B-LOC", "B-PER", "I-LOC", "O"], "name": "ner"}
+    mended = json.loads(capsys.readouterr().out)["train.en"]["mended"]
+    assert mended == {"comments skipped": 1, "I- tags that begin an entity, written B-": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "lines", "said"),
+    [
+        (
+            "pos",
+            "conllu",
+            ["# sent_id = a", *rows(("x", "X")), "# sent_id = a", *rows(("y", "X"))],
+            ":5: id 'a' is already that of line 2. Give each example an id of its own",
+        ),
+        ("pos", "conllu", ["# sent_id = 2", *rows(("x", "X")), *rows(("y", "X"))], ":4: id '2' is already"),
+        ("ner", "tsv", ["a\tO", "b\tNOUN"], ":2: tag 'NOUN' is not an IOB2 tag"),
+        ("ner", "tsv", ["a\tO", "b\t"], ":2: tag '' is not an IOB2 tag"),
+    ],
+)
+def test_what_score_would_refuse_is_refused_where_it_enters(tmp_path, capsys, name, suffix, lines, said):
+    (tmp_path / "in").mkdir()
+    file = write_lines(tmp_path / "in" / f"test.en.{suffix}", lines)
+    assert benchmark(name, tmp_path / "in", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert f"{file}{said}" in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_row_that_names_the_columns_is_said_to_be_one_and_an_option_decides(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "test.en.tsv", ["label\ttext", "good\tfine"])
+    assert benchmark("classification", tmp_path / "in", tmp_path / "out") == 0
+    assert [row["label"] for row in read(tmp_path / "out" / "test.en.jsonl")] == ["good"]
+    assert "test.en.tsv: the first row (label, text) was taken" in capsys.readouterr().err
+    assert benchmark("classification", tmp_path / "in", tmp_path / "out", "--header", "no") == 0
+    assert [row["label"] for row in read(tmp_path / "out" / "test.en.jsonl")] == ["label", "good"]
+
+
+@pytest.mark.parametrize("name", ["pos", "ner", "classification"])
+def test_help_lists_the_file_names_of_every_task(capsys, name):
+    from fairseq_xalign.labelled.registry import TASKS
+
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--help"])
+    assert TASKS[name].files in " ".join(capsys.readouterr().out.split())

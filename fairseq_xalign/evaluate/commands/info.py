@@ -1,4 +1,4 @@
-"""Say what a checkpoint is: shape, languages, vocabulary, labels, training.
+"""Describe a checkpoint: shape, languages, vocabulary, labels, training.
 
 Reads the checkpoint alone.
 """
@@ -7,28 +7,47 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 EXAMPLE = "example:\n  xalign-evaluate info runs/align_mlm"
+FINE_TUNED = ("task", "labels", "pooling", "labelled", "train_languages")
+"""What only a fine-tuned checkpoint says of itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CKPT", help=".pt file, or its folder (the best, else the last)")
+    """Options of ``xalign-evaluate info``."""
+    parser.add_argument("checkpoint", metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Everything worth knowing about a checkpoint, as plain values."""
-    state = read_checkpoint(path)
+def run(args: argparse.Namespace) -> None:
+    """Describe and print."""
+    values = info(args.checkpoint)
+    if args.json:
+        print(json.dumps(values, ensure_ascii=False, indent=2, default=str))
+        return
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for key, item in value.items():
+                print(f"  {key}: {item}")
+        else:
+            print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+def info(checkpoint: str | Path) -> dict[str, Any]:
+    """Everything worth knowing about a checkpoint (a ``.pt`` file or its folder), as plain values."""
+    state = read_checkpoint(checkpoint)
     task, tokenizer = state["task_state"], Tokenizer.from_state(state["task_state"]["tokenizer"])
     cfg = state.get("cfg") or {}
     history = state.get("optimizer_history") or [{}]
     settings = {k: v for k, v in (cfg.get("task") or {}).items() if v is not None and not k.startswith("_")}
     result = {
-        "checkpoint": str(find_checkpoint(path)),
+        "checkpoint": str(find_checkpoint(checkpoint)),
         "format": task["format"],
         "updates": history[-1].get("num_updates"),
         "criterion": (cfg.get("criterion") or {}).get("_name"),
@@ -39,22 +58,4 @@ def describe(path: str) -> dict[str, Any]:
         "settings": settings,
         "valid": {"best": (state.get("extra_state") or {}).get("best")},
     }
-    for name in ("task", "labels", "pooling", "labelled", "train_languages"):
-        if name in task:
-            result[name] = task[name]
-    return result
-
-
-def run(args: argparse.Namespace) -> int:
-    values = describe(args.checkpoint)
-    if args.json:
-        print(json.dumps(values, ensure_ascii=False, indent=2, default=str))
-        return 0
-    for name, value in values.items():
-        if isinstance(value, dict):
-            print(f"{name}:")
-            for key, item in value.items():
-                print(f"  {key}: {item}")
-        else:
-            print(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    return 0
+    return result | {name: task[name] for name in FINE_TUNED if name in task}

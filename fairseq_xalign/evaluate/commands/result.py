@@ -1,22 +1,23 @@
 """Gather a run's scores into result.json, which compare and plot read.
 
 The folder holds what other commands printed with --json: source.json (`score` of a model fine-tuned
-on the source language, tested on source and target: ZS), and, where there are, target.json (`score` of one
-fine-tuned on the target: SUP), alignment.json (`align`) and retrieval.json (`retrieve`).
+on the source language, tested on source and target: ZS), and, if there are any, target.json (`score` of one
+fine-tuned on the target: SUP), alignment.json (`align`) and retrieval.json (`retrieve`). What each file says
+of its task, languages and test set must agree with what is asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.report.gather import gather
 from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, write
-from fairseq_xalign.files import read_json
 from fairseq_xalign.labelled.registry import TASKS
 
 EXAMPLE = """example:
@@ -26,15 +27,16 @@ EXAMPLE = """example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``xalign-evaluate result``."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder with the JSON files; result.json goes there")
     parser.add_argument(
         "--objective", required=True, help="what the encoder was pre-trained with, for instance align_mlm"
     )
     parser.add_argument("--source", required=True, metavar="XX", help="language with labels")
-    parser.add_argument("--target", required=True, metavar="YY", help="language without")
+    parser.add_argument("--target", required=True, metavar="YY", help="language without labels")
     parser.add_argument("--transform", default="natural", help="how the target was derived (default: natural)")
-    parser.add_argument("--task", required=True, choices=sorted(TASKS), help="what was learned")
-    parser.add_argument("--seed", type=int, default=1, help="of pre-training (default: 1)")
+    parser.add_argument("--task", required=True, choices=sorted(TASKS), help="what the labels are")
+    parser.add_argument("--seed", type=int, default=1, help="seed of pre-training (default: 1)")
     parser.add_argument(
         "--setting",
         action="append",
@@ -46,16 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dictionary", help="which dictionary pre-training had, for instance '25 %% frequent'")
 
 
-def language_scores(file: Path, language: str) -> dict[str, float]:
-    """The figures of one language in a file written by ``score --json``."""
-    found = read_json(file).get("scores", {})
-    if language not in found:
-        raise UserError(f"no scores of {language!r}", file, remedy=f"It has {', '.join(found) or 'none'}")
-    return {name: float(value) for name, value in found[language].items()}
-
-
 def parse_settings(items: Iterable[str]) -> dict[str, Any]:
-    """Settings from ``NAME=VALUE``: a value is JSON (0.25, true, {...}), or else a text."""
+    """Settings from ``NAME=VALUE``: a value is JSON (0.25, true, {...}), or otherwise a text."""
     settings: dict[str, Any] = {}
     for item in items:
         name, equals, value = item.partition("=")
@@ -68,31 +62,62 @@ def parse_settings(items: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
-def run(args: argparse.Namespace) -> int:
-    folder: Path = args.folder
-    if not (folder / "source.json").exists():
-        raise UserError("no source.json in it", folder, remedy="Write it with `xalign-evaluate score --json`")
-    scores = {
-        name: language_scores(folder / "source.json", lang)
-        for name, lang in (("source", args.source), ("zs", args.target))
-    }
-    if (folder / "target.json").exists():
-        scores["sup"] = language_scores(folder / "target.json", args.target)
-    alignment, retrieval = folder / "alignment.json", folder / "retrieval.json"
-    signatures = read_json(folder / "source.json")["signatures"]
-    result = Result(
+def run(args: argparse.Namespace) -> None:
+    """Gather and write."""
+    result(
+        args.folder,
         objective=args.objective,
-        pair=f"{args.source}-{args.target}",
-        transform=args.transform,
+        source=args.source,
+        target=args.target,
         task=args.task,
+        transform=args.transform,
         seed=args.seed,
-        scores=scores,
         dictionary=args.dictionary,
-        alignment=read_json(alignment)["alignment"] if alignment.exists() else {},
-        retrieval=read_json(retrieval)["mean"] if retrieval.exists() else None,
-        signature=signatures.get(args.target, signatures),
         settings=parse_settings(args.setting),
     )
-    write(folder, result)
-    cli.say(f"wrote {folder / RESULT_FILE}")
-    return 0
+    cli.say(f"wrote {args.folder / RESULT_FILE}")
+
+
+def result(
+    folder: str | Path,
+    *,
+    objective: str,
+    source: str,
+    target: str,
+    task: str,
+    transform: str = "natural",
+    seed: int = 1,
+    dictionary: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Result:
+    """Write ``result.json`` into a run's folder from the JSON files there, and return it.
+
+    Args:
+        folder: has source.json, and may have target.json, alignment.json and retrieval.json.
+        objective: what the encoder was pre-trained with.
+        source, target: the languages with and without labels.
+        task: pos, ner or classification.
+        transform: how the target was derived.
+        seed: of pre-training.
+        dictionary: which dictionary pre-training had.
+        settings: of the run; kept in the result.
+
+    Raises:
+        UserError: for a missing or damaged file, and for one of another task, language or test set.
+    """
+    found = gather(Path(folder), source, target, task)
+    gathered = Result(
+        objective=objective,
+        pair=f"{source}-{target}",
+        transform=transform,
+        task=task,
+        seed=seed,
+        scores=found.scores,
+        dictionary=dictionary,
+        alignment=found.alignment,
+        retrieval=found.retrieval,
+        signature=found.signature,
+        settings=dict(settings or {}),
+    )
+    write(folder, gathered)
+    return gathered

@@ -1,8 +1,9 @@
-"""Sentence retrieval accuracy between two languages.
+"""Measure sentence retrieval accuracy between two languages.
 
-The two files are parallel, one sentence a line. Each sentence is encoded, and counts as right when its
-nearest neighbour by cosine among all sentences of the other file is its own line. Prints per cent in
-both directions and their mean.
+The two files are parallel, one sentence per line. Each sentence is encoded, and is right if its
+nearest neighbour by cosine among all sentences of the other file is its translation: the sentence in its own
+line, or, where a sentence is repeated, in the line of any of its copies. Prints per cent in both directions and
+their mean.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from fairseq_xalign import cli
 from fairseq_xalign.constants import POOLINGS
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy
+from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
+from fairseq_xalign.models.checkpoint import load_encoder
+from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import at_least, named_files
 
 EXAMPLE = """example:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de"""
@@ -28,65 +29,127 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate retrieve``."""
-    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help="a .pt file or the folder around it")
-    parser.add_argument("--source", required=True, metavar="XX=FILE", help="language and sentences, one a line")
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)"
+    )
+    parser.add_argument(
+        "--source", required=True, metavar="XX=FILE", help="language and its sentences, one sentence per line"
+    )
     parser.add_argument("--target", required=True, metavar="YY=FILE", help="their translations, line by line")
     parser.add_argument(
-        "--layer", type=int, metavar="L", help="whose output is pooled: 0 is the embeddings (default: the last layer)"
+        "--layer",
+        type=int,
+        metavar="L",
+        help="layer whose output is pooled; 0 is the embeddings (default: the last layer)",
     )
-    parser.add_argument("--pooling", choices=POOLINGS, default="mean", help="sentence vector (default: %(default)s)")
+    parser.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        default="mean",
+        help="how a sentence becomes one vector: its first token, or the mean or maximum over its pieces "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--centre", action="store_true", help="subtract each language's mean vector first")
     parser.add_argument(
-        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens a batch (default: %(default)s)"
+        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens per batch (default: %(default)s)"
     )
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
+    parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode both sides, search, print."""
-    ((source, source_file),) = named_files([args.source], "--source")
-    ((target, target_file),) = named_files([args.target], "--target")
-    lines = parallel_lines(source_file, target_file)
-
-    from fairseq_xalign.models.checkpoint import load_encoder
-
-    encoder, tokenizer, meta = load_encoder(args.checkpoint)
-    layers = encoder.config.layers
-    if args.layer is not None and not 0 <= args.layer <= layers:
-        raise UserError(
-            f"--layer {args.layer}: the model has {layers} layers", args.checkpoint, remedy=f"0 to {layers}"
-        )
-
-    def vectors(name: str, side: list[str]) -> Tensor:
-        place = language_place(encoder, meta, name)
-        return encode_sentences(
-            encoder,
-            tokenizer,
-            side,
-            args.pooling,
-            args.batch_tokens,
-            layer=args.layer,
-            language=place,
-            bf16=args.bf16,
-        )
-
-    first, second = vectors(source, lines[0]), vectors(target, lines[1])
-    try:
-        layer = layers if args.layer is None else args.layer
-        fields = {"pooling": args.pooling, "layer": layer, "pair": f"{source}-{target}"}
-        result = retrieval_accuracy(first, second, args.centre, **fields)
-    except ValueError as error:
-        raise UserError(str(error), args.checkpoint) from None
+    """Measure and print."""
+    (source,) = named_files([args.source], "--source")
+    (target,) = named_files([args.target], "--target")
+    report = retrieve(
+        args.checkpoint,
+        source,
+        target,
+        layer=args.layer,
+        pooling=args.pooling,
+        centre=args.centre,
+        batch_tokens=args.batch_tokens,
+        bf16=args.bf16,
+        device=args.device,
+    )
+    if any(report["duplicates"].values()):
+        counts = " and ".join(f"{count} lines of {name}" for name, count in report["duplicates"].items())
+        cli.say(f"{counts} repeat an earlier line: the translation of any copy counts as right")
     if args.json:
-        print(json_text({"source": source, "target": target, **vars(result)}), end="")
+        print(json_text(report), end="")
         return
     rows = [
-        [f"{source} to {target}", number(result.forward, 2)],
-        [f"{target} to {source}", number(result.backward, 2)],
-        ["mean", number(result.mean, 2)],
+        [f"{source[0]} to {target[0]}", number(report["forward"], 2)],
+        [f"{target[0]} to {source[0]}", number(report["backward"], 2)],
+        ["mean", number(report["mean"], 2)],
     ]
-    print(text_table(["direction", "accuracy"], rows) + "\n" + result.signature)
+    print(text_table(["direction", "accuracy"], rows) + "\n" + report["signature"])
+
+
+def retrieve(
+    checkpoint: str | Path,
+    source: tuple[str, str | Path],
+    target: tuple[str, str | Path],
+    *,
+    layer: int | None = None,
+    pooling: str = "mean",
+    centre: bool = False,
+    batch_tokens: int = BATCH_TOKENS,
+    bf16: bool = False,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Retrieval accuracy between two parallel files, as ``--json`` prints it.
+
+    Args:
+        checkpoint: a ``.pt`` file or its folder.
+        source, target: (language, file of sentences), line by line translations of each other.
+        layer: whose output is pooled; 0 is the embeddings, None the last layer.
+        pooling: mean, max or cls.
+        centre: subtract each language's mean vector first.
+        batch_tokens: tokens per batch.
+        bf16: compute in bfloat16.
+        device: cpu, cuda or cuda:N; by default a GPU where there is one.
+
+    Returns:
+        ``source``, ``target`` (languages), ``forward``, ``backward``, ``mean`` (per cent), ``duplicates``
+        {side: lines that repeat an earlier line of their file} and ``signature``.
+    """
+    at_least(1, batch_tokens=batch_tokens)
+    sides = parallel_lines(source[1], target[1])
+    chosen_device = choose_device(device)
+    encoder, tokenizer, meta = load_encoder(checkpoint)
+    layers = encoder.config.layers
+    if layer is not None and not 0 <= layer <= layers:
+        raise UserError(
+            f"--layer {layer}: the model has {layers} layers", checkpoint, remedy=f"Choose from 0 to {layers}"
+        )
+    encoder = encoder.to(chosen_device)
+    vectors = [
+        encode_sentences(
+            encoder,
+            tokenizer,
+            lines,
+            pooling,
+            batch_tokens,
+            layer=layer,
+            language=language_place(encoder, meta, language),
+            bf16=bf16,
+        )
+        for (language, _), lines in zip((source, target), sides)
+    ]
+    fields = {
+        "pooling": pooling,
+        "layer": layers if layer is None else layer,
+        "pair": f"{source[0]}-{target[0]}",
+    }
+    try:
+        texts = (text_numbers(sides[0]), text_numbers(sides[1]))
+        result = retrieval_accuracy(vectors[0], vectors[1], centre, texts, **fields)
+    except ValueError as error:
+        raise UserError(str(error), checkpoint) from None
+    duplicates = {name: len(lines) - len(set(lines)) for name, lines in zip(("source", "target"), sides)}
+    return {"source": source[0], "target": target[0], **vars(result), "duplicates": duplicates}
 
 
 def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], list[str]]:
@@ -106,7 +169,7 @@ def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], l
             f"{len(sides[0])} lines where {target} has {len(sides[1])}", source, remedy="The files must be parallel"
         )
     if not sides[0]:
-        raise UserError("no sentences: the file is empty", source, remedy="Give one sentence a line")
+        raise UserError("no sentences: the file is empty", source, remedy="Give one sentence per line")
     return sides[0], sides[1]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from fairseq_xalign.evaluate.metrics.alignment import nearest, precision_at
+from fairseq_xalign.evaluate.metrics.alignment import nearest
 from fairseq_xalign.evaluate.metrics.labels import signature
 
 
@@ -21,15 +22,31 @@ class Retrieval:
     signature: str
 
 
-def retrieval_accuracy(source: Tensor, target: Tensor, centre: bool = False, **fields: object) -> Retrieval:
+def text_numbers(lines: Sequence[str]) -> Tensor:
+    """A number for each line, equal where the lines are equal, int64 [n]."""
+    known: dict[str, int] = {}
+    return torch.tensor([known.setdefault(line, len(known)) for line in lines], dtype=torch.long)
+
+
+def retrieval_accuracy(
+    source: Tensor,
+    target: Tensor,
+    centre: bool = False,
+    texts: tuple[Tensor, Tensor] | None = None,
+    **fields: object,
+) -> Retrieval:
     """Cosine retrieval among n parallel sentences, row i of one side a translation of row i of the other.
+
+    A sentence may stand in several rows. An answer is right if it is a translation of the query anywhere in
+    the data: if some row pairs the query's text with the answer's text. Otherwise a repeated pair, whose
+    copies no model can tell apart, would count as wrong.
 
     Args:
         source, target: sentence vectors, both [n, D].
-        centre: subtract each side's mean vector first, which takes out what marks the language itself.
+        centre: subtract each side's mean vector first, which removes what marks the language itself.
+        texts: a number for the text of each row of both sides, int64 [n] each (``text_numbers``); by
+            default every row is a text of its own.
         fields: what else the signature should say.
-
-    A sentence that occurs twice has one right row only: remove duplicates where that matters.
     """
     if source.shape != target.shape or source.dim() != 2 or not len(source):
         raise ValueError(
@@ -38,10 +55,30 @@ def retrieval_accuracy(source: Tensor, target: Tensor, centre: bool = False, **f
     source, target = source.float(), target.float()
     if centre:
         source, target = source - source.mean(dim=0), target - target.mean(dim=0)
-    gold = torch.arange(len(source))
-    forward = precision_at(nearest(source, target), gold, 1)
-    backward = precision_at(nearest(target, source), gold, 1)
+    first, second = texts or (torch.arange(len(source)), torch.arange(len(target)))
+    forward = _accuracy(nearest(source, target)[:, 0].cpu(), first, second)
+    backward = _accuracy(nearest(target, source)[:, 0].cpu(), second, first)
     text = signature(
-        "retrieval", per="sentence", neighbour="cosine", centred="yes" if centre else "no", n=len(source), **fields
+        "retrieval",
+        per="sentence",
+        neighbour="cosine",
+        centred="yes" if centre else "no",
+        right="any-translation",
+        n=len(source),
+        **fields,
     )
     return Retrieval(forward, backward, (forward + backward) / 2, text)
+
+
+def _accuracy(found: Tensor, query: Tensor, candidate: Tensor) -> float:
+    """Share in per cent of rows whose answer's text is paired with the query's text in some row.
+
+    Args:
+        found: the row that answers each query, [n].
+        query, candidate: numbers of the texts of both sides, [n].
+    """
+    step = int(candidate.max()) + 1
+    pairs = query * step + candidate  # one number per pair of texts
+    answers = query * step + candidate[found.clamp_min(0)]
+    hits = torch.isin(answers, pairs) & (found >= 0)  # a zero vector has no neighbour
+    return 100 * hits.double().mean().item()

@@ -6,7 +6,9 @@ import pytest
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.commands.score import score
 from fairseq_xalign.labelled.predictions import read_items
+from preprocess.__main__ import main as preprocess
 
 
 def write(path, text):
@@ -209,3 +211,120 @@ def test_failure_is_one_line_and_exit_status_one(tmp_path, capsys):
     assert main(["score", "--task", "ner", "--predictions", str(tmp_path / "missing")]) == 1
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and "missing" in captured.err
+
+
+def two_languages(tmp_path, names=("hi", "ar")):
+    """Predictions of two languages that share their ids, and a labelled folder with the gold labels of both."""
+    guesses = [
+        {"id": "1", "language": names[0], "tokens": ["a", "b"], "prediction": ["NOUN", "ADJ"]},
+        {"id": "1", "language": names[1], "tokens": ["c"], "prediction": ["DET"]},
+    ]
+    write(tmp_path / "labels.json", json.dumps({"format": 1, "task": "tagging", "labels": ["X"], "name": "pos"}))
+    for row, tags in zip(guesses, (["NOUN", "VERB"], ["DET"])):
+        gold = {"id": "1", "tokens": row["tokens"], "tags": tags}
+        write(tmp_path / f"test.{row['language']}.jsonl", lines(gold))
+    return write(tmp_path / "p.jsonl", lines(*guesses))
+
+
+@pytest.mark.parametrize("options", [["--language", "hi"], []])
+def test_the_language_is_chosen_before_items_are_matched(tmp_path, capsys, options):
+    guess = two_languages(tmp_path)
+    gold = tmp_path / "test.hi.jsonl"
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold, *options, "--against", guess)
+    assert {name: found["accuracy"] for name, found in report["scores"].items()} == {"hi": 50.0}
+    assert report["paired"]["hi"]["accuracy"]["difference"] == 0
+
+
+def test_a_gold_file_outside_a_labelled_folder_is_of_the_language_in_its_name_or_must_be_named(tmp_path, capsys):
+    guess = two_languages(tmp_path)
+    (tmp_path / "labels.json").unlink()
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", tmp_path / "test.ar.jsonl")
+    assert report["scores"] == {"ar": {"accuracy": 100.0, "chunk_f1": 100.0}}
+    gold = (tmp_path / "test.hi.jsonl").rename(tmp_path / "gold.jsonl")
+    assert main(["score", "--task", "pos", "--predictions", str(guess), "--gold", str(gold)]) == 1
+    assert "predictions for ar, hi. Choose the language with --language" in capsys.readouterr().err
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold, "--language", "hi")
+    assert report["scores"]["hi"]["accuracy"] == 50.0
+
+
+def test_gold_of_several_languages_is_matched_by_language_and_id(tmp_path, capsys):
+    guess = two_languages(tmp_path)
+    gold = [
+        {"id": "1", "language": "ar", "gold": ["NOUN"]},
+        {"id": "1", "language": "hi", "gold": ["NOUN", "ADJ"]},
+        {"id": "1", "language": "de", "gold": ["X"]},
+    ]
+    options = ["--task", "pos", "--predictions", guess, "--gold", write(tmp_path / "g.jsonl", lines(*gold))]
+    report = scores(capsys, *options)
+    assert {name: found["accuracy"] for name, found in report["scores"].items()} == {"hi": 100.0, "ar": 0.0}
+    assert list(scores(capsys, *options, "--language", "ar")["scores"]) == ["ar"]
+    assert main(["score", *map(str, options), "--language", "de"]) == 1
+    assert "no predictions for language 'de'. It has: ar, hi" in capsys.readouterr().err
+
+
+def test_gold_with_ids_that_are_unique_over_all_languages_needs_no_language(tmp_path, capsys):
+    guess = write(tmp_path / "p", lines(tagged("hi:1", "hi", "A", "A"), tagged("ar:1", "ar", "A", "B")))
+    gold = write(tmp_path / "g", lines({"id": "ar:1", "tags": ["B"]}, {"id": "hi:1", "tags": ["B"]}))
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold)
+    assert {name: found["accuracy"] for name, found in report["scores"].items()} == {"hi": 0.0, "ar": 100.0}
+
+
+def test_without_ids_items_are_matched_in_order_and_by_their_tokens(tmp_path, capsys):
+    rows = [{"id": f"en:{i}", "language": "en", "tokens": [t], "prediction": ["A"]} for i, t in enumerate("xy")]
+    guess = write(tmp_path / "p", lines(*rows))
+    gold = write(tmp_path / "g", lines(*({"tokens": [t], "tags": [tag]} for t, tag in zip("xy", "AB"))))
+    report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold)
+    assert report["scores"]["en"]["accuracy"] == 50.0
+    swapped = write(tmp_path / "s", lines(*({"tokens": [t], "tags": ["A"]} for t in "yx")))
+    assert main(["score", "--task", "pos", "--predictions", str(guess), "--gold", str(swapped)]) == 1
+    assert f"{guess}:1: token 'x' where {swapped}:1 has 'y'" in capsys.readouterr().err
+
+
+def test_json_lines_are_scored_against_gold_in_the_tasks_own_format(tmp_path, capsys):
+    gold = write(tmp_path / "g.conllu", conllu("das/DET Haus/NOUN", "geht/VERB"))
+    rows = [{"id": "2", "prediction": ["VERB"]}, {"id": "1", "prediction": ["DET", "ADJ"]}]
+    report = scores(capsys, "--task", "pos", "--predictions", write(tmp_path / "p", lines(*rows)), "--gold", gold)
+    assert report["scores"]["all"]["accuracy"] == pytest.approx(200 / 3)
+    table = write(tmp_path / "g.tsv", "good\tI like it.\nbad\tI do not.\n")
+    guess = write(tmp_path / "p.txt", "good\ngood\n")
+    report = scores(capsys, "--task", "classification", "--predictions", guess, "--gold", table)
+    assert report["scores"]["all"]["accuracy"] == 50.0
+
+
+def test_predictions_of_another_task_are_refused_by_name(tmp_path, capsys):
+    guess = write(tmp_path / "p", lines({"task": "pos", "id": "1", "prediction": ["X"], "gold": ["X"]}))
+    assert main(["score", "--task", "ner", "--predictions", str(guess)]) == 1
+    assert f"{guess}:1: labels of the task pos, not ner. Score them with --task pos" in capsys.readouterr().err
+    predictions = two_languages(tmp_path)
+    gold = tmp_path / "test.hi.jsonl"
+    assert main(["score", "--task", "ner", "--predictions", str(predictions), "--gold", str(gold)]) == 1
+    assert f"{gold}: labels of the task pos, not ner" in capsys.readouterr().err
+
+
+def test_score_reads_what_benchmark_reads_and_scores_it_alike(tmp_path, capsys):
+    """U+00A0 as a token, Universal NER's five columns and comments, IOB1, ``_`` as gold UPOS."""
+    ner = "# text = Ada Bonn\n1\tAda\tI-PER\t-\tx\n2\t\u00a0\tO\t-\tx\n3\tBonn\tB-LOC\t-\tx\n"
+    pos = "1\tdas\t_\t_\t_\t_\t0\t_\t_\t_\n2\tHaus\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n"
+    for task, name, text, tags in (
+        ("ner", "test.en.iob2", ner, ["B-PER", "O", "B-LOC"]),
+        ("pos", "test.en.conllu", pos, ["X", "NOUN"]),
+    ):
+        source = write(tmp_path / name, text)
+        made = tmp_path / task
+        arguments = ["benchmark", task, "--input", f"test.en={source}", "--output", str(made)]
+        assert preprocess(arguments) == 0
+        capsys.readouterr()
+        row = json.loads((made / "test.en.jsonl").read_text("utf-8"))
+        assert row["tags"] == tags
+        guess = write(tmp_path / f"{task}.jsonl", lines({"id": row["id"], "language": "en", "prediction": tags}))
+        figures = [
+            scores(capsys, "--task", task, "--predictions", guess, "--gold", gold)["scores"]["en"]
+            for gold in (source, made / "test.en.jsonl")
+        ]
+        assert figures[0] == figures[1] and set(figures[0].values()) == {100.0}
+
+
+def test_score_is_a_function_of_plain_arguments(tmp_path):
+    file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "NOUN VERB", "NOUN ADJ")))
+    report = score("pos", file, bootstrap=0, split="test")
+    assert report["scores"] == {"hi": {"accuracy": 50.0, "chunk_f1": 50.0}}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fairseq_xalign.evaluate.metrics import alignment
-from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy
+from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy, text_numbers
 from fairseq_xalign.evaluate.metrics.word_pairs import (
     Pairs,
     alignment_report,
@@ -181,3 +181,22 @@ def test_centring_takes_out_what_marks_a_language():
 def test_retrieval_refuses_sides_that_are_not_parallel():
     with pytest.raises(ValueError, match="one shape"):
         retrieval_accuracy(torch.eye(3), torch.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "answers", "forward", "backward"),
+    [
+        ("abab", "wxwx", "wxwx", 100.0, 100.0),  # every pair twice: either copy is right
+        ("ab", "wx", "xw", 0.0, 0.0),
+        ("aab", "wxy", "wxy", 100.0, 100.0),  # one sentence with two translations: both are right
+        ("abc", "wwx", "wwx", 100.0, 100.0),
+        ("abcd", "wxyz", "wxzy", 50.0, 50.0),
+    ],
+)
+def test_an_answer_is_right_if_it_translates_the_query_anywhere(source, target, answers, forward, backward):
+    """``answers`` are the target texts whose vectors the source rows have: what is nearest to each."""
+    one_hot = torch.eye(26)
+    numbers = {letter: one_hot[i] for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    vectors = [torch.stack([numbers[letter] for letter in text]) for text in (answers, target)]
+    found = retrieval_accuracy(*vectors, texts=(text_numbers(source), text_numbers(target)))
+    assert (found.forward, found.backward) == (forward, backward)

@@ -1,0 +1,162 @@
+"""The JSON files of a run, checked: what each says of itself is compared with what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_json
+from fairseq_xalign.labelled.registry import TASKS
+
+SOURCE, TARGET, ALIGNMENT, RETRIEVAL = "source.json", "target.json", "alignment.json", "retrieval.json"
+NOT_ABOUT_THE_TEST_SET = {"v", "bootstrap", "seed", "labels"}
+"""Fields of a signature that may differ between two scores of one test set."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a run's files hold; the fields are those of ``result.json``."""
+
+    scores: dict[str, dict[str, float]]
+    signature: dict[str, str]
+    alignment: dict[str, float]
+    retrieval: float | None
+
+
+def gather(folder: Path, source: str, target: str, task: str) -> Gathered:
+    """Read the JSON files of a run.
+
+    Args:
+        folder: has source.json, and may have target.json, alignment.json and retrieval.json.
+        source, target: the languages with and without labels.
+        task: what was learned.
+
+    Raises:
+        UserError: naming the file, for one that another command wrote, and for scores of another task, language
+            or test set.
+    """
+    if not (folder / SOURCE).exists():
+        raise UserError(f"no {SOURCE} in it", folder, remedy="Write it with `xalign-evaluate score --json`")
+    first = _scores_file(folder / SOURCE, task)
+    scores = {
+        name: _language_scores(first, folder / SOURCE, language)
+        for name, language in (("source", source), ("zs", target))
+    }
+    signature = _signatures(first, target)
+    if (folder / TARGET).exists():
+        second = _scores_file(folder / TARGET, task)
+        scores["sup"] = _language_scores(second, folder / TARGET, target)
+        _check_same_test_set(folder, signature, _signatures(second, target), target)
+    _check_same_split(folder / SOURCE, _signatures(first, source), signature)
+    return Gathered(scores, signature, _alignment(folder, source, target), _retrieval(folder, source, target))
+
+
+def signature_fields(text: str) -> dict[str, str]:
+    """The fields of a signature: ``accuracy|per:token|n:20`` has ``per`` and ``n``; its name is under ``metric``."""
+    name, *fields = str(text).split("|")
+    return {"metric": name} | {key: value for key, _, value in (field.partition(":") for field in fields)}
+
+
+def _object(path: Path, needed: str, command: str) -> dict[str, Any]:
+    """A JSON object that has the field ``needed``, which ``command`` writes."""
+    value = read_json(path)
+    if not isinstance(value, dict) or needed not in value:
+        raise UserError(
+            f'no "{needed}" in it: not what `{command}` prints',
+            path,
+            remedy=f"Write it with `xalign-evaluate {command} --json`",
+        )
+    return value
+
+
+def _scores_file(path: Path, task: str) -> dict[str, Any]:
+    """What ``score --json`` printed, of this task."""
+    value = _object(path, "scores", "score")
+    said = value.get("task")
+    if said is not None and said != task:
+        known = isinstance(said, str) and said in TASKS
+        raise UserError(
+            f"scores of the task {said}, not {task}",
+            path,
+            remedy=f"Give --task {said}, or score with --task {task}" if known else f"Score with --task {task}",
+        )
+    return value
+
+
+def _language_scores(value: Mapping[str, Any], path: Path, language: str) -> dict[str, float]:
+    """The figures of one language in what ``score --json`` printed."""
+    found = value["scores"]
+    if not isinstance(found, dict) or not all(isinstance(by_metric, dict) for by_metric in found.values()):
+        raise UserError('"scores" must be an object of languages', path, remedy="Write it with `score --json`")
+    if language not in found:
+        raise UserError(f"no scores of {language!r}", path, remedy=f"It has {', '.join(found) or 'none'}")
+    for metric, text in _signatures(value, language).items():
+        said = signature_fields(text).get("lang", language)
+        if said != language:
+            raise UserError(
+                f"the signature of {metric} says {said}, the scores {language}", path, remedy="Score it again"
+            )
+    try:
+        return {name: float(score) for name, score in found[language].items()}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a score of {language!r} is not a number: {error}", path, remedy="Score it again") from None
+
+
+def _signatures(value: Mapping[str, Any], language: str) -> dict[str, str]:
+    """{metric: signature} of one language; empty where the file has none."""
+    signatures = value.get("signatures")
+    found = signatures.get(language) if isinstance(signatures, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _check_same_test_set(folder: Path, zero_shot: dict[str, str], supervised: dict[str, str], target: str) -> None:
+    """SUP and ZS are compared, so both must be scores of one test set, computed in one way."""
+    for metric in zero_shot.keys() & supervised.keys():
+        ours, theirs = signature_fields(zero_shot[metric]), signature_fields(supervised[metric])
+        for name in sorted((ours.keys() & theirs.keys()) - NOT_ABOUT_THE_TEST_SET):
+            if ours[name] != theirs[name]:
+                raise UserError(
+                    f"{metric} of {target} has {name}:{theirs[name]}, in {SOURCE} {name}:{ours[name]}",
+                    folder / TARGET,
+                    remedy="Score both models on the same test set",
+                )
+
+
+def _check_same_split(path: Path, source: dict[str, str], target: dict[str, str]) -> None:
+    """Source and target language are tested on the same split."""
+    splits = [{signature_fields(text).get("split") for text in side.values()} - {None} for side in (source, target)]
+    if all(splits) and splits[0] != splits[1]:
+        names = [", ".join(sorted(map(str, side))) for side in splits]
+        raise UserError(f"the source is scored on {names[0]}, the target on {names[1]}", path, remedy="Use one split")
+
+
+def _check_languages(path: Path, value: Mapping[str, Any], source: str, target: str) -> None:
+    """Refuse figures between two other languages; either direction will do."""
+    said = [value.get("source"), value.get("target")]
+    if None not in said and set(said) != {source, target}:
+        raise UserError(
+            f"figures for {said[0]} and {said[1]}, not for {source} and {target}",
+            path,
+            remedy="Give --source and --target as they were measured, or measure again",
+        )
+
+
+def _alignment(folder: Path, source: str, target: str) -> dict[str, float]:
+    path = folder / ALIGNMENT
+    if not path.exists():
+        return {}
+    value = _object(path, "alignment", "align")
+    _check_languages(path, value, source, target)
+    return value["alignment"]
+
+
+def _retrieval(folder: Path, source: str, target: str) -> float | None:
+    path = folder / RETRIEVAL
+    if not path.exists():
+        return None
+    value = _object(path, "mean", "retrieve")
+    _check_languages(path, value, source, target)
+    return value["mean"]

@@ -1,0 +1,87 @@
+"""`xalign-evaluate result`: what a file says of itself is compared with what is asked for."""
+
+import json
+
+import pytest
+
+from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.commands.result import result
+from fairseq_xalign.evaluate.report.results import read
+
+
+def scored(task="pos", split="test", n=20, **scores):
+    """What `score --json` prints."""
+    signature = f"accuracy|per:token|n:{n}|split:{split}|lang:{{}}|bootstrap:1000|seed:1|v:0.1.0"
+    return {
+        "predictions": "p.jsonl",
+        "task": task,
+        "scores": {language: {"accuracy": value} for language, value in scores.items()},
+        "signatures": {language: {"accuracy": signature.format(language)} for language in scores},
+    }
+
+
+FILES = {
+    "source.json": scored(en=90.0, de=60.0),
+    "target.json": scored(de=88.0),
+    "alignment.json": {"source": "en", "target": "de", "alignment": {"all": 25.0}},
+    "retrieval.json": {"source": "en", "target": "de", "mean": 70.0},
+}
+ASKED = {"objective": "mlm", "source": "en", "target": "de", "task": "pos"}
+
+
+def folder(path, **changes):
+    for name, value in FILES.items():
+        value = changes.get(name.removesuffix(".json"), value)
+        (path / name).write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
+    return path
+
+
+def test_files_that_agree_become_a_result(tmp_path):
+    made = result(folder(tmp_path), **ASKED)
+    assert made.scores == {"source": {"accuracy": 90.0}, "zs": {"accuracy": 60.0}, "sup": {"accuracy": 88.0}}
+    assert (made.alignment, made.retrieval, made.pair) == ({"all": 25.0}, 70.0, "en-de")
+    assert read(tmp_path / "result.json") == made
+
+
+def test_figures_without_a_word_about_themselves_are_taken(tmp_path):
+    bare = {"scores": {"en": {"accuracy": 90.0}, "de": {"accuracy": 60.0}}}
+    made = result(
+        folder(tmp_path, source=bare, alignment={"alignment": {}}, retrieval={"mean": 1.0}),
+        **ASKED,
+    )
+    assert made.score("zs", "accuracy") == 60.0 and made.signature == {}
+
+
+WRONG = [
+    ({"source": scored("ner", en=9, de=6)}, "source.json: scores of the task ner, not pos. Give --task ner"),
+    ({"target": scored("ner", de=6)}, "target.json: scores of the task ner, not pos. Give --task ner"),
+    ({"target": scored(fr=6)}, "target.json: no scores of 'de'. It has fr"),
+    ({"target": scored(split="valid", de=6)}, "target.json: accuracy of de has split:valid, in source.json split:test"),
+    ({"target": scored(n=19, de=6)}, "target.json: accuracy of de has n:19, in source.json n:20"),
+    ({"alignment": {"alignment": {}, "source": "en", "target": "fr"}}, "figures for en and fr, not for en and de"),
+    ({"retrieval": {"mean": 1, "source": "fr", "target": "de"}}, "retrieval.json: figures for fr and de, not for"),
+    ({"retrieval": scored(en=1)}, 'retrieval.json: no "mean" in it: not what `retrieve` prints'),
+    ({"alignment": {"mean": 1}}, 'alignment.json: no "alignment" in it: not what `align` prints'),
+    ({"source": {"mean": 1}}, 'source.json: no "scores" in it'),
+    ({"source": [1]}, 'source.json: no "scores" in it'),
+    ({"source": {"scores": [1]}}, 'source.json: "scores" must be an object of languages'),
+    ({"source": {"scores": {"en": {"accuracy": "high"}, "de": {}}}}, "source.json: a score of 'en' is not a number"),
+    ({"source": "{"}, "source.json:1: not valid JSON"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=range(len(WRONG)))
+def test_a_file_of_another_task_language_or_test_set_is_refused_in_one_line(tmp_path, capsys, changes, message):
+    folder(tmp_path, **changes)
+    options = [text for name, value in ASKED.items() for text in (f"--{name}", value)]
+    assert main(["result", str(tmp_path), *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "result.json").exists()
+
+
+def test_a_source_and_a_target_of_two_splits_are_refused(tmp_path, capsys):
+    value = scored(en=90.0, de=60.0)
+    value["signatures"]["en"]["accuracy"] = value["signatures"]["en"]["accuracy"].replace("split:test", "split:valid")
+    options = [text for name, value in ASKED.items() for text in (f"--{name}", value)]
+    assert main(["result", str(folder(tmp_path, source=value)), *options]) == 1
+    assert "the source is scored on valid, the target on test" in capsys.readouterr().err
