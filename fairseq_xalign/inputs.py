@@ -70,6 +70,11 @@ def is_compressed(path: str | Path) -> bool:
         return _compression(stream) is not None
 
 
+def is_copied(path: str | Path) -> bool:
+    """Whether an input can be read once only, so that this process reads a copy of it."""
+    return regular(path) != Path(path)
+
+
 def regular(path: str | Path) -> Path:
     """A regular file with the bytes of an input: the input itself, or the copy of what can be read once only.
 

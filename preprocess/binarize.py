@@ -28,8 +28,9 @@ from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.manifest import LANGUAGE_NAME, stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.inputs import open_input, regular
 from fairseq_xalign.options import named_files
-from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, Encoder, count_lines, cut, encode_chunk, open_text
+from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, count_lines, cut, encode_chunk
 from preprocess.parallel import available_cores, map_in_order
 from preprocess.staging import FolderUpdate
 
@@ -167,8 +168,8 @@ def _new(stream: dict[str, Any], files: list[str], seen: set[str]) -> dict[str, 
         raise UserError(f"{title} is given twice", remedy="Put its files together into one")
     seen.add(title)
     for file in files:
-        open_text(file).close()
-    return stream | {"source": {"files": files, "bytes": [Path(file).stat().st_size for file in files]}}
+        open_input(file).close()
+    return stream | {"source": {"files": files, "bytes": [regular(file).stat().st_size for file in files]}}
 
 
 def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Namespace) -> list[str]:
@@ -181,7 +182,7 @@ def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Nam
     lines, unknown, dropped = 0, [0] * len(names), Counter(empty=0)
     worst: list[Counter[str]] = [Counter() for _ in names]
     chunks = map_in_order(
-        partial(Encoder, args.subword, args.max_length), encode_chunk, cut(files, CHUNK_BYTES), args.workers
+        partial(ChunkEncoder, args.subword, args.max_length), encode_chunk, cut(files, CHUNK_BYTES), args.workers
     )
     total = math.ceil(sum(stream["source"]["bytes"]) / CHUNK_BYTES)
     with ExitStack() as stack:

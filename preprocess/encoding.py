@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +18,8 @@ from fairseq_xalign.constants import EOS, UNK
 from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.mmap import dtype_for
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_lines
+from fairseq_xalign.files import decoded_lines, read_lines
+from fairseq_xalign.inputs import is_compressed, is_copied, open_input
 
 CHUNK_BYTES = 1 << 20
 """A chunk ends with the line that reaches this many bytes (of both sides together)."""
@@ -25,17 +29,23 @@ WORDS_REMEMBERED = 50_000
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines ``first_line`` and on (from 1) of one file, or of two parallel files, as byte ranges."""
+    """Lines ``first_line`` and on (from 1) of one file, or of two parallel files.
+
+    Attributes:
+        paths: the files, by the names that the user gave them.
+        parts: for each file the byte range of the lines, or (of a compressed file, which has no places to go to) their
+            bytes.
+    """
 
     paths: tuple[str, ...]
-    ranges: tuple[tuple[int, int], ...]
+    parts: tuple[tuple[int, int] | bytes, ...]
     first_line: int
     lines: int
 
 
 @dataclass
 class Encoded:
-    """A chunk's sentences; every list has one entry a side (one for monolingual text, two for bitext)."""
+    """A chunk's sentences; every list has one entry per side (one for monolingual text, two for bitext)."""
 
     lines: int
     flat: list[np.ndarray]
@@ -48,18 +58,10 @@ class Encoded:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def open_text(path: str | Path):
-    """Open a file for reading bytes; a :class:`UserError` that names it if that fails."""
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise UserError(error.strerror or str(error), path) from error
-
-
 def count_lines(path: str | Path) -> int:
     """Lines as :func:`read_lines` counts them."""
     lines, last = 0, b"\n"
-    with open_text(path) as stream:
+    with open_input(path) as stream:
         while block := stream.read(CHUNK_BYTES):
             lines += block.count(b"\n")
             last = block[-1:]
@@ -67,25 +69,43 @@ def count_lines(path: str | Path) -> int:
 
 
 def cut(paths: Sequence[str], chunk_bytes: int) -> Iterator[Chunk]:
-    """Cut files of equally many lines into chunks of equally many lines."""
-    streams = [open_text(path) for path in paths]
-    try:
-        begins, ends = [0] * len(paths), [0] * len(paths)
-        first, number = 1, 0
-        for raws in zip(*streams):
-            number += 1
-            ends = [end + len(raw) for end, raw in zip(ends, raws)]
-            if sum(ends) - sum(begins) >= chunk_bytes:
-                yield Chunk(tuple(paths), tuple(zip(begins, ends)), first, number - first + 1)
-                begins, first = ends, number + 1
-        if number >= first:
-            yield Chunk(tuple(paths), tuple(zip(begins, ends)), first, number - first + 1)
-    finally:
-        for stream in streams:
-            stream.close()
+    """Cut files of equally many lines into chunks of equally many lines; each file is read once."""
+    with ExitStack() as stack:
+        streams = [stack.enter_context(open_input(path)) for path in paths]
+        # Workers get the bytes of these: a place in a compressed file is none in its text, a pipe is read once only.
+        kept = [is_compressed(path) or is_copied(path) for path in paths]
+        places = [0] * len(paths)
+        first = 1
+        for rows in _groups(streams, chunk_bytes):
+            parts: list[tuple[int, int] | bytes] = []
+            for side, lines in enumerate(zip(*rows) if len(paths) > 1 else [rows]):
+                size = sum(map(len, lines))
+                parts.append(b"".join(lines) if kept[side] else (places[side], places[side] + size))
+                places[side] += size
+            yield Chunk(tuple(paths), tuple(parts), first, len(rows))
+            first += len(rows)
 
 
-class Encoder:
+def _groups(streams: Sequence[io.BufferedReader], size: int) -> Iterator[list[Any]]:
+    """Lines (of several files: tuples of lines), as many together as reach ``size`` bytes."""
+    if len(streams) == 1:
+        while lines := streams[0].readlines(size):
+            yield lines
+        return
+    rows: list[tuple[bytes, ...]] = []
+    room = size
+    for row in zip(*streams):
+        rows.append(row)
+        for raw in row:
+            room -= len(raw)
+        if room <= 0:
+            yield rows
+            rows, room = [], size
+    if rows:
+        yield rows
+
+
+class ChunkEncoder:
     """Encodes chunks with the tokenizer of a folder; each worker has one.
 
     Args:
@@ -140,8 +160,13 @@ class Encoder:
         result.worst.append(worst)
 
     def _read(self, chunk: Chunk, side: int) -> list[str]:
+        path, part = chunk.paths[side], chunk.parts[side]
+        if isinstance(part, bytes):
+            lines = decoded_lines(io.BytesIO(part), path, beginning=chunk.first_line == 1)
+        else:
+            lines = read_lines(path, *part)
         try:
-            return [text for _, text in read_lines(chunk.paths[side], *chunk.ranges[side])]
+            return [text for _, text in lines]
         except UserError as error:
             line = None if error.line is None else error.line + chunk.first_line - 1
             raise UserError(error.what, error.where, line, error.remedy) from error
@@ -166,6 +191,6 @@ class Encoder:
         return tuple(c for c in word if UNK in self.tokenizer.encode_words([c])[0]) or (word,)
 
 
-def encode_chunk(encoder: Encoder, chunk: Chunk) -> Encoded:
-    """:meth:`Encoder.encode` as a function, for worker processes."""
+def encode_chunk(encoder: ChunkEncoder, chunk: Chunk) -> Encoded:
+    """:meth:`ChunkEncoder.encode` as a function, for worker processes."""
     return encoder.encode(chunk)

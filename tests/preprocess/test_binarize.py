@@ -1,11 +1,15 @@
 """``xalign-preprocess binarize``: what stands on disk, what is refused, and what a crash leaves."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -149,10 +153,41 @@ def test_chunks_cover_every_line_once_on_both_sides(tmp_path, size):
     chunks = list(cut([str(tmp_path / "a"), str(tmp_path / "b")], size))
     assert sum(chunk.lines for chunk in chunks) == count_lines(tmp_path / "a") == count_lines(tmp_path / "b") == 99
     for side in range(2):
-        ranges = [chunk.ranges[side] for chunk in chunks]
+        ranges = [chunk.parts[side] for chunk in chunks]
         assert [0, *(end for _, end in ranges)] == [*(begin for begin, _ in ranges), ranges[-1][1]]
         assert ranges[-1][1] == (tmp_path / "ab"[side]).stat().st_size
     assert [c.first_line for c in chunks] == [1 + sum(d.lines for d in chunks[:i]) for i in range(len(chunks))]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_compressed_text_and_pipes_give_the_very_items_of_the_plain_text(texts, subword, monkeypatch, workers):
+    """Through bytes that are not valid text at the chunk's borders, in spawned workers, and with the lines counted."""
+    monkeypatch.setattr(binarize, "CHUNK_BYTES", 1000)
+    assert run(subword, texts / "plain", "--mono", f"en={texts}/text.en", "--bitext", pair(texts, "")) == 0
+    (texts / "en.z").write_bytes(gzip.compress((texts / "text.en").read_bytes()))
+    (texts / "de.z").write_bytes(bz2.compress((texts / "text.de").read_bytes()))
+    os.mkfifo(texts / "pipe")
+    writer = threading.Thread(target=(texts / "pipe").write_bytes, args=((texts / "text.en").read_bytes(),))
+    writer.start()
+    options = ["--mono", f"en={texts}/en.z", "--bitext", f"en-de={texts}/pipe,{texts}/de.z"]
+    assert run(subword, texts / "packed", *options, workers=workers) == 0
+    writer.join()
+    plain, packed = everything(texts / "plain"), everything(texts / "packed")
+    del plain["manifest.json"], packed["manifest.json"]
+    assert plain == packed
+
+
+def pair(texts, ending):
+    return f"en-de={texts}/text.en{ending},{texts}/text.de{ending}"
+
+
+def test_a_fault_in_compressed_text_is_said_with_its_line_whatever_the_chunk(texts, subword, capsys, monkeypatch):
+    monkeypatch.setattr(binarize, "CHUNK_BYTES", 1000)
+    lines = (texts / "text.en").read_bytes().splitlines(keepends=True)
+    lines[250] = b"\xff\n"
+    (texts / "bad").write_bytes(lzma.compress(b"".join(lines)))
+    assert run(subword, texts / "data", "--mono", f"en={texts}/bad", workers=2) == 1
+    assert f"{texts}/bad:251: invalid UTF-8" in capsys.readouterr().err
 
 
 # What is refused
