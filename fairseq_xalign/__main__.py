@@ -7,10 +7,12 @@ and an editable install each have another. ``--options`` prints the options of o
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import __version__
+from fairseq_xalign.cli import guarded
 
 EXAMPLE = 'example: fairseq-train DATA --user-dir "$(python -m fairseq_xalign)" --task align_mlm --arch xalign_tiny ...'
 
@@ -25,6 +27,7 @@ def main() -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--options", action="store_true", help="list every option of fairseq-train that is ours")
+    parser.add_argument("--debug", action="store_true", help="show the whole traceback if the command fails")
     if parser.parse_args().options:
         print_options()
     else:
@@ -64,4 +67,4 @@ def print_options() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(guarded(main, "python -m fairseq_xalign", debug="--debug" in sys.argv))

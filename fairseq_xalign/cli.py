@@ -2,25 +2,38 @@
 
 A command module has a docstring (its first line becomes the short help, the whole text the
 description), ``add_arguments(parser)`` and ``run(args)``. ``EXAMPLE``, if it has one, ends
-``--help``. Exit codes: 0 done, 1 failed (one line: what, where, remedy), 2 wrong usage.
+``--help``. Exit codes: 0 done, 1 failed (one line: what, where, remedy), 2 wrong usage,
+130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, explained
+from fairseq_xalign.inputs import forget_copies
 
 Item = TypeVar("Item")
+BROKEN_PIPE = 128 + 13
+"""The exit status of a command whose reader has gone: the shell's for one that SIGPIPE ended."""
+INTERRUPTED = 128 + 2
+"""The exit status after Ctrl-C: the shell's for SIGINT."""
 
 
 def main(program: str, description: str, commands: Mapping[str, str], argv: Sequence[str] | None = None) -> int:
     """Run ``program``; ``commands`` maps a sub-command's name to its module, imported when used."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    name = " ".join([program, *argv[:1]] if argv and argv[0] in commands else [program])
+    return guarded(lambda: _run(program, description, commands, argv), name, debug="--debug" in argv)
+
+
+def _run(program: str, description: str, commands: Mapping[str, str], argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=program, description=description)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     # Only the module that is asked for is imported, unless help on all of them is.
@@ -39,25 +52,60 @@ def main(program: str, description: str, commands: Mapping[str, str], argv: Sequ
             epilog=getattr(module, "EXAMPLE", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        child.add_argument("--debug", action="store_true", help="on failure show the whole traceback")
+        child.add_argument("--debug", action="store_true", help="show the whole traceback if the command fails")
         module.add_arguments(child)
     args = parser.parse_args(argv)
+    return int(modules[args.command].run(args) or 0)
+
+
+def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
+    """Do the work of a command; return its exit status, or that of what went wrong, said in one line on stderr.
+
+    When the reader of standard output has gone (``... | head``), the command ends without a word, as others do.
+
+    Args:
+        name: of the command, which begins the line.
+        debug: let errors pass with their tracebacks.
+    """
     try:
-        return int(modules[args.command].run(args) or 0)
-    except UserError as error:
-        if args.debug:
-            raise
-        print(f"{program} {args.command}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if args.debug:
-            raise
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"{program} {args.command}: {place}{error.strerror or error}", file=sys.stderr)
-        return 1
+        try:
+            return work()
+        finally:
+            forget_copies()
+            _flush_stdout()
+    except BrokenPipeError:
+        _discard_stdout()
+        return BROKEN_PIPE
     except KeyboardInterrupt:
-        print(f"{program} {args.command}: interrupted; nothing half-written was left", file=sys.stderr)
-        return 130
+        print(f"{name}: interrupted; nothing half-written was left", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        meaning = explained(error)
+        if debug or meaning is None:
+            raise
+        print(f"{name}: {meaning}", file=sys.stderr)
+        return 1
+
+
+def _flush_stdout() -> None:
+    """Write what was printed now, while an error can still be told."""
+    if sys.stdout is None or sys.stdout.closed:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_stdout()
+        raise UserError(f"cannot write: {error.strerror or error}", "standard output") from error
+
+
+def _discard_stdout() -> None:
+    """Let what is still to be printed go nowhere: Python would try again when it ends, and complain."""
+    with contextlib.suppress(OSError, ValueError):  # no file behind it: nothing will be tried
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
@@ -72,5 +120,5 @@ def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iter
 
 
 def say(text: str) -> None:
-    """One line for the person at the terminal, on stderr: results alone go to stdout."""
+    """Print one line for the person at the terminal, on stderr: only results go to stdout."""
     print(text, file=sys.stderr, flush=True)

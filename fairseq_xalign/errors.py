@@ -1,7 +1,10 @@
-"""The one error class for what a user can put right: it says what, where and how."""
+"""The one error class for what a user can put right (it says what, where and how), and what other errors mean."""
 
 from __future__ import annotations
 
+import errno
+import re
+import unicodedata
 from pathlib import Path
 
 
@@ -31,3 +34,86 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> Us
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
+
+
+EXTRAS = {
+    "tokenizers": "hf",
+    "transformers": "hf",
+    "systran_align": "align",
+    "matplotlib": "plots",
+    "jinja2": "plots",
+    "submitit": "cluster",
+    "fairseq": "fairseq",
+}
+"""Packages that not every command needs, and the extra of ours that installs each."""
+REMEDIES = {
+    errno.ENOENT: "Check the name",
+    errno.EACCES: "Choose another place, or change its permissions",
+    errno.EPERM: "Choose another place, or change its permissions",
+    errno.EROFS: "Choose a place that can be written to",
+    errno.ENOSPC: "Free space, or choose another place",
+    errno.EDQUOT: "Free space, or choose another place",
+    errno.EMFILE: "Allow more open files (ulimit -n), or use fewer workers",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EISDIR: "Name a file",
+    errno.ENOTDIR: "Check the name: a part of it is a file, not a folder",
+}
+LESS_MEMORY = "Use smaller batches or fewer workers, or a machine with more memory"
+DEVICES = "Use --device cpu (or leave --device out), or a machine and a PyTorch that have the device"
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|CUBLAS_STATUS_ALLOC_FAILED", re.I)
+NO_DEVICE = re.compile(
+    r"not compiled with \w+ (enabled|support)|no NVIDIA driver|driver on your system is too old|CUDA driver"
+    r"|No (CUDA|HIP|XPU) (GPUs|devices?) (are|is) available|Invalid device|invalid device ordinal|Expected one of cpu,"
+    r"|(CUDA|MPS|XPU|HIP) (is not available|backend)|backend is not available|no kernel image|not linked with support"
+    r"|CUDA error",
+    re.I,
+)
+
+
+def explained(error: BaseException) -> UserError | None:
+    """What an error of the system, of Python or of torch means for a user; None for what is a fault of ours.
+
+    torch need not be installed or imported: its errors are told by their names and messages.
+    """
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError):
+        what = error.strerror or str(error) or type(error).__name__
+        return UserError(what, error.filename, remedy=REMEDIES.get(error.errno or 0, ""))
+    if isinstance(error, MemoryError):
+        return UserError("memory ran out", remedy=LESS_MEMORY)
+    if isinstance(error, UnicodeEncodeError):
+        return _not_encodable(error)
+    if isinstance(error, ImportError):
+        return _not_installed(error)
+    message = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, (RuntimeError, AssertionError)):  # torch raises both, and its own errors are RuntimeErrors
+        if OUT_OF_MEMORY.search(message):
+            return UserError(f"memory ran out: {message}", remedy=LESS_MEMORY)
+        if NO_DEVICE.search(message):
+            return UserError(f"the device cannot be used: {message}", remedy=DEVICES)
+    return None
+
+
+def _not_encodable(error: UnicodeEncodeError) -> UserError:
+    character = error.object[error.start]
+    shown = f"U+{ord(character):04X}"
+    if "\ud800" <= character <= "\udfff":
+        return UserError(
+            f"{shown} is half a character (a surrogate), which {error.encoding} cannot write",
+            remedy="Correct the text or the name that it stands in",
+        )
+    return UserError(
+        f"{shown} ({unicodedata.name(character, 'without a name')}) cannot be written in the terminal's encoding, "
+        f"{error.encoding}",
+        remedy="Set PYTHONIOENCODING=utf-8, or a locale in UTF-8 such as LC_ALL=C.UTF-8",
+    )
+
+
+def _not_installed(error: ImportError) -> UserError | None:
+    package = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in ("fairseq_xalign", "preprocess", ""):
+        return None
+    extra = EXTRAS.get(package)
+    wanted = f'"fairseq_xalign[{extra}]"' if extra else package
+    return UserError(f"the package {package} is not installed", remedy=f"Install it with pip install {wanted}")
