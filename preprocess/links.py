@@ -1,11 +1,11 @@
-"""Link the words of parallel text that translate each other: a Pharaoh file (`0-0 1-2`, a line a sentence pair).
+"""Link the words of parallel text that translate each other, and write a Pharaoh file (`0-0 1-2`, one line per pair).
 
-Numbers are places of words from 0, source first; a line is empty where nothing is linked. A word is a run of letters
-and digits, one Chinese character, or one mark of punctuation; the aligner sees words in lower case.
+Numbers are positions of words, counted from 0, source first; a line is empty if nothing is linked. A word is a run of
+letters and digits, one Chinese character, or one punctuation mark; the aligner sees words in lower case.
 
-fast_align estimates each direction, then --symmetrize combines them. The same text gives the same links. Text is read
-line by line, but fast_align's tables grow with the pairs of distinct words that meet in a sentence pair: some 350 MB
-for 57,000 pairs. It runs on one core.
+fast_align links words in each direction, and --symmetrize combines the two. The same text gives the same links. Text is
+read line by line, but fast_align's tables grow with the number of distinct word pairs that occur in a sentence pair:
+about 350 MB for 57,000 sentence pairs. It runs on one core.
 """
 
 from __future__ import annotations
@@ -28,20 +28,24 @@ ALIGNERS = ("fast_align",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--source", required=True, metavar="XX=FILE", help="text, a sentence a line (.xz is read too)")
-    parser.add_argument("--target", required=True, metavar="YY=FILE", help="its translation, line for line")
-    parser.add_argument("--aligner", choices=ALIGNERS, default=ALIGNERS[0], help="what links (default: %(default)s)")
+    parser.add_argument("--source", required=True, metavar="XX=FILE", help="Language and text, one sentence per line.")
+    parser.add_argument(
+        "--target", required=True, metavar="YY=FILE", help="Language and translation of the text, line by line."
+    )
+    parser.add_argument(
+        "--aligner", choices=ALIGNERS, default=ALIGNERS[0], help="Program that links words (default: %(default)s)."
+    )
     parser.add_argument(
         "--symmetrize",
         choices=sorted(SYMMETRIZE),
         default="gdfa",
-        help="links of both directions (intersect: few and sure), of either (union: all), or grow-diag-final-and "
-        "between them (default: %(default)s)",
+        help="How to combine the two directions: links of both (intersect: few and reliable), of either (union), or "
+        "grow-diag-final-and, which lies between them (default: %(default)s).",
     )
     output = parser.add_mutually_exclusive_group(required=True)
-    output.add_argument("--output", metavar="FILE", help="the Pharaoh file")
+    output.add_argument("--output", metavar="FILE", help="Pharaoh file to write.")
     output.add_argument(
-        "--prepare", metavar="FILE", help="align nothing: write `words ||| words` lines, the input of other aligners"
+        "--prepare", metavar="FILE", help="Link nothing; write lines of `words ||| words`, the input of other aligners."
     )
 
 

@@ -1,4 +1,4 @@
-"""The words of running text, as links count them: one tokenisation for whoever reads or writes word indices.
+"""The words of running text, as links count them: one tokenisation for all code that reads or writes word indices.
 
 A word is a run of letters, combining marks and digits, one Chinese character, or any other character that is not white
 space (so each mark of punctuation is a word, and nothing but white space is skipped). Scripts that leave no space
@@ -20,7 +20,7 @@ WORD = regex.compile(r"(?V1)\p{Han}|[[\p{L}\p{M}\p{N}\u200C\u200D]--\p{Han}]+|\S
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a line, their case kept; index i of a link is place i of this list."""
+    """Return the words of a line in their original case; index i of a link is position i in this list."""
     return WORD.findall(text)
 
 

@@ -70,14 +70,14 @@ class Archive:
 
 
 def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
-    """Give the path of a whole and checked archive.
+    """Return the path of a complete and checked archive.
 
     Args:
-        store: folder for downloaded archives; one already there is used, a damaged one is fetched again.
+        store: folder for downloaded archives; an archive that is there is used, and downloaded again if damaged.
         from_folder: take the file from here and never download.
 
     Raises:
-        UserError: the archive cannot be had, or the one in ``from_folder`` is not the right one.
+        UserError: the archive cannot be downloaded, or the file in ``from_folder`` is another one.
     """
     if from_folder is not None:
         found = _find(archive, from_folder)

@@ -1,9 +1,10 @@
-"""What a corpus is, and the folder one is written into.
+"""What a corpus is, and the folder that it is written to.
 
-Files of a corpus folder: running text ``text.{lang}.txt`` (a sentence a line), parallel text ``{split}.{lang}.txt``
-(line n of all languages belong together) or ``{split}.{src}-{tgt}.{lang}.txt``, treebanks ``{split}.{lang}.conllu``,
-labelled sentences ``{split}.{lang}.tsv`` (label, TAB, text), dictionaries ``{src}-{tgt}.txt`` (word, space, word), and
-``corpus.json``, which tells what they are.
+Files of a corpus folder: running text ``text.{lang}.txt`` (one sentence per line), parallel text ``{split}.{lang}.txt``
+(line n is the same sentence in all languages) or ``{split}.{src}-{tgt}.{lang}.txt``, treebanks
+``{split}.{lang}.conllu``, labelled sentences ``{split}.{lang}.tsv`` (label, TAB, text), dictionaries
+``{src}-{tgt}.txt`` (word, space, word), and ``corpus.json``,
+which describes them.
 """
 
 from __future__ import annotations

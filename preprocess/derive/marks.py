@@ -1,6 +1,6 @@
 """Where sentences end: final marks, detached from their words so that they can stay in place.
 
-A18 of the paper's reading: inversion goes sentence by sentence and the final full stop stays last.
+Inversion goes sentence by sentence, and the final full stop stays last (ALIGN-MLM, Tang et al. 2022, Appendix F).
 In running text the mark is attached to its word (``end.``) together with closing quotes and
 brackets (``end."``); the whole run is taken, so that what is left never ends in a mark and the
 cut can be found again after the words have moved. There is no list of abbreviations: a cut must be a

@@ -1,4 +1,4 @@
-"""The transformations of word order by name. To add one: its file in this folder, a line here."""
+"""Transformations of word order by name. To add one, put its file into this folder and its class into the table."""
 
 from preprocess.derive.inversion import Inversion
 from preprocess.derive.order import WordOrder
@@ -9,6 +9,6 @@ WORD_ORDERS: dict[str, type[WordOrder]] = {
     "perm": Permutation,
 }
 PLANNED = {"syn": "syntax"}
-"""Transformations of the papers that are not there yet, and what they change."""
+"""Transformations of the papers that are not available yet, and what they change."""
 TRANSLITERATION = "trans"
 """Not an order: applied last, after the words have been put in place."""

@@ -1,9 +1,9 @@
-"""Set runs side by side: SUP, ZS, SUP - ZS, alignment and retrieval of each objective.
+"""Compare runs: SUP, ZS, SUP - ZS, alignment and retrieval of each objective, side by side.
 
-RUN is a folder with a result.json, or one that holds several. Runs that differ by their seed alone become
-one row, mean ± sample standard deviation over seeds. SUP is fine-tuned and tested on the target, ZS
-fine-tuned on the source and tested on the target; SUP - ZS is the transfer gap, smaller is better. CSV and
-JSON hold every digit, and the figures of each seed.
+RUN is a folder with a result.json, or a folder with several of them below it. Runs that differ only in their seed
+become one row, mean ± sample standard deviation over seeds. SUP is fine-tuned and tested on the target language, ZS is
+fine-tuned on the source language and tested on the target language; SUP - ZS is the transfer gap, and smaller is
+better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Row:
         return self.task, self.pair, self.transform
 
     def record(self, with_paper: bool) -> dict[str, Any]:
-        """The row as flat data, every digit kept."""
+        """Return the row as flat data with every digit."""
         record: dict[str, Any] = {
             "task": self.task,
             "metric": self.metric,
@@ -84,7 +84,7 @@ class Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate compare``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder with a result.json, or with several below it")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folder with a result.json, or with several below it.")
     parser.add_argument(
         "--paper",
         metavar="TABLE",
@@ -94,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metric",
         help="which score (default: chunk_f1 for ner, else accuracy; with --paper the paper's: chunk_f1 for pos too)",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text", help="how to print it (default: %(default)s)")
-    parser.add_argument("--output", metavar="FILE", help="write to this file instead of stdout")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="Output format (default: %(default)s).")
+    parser.add_argument("--output", metavar="FILE", help="File to write to (default: standard output).")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def order_of(objective: str) -> tuple[int, str]:
-    """Sorting key: the papers' order first, other objectives after it by name."""
+    """Return a sorting key: the objectives in the papers' order, then the others by name."""
     known = OBJECTIVE_ORDER.index(objective) if objective in OBJECTIVE_ORDER else len(OBJECTIVE_ORDER)
     return known, objective
 
@@ -175,7 +175,7 @@ def _cell(values: list[float] | None) -> str:
 
 
 def _readable(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str], form: str) -> str:
-    """Text, Markdown or LaTeX: one table a panel, the empty columns left out."""
+    """Return text, Markdown or LaTeX: one table per panel, without empty columns."""
     parts = []
     for panel in dict.fromkeys(row.panel for row in rows):
         chosen = [row for row in rows if row.panel == panel]
@@ -205,7 +205,7 @@ def _readable(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[s
 
 
 def _notes(results: Sequence[Result], tables: Sequence[str]) -> str:
-    """The signatures, each once, and where the printed figures are from."""
+    """Return each signature once, and the source of the printed figures."""
     setting = "8 layers, 500k steps, a 25 % dictionary drawn at random; POS scored by chunk F1"
     lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
     lines += dict.fromkeys(

@@ -1,8 +1,8 @@
 """Print the results that the papers report.
 
-TABLE is a paper (align_mlm, mmte, ppa, tpp, weam), or a paper and a table number: align_mlm.3. Without
-TABLE the known ones are listed. CSV and JSON give one printed cell a line, as the paper has it (an empty
-value is a dash in print); the other formats lay them out with a column for each task, metric and language.
+TABLE is a paper (align_mlm, mmte, ppa, tpp, weam), or a paper and a table number, as in align_mlm.3. Without TABLE, the
+available tables are listed. CSV and JSON give one record per printed cell; an empty value is a dash in print. The
+other formats have one column per task, metric and language.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate papers``."""
-    parser.add_argument("table", nargs="?", metavar="TABLE", help="a paper or a table (default: list them)")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="how to print it (default: %(default)s)")
-    parser.add_argument("--output", metavar="FILE", help="write to this file instead of stdout")
+    parser.add_argument("table", nargs="?", metavar="TABLE", help="Paper or table to print (default: list them).")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="Output format (default: %(default)s).")
+    parser.add_argument("--output", metavar="FILE", help="File to write to (default: standard output).")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,10 +1,9 @@
-"""Draw runs: transfer (SUP and ZS by objective) or alignment (alignment against SUP - ZS).
+"""Plot runs: transfer (SUP and ZS by objective) or alignment (alignment against SUP - ZS).
 
-transfer gives one panel for each task, pair and transformation, bars for SUP and ZS with their values, and
-the standard deviation over seeds where there are several. alignment gives one panel for each task, a point
-for each row of compare, and Spearman's rank correlation of alignment with SUP - ZS (negative when better
-alignment goes with a smaller gap; ALIGN-MLM prints the same with the other sign). The file's ending says
-whether it becomes a PNG or an SVG.
+transfer draws one panel per task, pair and transformation, with bars for SUP and ZS, their values, and the standard
+deviation if there are several seeds. alignment draws one panel per task, with one point per row of compare, and
+Spearman's rank correlation of alignment and SUP - ZS. It is negative if better alignment goes with a smaller gap;
+ALIGN-MLM prints the same correlation with the opposite sign. The file is a PNG or an SVG, depending on its suffix.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ EXAMPLE = """example:
 ENDINGS = (".png", ".svg")
 SUP_COLOUR, ZS_COLOUR = "#0072B2", "#E69F00"
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Okabe and Ito's palette, told apart in every common form of colour blindness."""
+"""Okabe and Ito's palette, which can be told apart in every common form of colour blindness."""
 MARKERS = "os^DvPX*"
 FONT, SMALL = 12, 10
 BAR = 0.4
@@ -41,10 +40,10 @@ DPI = 150
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate plot``."""
-    parser.add_argument("kind", choices=sorted(KINDS), metavar="KIND", help="transfer or alignment")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder with a result.json, or with several below it")
-    parser.add_argument("--output", required=True, metavar="FILE", help="a .png or .svg file")
-    parser.add_argument("--metric", help="which score (default: chunk_f1 for ner, else accuracy)")
+    parser.add_argument("kind", choices=sorted(KINDS), metavar="KIND", help="What to plot: transfer or alignment.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folder with a result.json, or with several below it.")
+    parser.add_argument("--output", required=True, metavar="FILE", help="PNG or SVG file to write.")
+    parser.add_argument("--metric", help="Score to plot (default: chunk_f1 for ner, accuracy for other tasks).")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -141,7 +140,7 @@ def _bars(axis: Any, rows: Sequence[Row]) -> None:
 
 
 def _label(row: Row) -> str:
-    """Objective, dictionary and number of seeds, each on a line of its own."""
+    """Return objective, dictionary and number of seeds, each on its own line."""
     lines = [row.objective, *([_broken(row.dictionary)] if row.dictionary else [])]
     return "\n".join([*lines, *([f"n = {len(row.seeds)}"] if len(row.seeds) > 1 else [])])
 
@@ -163,7 +162,7 @@ def _broken(text: str, most: int = 14) -> str:
 
 
 def alignment(rows: Sequence[Row]) -> Any:
-    """Alignment against SUP - ZS, a panel each task, with Spearman's correlation over the points."""
+    """Plot alignment against SUP - ZS, one panel per task, with Spearman's correlation over the points."""
     rows = [row for row in rows if row.values.get("alignment") and row.values.get("delta")]
     if not rows:
         raise UserError(
@@ -202,7 +201,7 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
             linestyle="none",
         )
     rank = spearman(xs, ys)
-    # The paper prints the sign that belongs to ZS - SUP under a plot of SUP - ZS: say both.
+    # Under a plot of SUP - ZS, the paper prints the sign that belongs to ZS - SUP, so both are given.
     found = f"Spearman {rank:+.3f}, with ZS - SUP {-rank:+.3f}"
     if math.isnan(rank) or len(rows) <= 2:
         found = "too few points for a correlation"
@@ -217,7 +216,8 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
 
 
 def _keys(figure: Any, axis: Any, names: list[str], settings: list[tuple[str, str]]) -> None:
-    """The legend, right of the panels: a colour an objective (and dictionary), a shape a transformation."""
+    """Draw the legend to the right of the panels: one colour per objective and dictionary, one shape per
+    transformation."""
     from matplotlib.patches import Patch
 
     pairs = {pair for pair, _ in settings}
