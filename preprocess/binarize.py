@@ -1,6 +1,6 @@
 """Encode text with a subword folder and write it into a data folder.
 
-Monolingual text is one sentence a line. Bitext is two files whose lines are translations of each other. Dictionaries
+Monolingual text has one sentence per line. Bitext is two files whose lines are translations of each other. Dictionaries
 are those that `xalign-preprocess dictionary` writes. The data folder is made if it does not exist; otherwise the
 streams are added to it (or take the place of those of the same name), provided that its vocabulary is the same.
 
@@ -11,12 +11,13 @@ are dropped and counted. Text of which too much becomes <unk> is refused: it was
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -24,12 +25,21 @@ from typing import Any
 
 from fairseq_xalign.cli import progress, say
 from fairseq_xalign.constants import SPLITS
-from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.data.manifest import LANGUAGE_NAME, stream_languages, stream_title
+from fairseq_xalign.data.dictionary import Dictionary, read_header
+from fairseq_xalign.data.manifest import stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import open_input, regular
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import (
+    at_least,
+    language_code,
+    language_pair,
+    named_files,
+    pair_file_name,
+    pair_name,
+    pair_splits,
+    share,
+)
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, count_lines, cut, encode_chunk
 from preprocess.parallel import available_cores, map_in_order
 from preprocess.staging import FolderUpdate
@@ -45,94 +55,158 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--subword", required=True, metavar="DIR", help="subword folder (a data folder is one too)")
     parser.add_argument(
-        "--mono", action="append", metavar="LANG=FILE", help="text, a sentence a line; repeat for more languages"
+        "--subword", required=True, metavar="DIR", help="The subword folder to encode with; a data folder is one too."
+    )
+    parser.add_argument(
+        "--mono",
+        action="append",
+        metavar="LANG=FILE",
+        help="Text in one language, one sentence per line. Repeat it for more languages.",
     )
     parser.add_argument(
         "--bitext",
         action="append",
         metavar="XX-YY=FILE,FILE",
-        help="parallel text of XX and of YY; repeat for more pairs",
+        help="Parallel text of two languages, line by line. Repeat it for more pairs. Codes with hyphens are separated "
+        "by a colon, as in zh-TW:pt-BR=FILE,FILE, unless the languages are known already.",
     )
     parser.add_argument(
         "--dictionary",
         action="append",
         metavar="XX-YY=FILE",
-        help="dictionary made with this subword folder; repeatable",
+        help="A dictionary made by `xalign-preprocess dictionary` with this subword folder. Repeat it for more pairs.",
     )
-    parser.add_argument("--split", choices=SPLITS, default="train", help="what the text is for (default: %(default)s)")
-    parser.add_argument("--output", required=True, metavar="DATA", help="data folder to make or to add to")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="What the text is for (default: %(default)s).")
+    parser.add_argument("--output", required=True, metavar="DATA", help="The data folder to make or to add to.")
     parser.add_argument(
         "--workers",
         type=int,
         default=available_cores(),
         metavar="N",
-        help="processes that encode (default: %(default)s)",
+        help="Number of processes that encode (default: the available cores, here %(default)s).",
     )
     parser.add_argument(
         "--max-unknown",
         type=float,
         default=MAX_UNKNOWN,
         metavar="SHARE",
-        help="refuse text of which a larger share of the pieces is <unk> (default: %(default)s)",
+        help="Refuse text of which a larger share of the pieces is <unk> (default: %(default)s).",
     )
     parser.add_argument(
-        "--max-length", type=int, metavar="N", help="drop sentences of more ids, </s> included (default: keep all)"
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="Drop sentences of more than N ids, </s> included (default: keep all).",
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
+    parser.add_argument("--json", action="store_true", help="Print the report as JSON on stdout.")
 
 
 def run(args: argparse.Namespace) -> int:
     """Binarize what the command line names."""
-    if args.workers < 1:
-        raise UserError(f"--workers {args.workers}", remedy="Give at least 1")
-    if not 0 <= args.max_unknown <= 1:
-        raise UserError(f"--max-unknown {args.max_unknown} is not a share", remedy="Give a number from 0 to 1")
-    if args.max_length is not None and args.max_length < 2:
-        raise UserError(f"--max-length {args.max_length} leaves no sentence", remedy="Give at least 2")
-    streams = [*_asked_text(args), *_asked_dictionaries(args)]
+    report = binarize(
+        args.output,
+        args.subword,
+        mono=named_files(args.mono, "--mono"),
+        bitext=[(pair, _two_files(pair, both)) for pair, both in named_files(args.bitext, "--bitext")],
+        dictionaries=named_files(args.dictionary, "--dictionary"),
+        split=args.split,
+        workers=args.workers,
+        max_unknown=args.max_unknown,
+        max_length=args.max_length,
+    )
+    if args.json:
+        json.dump(report, sys.stdout, indent=2)
+        print()
+    return 0
+
+
+def binarize(
+    output: str | Path,
+    subword: str | Path,
+    *,
+    mono: Iterable[tuple[str, str]] = (),
+    bitext: Iterable[tuple[str, tuple[str, str]]] = (),
+    dictionaries: Iterable[tuple[str, str]] = (),
+    split: str = "train",
+    workers: int | None = None,
+    max_unknown: float = MAX_UNKNOWN,
+    max_length: int | None = None,
+) -> dict[str, Any]:
+    """Encode texts into a data folder, which is made or added to, and return the report.
+
+    Args:
+        mono: (language, file) of each text.
+        bitext: (pair, source file and target file); a pair is named as in :func:`options.language_pair`.
+        dictionaries: (pair, file).
+        workers: how many processes encode; None takes the available cores.
+        max_unknown, max_length: see the options of the command.
+
+    Raises:
+        UserError: an option out of range, a text that cannot be read or of which too much is unknown, a folder that
+            is something else. Nothing is written then.
+    """
+    workers = available_cores() if workers is None else workers
+    at_least(1, workers=workers)
+    share(whole=True, max_unknown=max_unknown)
+    at_least(2, max_length=max_length)  # a sentence has an id and </s>
+    if split not in SPLITS:
+        raise unknown_name("--split", split, SPLITS)
+    update, mono = FolderUpdate(output, subword), list(mono)
+    known = _known_languages(update, [language for language, _ in mono])
+    streams = [*_asked_text(mono, list(bitext), split, known), *_asked_dictionaries(dictionaries, known)]
     if not streams:
         raise UserError("nothing to binarize", remedy="Give --mono, --bitext or --dictionary")
-    with FolderUpdate(args.output, args.subword) as update:
+    make = partial(ChunkEncoder, str(subword), max_length)
+    with update:
         report, refused = [], []
         for stream in streams:
             began = time.perf_counter()
             if stream["kind"] == "dictionary":
                 _place_dictionary(stream, update)
             else:
-                refused += _write_text(stream, update, args)
+                refused += _write_text(stream, update, make, workers, max_unknown)
             report.append(_report(stream, time.perf_counter() - began))
             if update.replaced(stream):
-                say(f"{stream_title(stream)} takes the place of the one in {args.output}")
+                say(f"{stream_title(stream)} takes the place of the one in {output}")
             update.add(stream)
             say(_report_line(report[-1]))
         if refused:
             raise UserError(
                 "; ".join(refused),
-                remedy=f"At most {args.max_unknown:.1%} may be: use a subword folder made for these languages and "
+                remedy=f"At most {max_unknown:.1%} may be: use a subword folder made for these languages and "
                 "scripts, or raise --max-unknown. Nothing was written",
             )
         manifest = update.commit()
-    say(f"{args.output}: {len(manifest['streams'])} streams, languages {', '.join(manifest['languages'])}")
-    if args.json:
-        json.dump({"output": args.output, "languages": manifest["languages"], "streams": report}, sys.stdout, indent=2)
-        print()
-    return 0
+    say(f"{output}: {len(manifest['streams'])} streams, languages {', '.join(manifest['languages'])}")
+    return {"output": str(output), "languages": manifest["languages"], "streams": report}
 
 
-def _asked_text(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _two_files(pair: str, text: str) -> tuple[str, str]:
+    source, _, target = text.partition(",")
+    if not (source and target) or "," in target:
+        raise UserError(f"--bitext {pair}={text} does not name two files", remedy="Write --bitext XX-YY=FILE,FILE")
+    return source, target
+
+
+def _known_languages(update: FolderUpdate, named: Iterable[str]) -> set[str]:
+    """The languages between which the name of a pair may be split: those named, in the folder, or of the vocabulary."""
+    tokenizer = update.tokenizer
+    tokens = [token.removeprefix("<2").removesuffix(">") for token in tokenizer.language_tokens]
+    return {*named, *(update.old or {}).get("languages", ()), *tokenizer.languages, *tokens}
+
+
+def _asked_text(
+    mono: list[tuple[str, str]], bitext: list[tuple[str, tuple[str, str]]], split: str, known: set[str]
+) -> Iterator[dict[str, Any]]:
     """The streams of --mono and --bitext, with what is known before they are read; nothing is written yet."""
     seen: set[str] = set()
-    for language, file in named_files(args.mono, "--mono"):
-        stream = {"kind": "mono", "language": language, "split": args.split}
+    for language, file in mono:
+        stream = {"kind": "mono", "language": language_code(language, "--mono"), "split": split}
         yield _new(stream, [file], seen)
-    for pair, files in named_files(args.bitext, "--bitext"):
-        sides = files.split(",")
-        if len(sides) != 2:
-            raise UserError(f"--bitext {pair}={files} does not name two files", remedy="Write XX-YY=FILE,FILE")
-        stream = {"kind": "bitext", **_pair(pair, "--bitext"), "split": args.split}
-        stream = _new(stream, sides, seen)
+    for pair, sides in bitext:
+        stream = {"kind": "bitext", **_pair(language_pair(pair, "--bitext", known)), "split": split}
+        stream = _new(stream, list(sides), seen)
         lines = [count_lines(side) for side in sides]
         if lines[0] != lines[1]:
             raise UserError(
@@ -142,27 +216,22 @@ def _asked_text(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield stream
 
 
-def _asked_dictionaries(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _asked_dictionaries(dictionaries: Iterable[tuple[str, str]], known: set[str]) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
-    for pair, file in named_files(args.dictionary, "--dictionary"):
-        yield _new({"kind": "dictionary", **_pair(pair, "--dictionary")}, [file], seen)
+    for pair, file in dictionaries:
+        header = read_header(file)
+        own = (header["source"], header["target"])
+        # The file says its languages: a name that can be read as theirs is theirs.
+        found = own if own in pair_splits(pair) else language_pair(pair, "--dictionary", known)
+        yield _new({"kind": "dictionary", **_pair(found)}, [file], seen)
 
 
-def _pair(name: str, option: str) -> dict[str, str]:
-    source, hyphen, target = name.partition("-")
-    if not hyphen or not target or source == target:
-        raise UserError(f"{option} {name!r} is not a pair of two languages", remedy="Write XX-YY")
-    return {"source_language": source, "target_language": target}
+def _pair(languages: tuple[str, str]) -> dict[str, str]:
+    return dict(zip(("source_language", "target_language"), languages))
 
 
 def _new(stream: dict[str, Any], files: list[str], seen: set[str]) -> dict[str, Any]:
-    """Judge a stream's names and files; it begins with its source."""
-    for language in stream_languages(stream):
-        if not LANGUAGE_NAME.fullmatch(language):
-            raise UserError(
-                f"{language!r} cannot be the name of a language",
-                remedy="Use letters, digits and _, a letter first (zh_Hans): a hyphen separates a pair's languages",
-            )
+    """Check that a stream is new and its files can be opened; it begins with its source."""
     title = stream_title(stream)
     if title in seen:
         raise UserError(f"{title} is given twice", remedy="Put its files together into one")
@@ -172,18 +241,18 @@ def _new(stream: dict[str, Any], files: list[str], seen: set[str]) -> dict[str, 
     return stream | {"source": {"files": files, "bytes": [regular(file).stat().st_size for file in files]}}
 
 
-def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Namespace) -> list[str]:
-    """Encode a stream into the staging folder and complete its entry; the complaints about its share of ``<unk>``."""
+def _write_text(
+    stream: dict[str, Any], update: FolderUpdate, make: Callable[[], ChunkEncoder], workers: int, max_unknown: float
+) -> list[str]:
+    """Encode a stream into the staging folder and complete its entry; return the complaints about its ``<unk>``."""
     languages = stream_languages(stream)
-    base = f"{stream['kind']}/{stream['split']}.{'-'.join(languages)}"
+    base = f"{stream['kind']}/{stream['split']}.{pair_file_name(languages)}"
     names = [base] if len(languages) == 1 else [f"{base}.{language}" for language in languages]
     files = stream["source"]["files"]
     dtype = dtype_for(len(update.tokenizer))
     lines, unknown, dropped = 0, [0] * len(names), Counter(empty=0)
     worst: list[Counter[str]] = [Counter() for _ in names]
-    chunks = map_in_order(
-        partial(ChunkEncoder, args.subword, args.max_length), encode_chunk, cut(files, CHUNK_BYTES), args.workers
-    )
+    chunks = map_in_order(make, encode_chunk, cut(files, CHUNK_BYTES), workers)
     total = math.ceil(sum(stream["source"]["bytes"]) / CHUNK_BYTES)
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(update.staging / name, dtype)) for name in names]
@@ -201,7 +270,7 @@ def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Nam
         raise UserError(
             f"no sentence of {stream_title(stream)} is left: {lines} lines, dropped {_counts(dropped)}",
             " and ".join(files),
-            remedy="Give text with words in it" + (", or a larger --max-length" if args.max_length else ""),
+            remedy="Give text with words in it" + (", or a larger --max-length" if dropped["long"] else ""),
         )
     tokens, longest = [w.tokens for w in writers], [w.longest for w in writers]
     mono = stream["kind"] == "mono"
@@ -215,7 +284,7 @@ def _write_text(stream: dict[str, Any], update: FolderUpdate, args: argparse.Nam
         f"{_share(u, w):.1%} of {language} in {stream_title(stream)} ({file}) is unknown, most often "
         + ", ".join(f"{part} ({times})" for part, times in bad.most_common(WORST_SHOWN))
         for u, w, bad, language, file in zip(unknown, writers, worst, languages, files)
-        if _share(u, w) > args.max_unknown
+        if _share(u, w) > max_unknown
     ]
 
 
@@ -225,26 +294,28 @@ def _share(unknown: int, writer: Writer) -> float:
 
 
 def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
-    """Judge a dictionary and copy it into the staging folder."""
+    """Check a dictionary and copy it into the staging folder."""
     source = Path(stream.pop("source")["files"][0])
     dictionary = Dictionary.load(source, update.tokenizer)
     languages = stream_languages(stream)
-    if (dictionary.source_language, dictionary.target_language) != languages:
+    own = (dictionary.source_language, dictionary.target_language)
+    if own != languages:
         raise UserError(
-            f"is of {dictionary.source_language}-{dictionary.target_language}, not of {'-'.join(languages)}",
+            f"is of {' and '.join(own)}, not of {' and '.join(languages)}",
             source,
             1,
-            f"Give it as --dictionary {dictionary.source_language}-{dictionary.target_language}={source}",
+            f"Give it as --dictionary {pair_name(own)}={source}",
         )
-    name = f"dictionary/{'-'.join(languages)}.tsv"
+    name = f"dictionary/{pair_file_name(languages)}.tsv"
     target = update.staging / name
     with update.disk_errors():
         target.parent.mkdir(exist_ok=True)
-        raw = source.read_bytes()
+        with open_input(source) as opened:
+            raw = opened.read()
         target.write_bytes(raw)
     stream["entries"] = len(dictionary)
     stream["dropped"] = {"duplicate": dictionary.duplicates} if dictionary.duplicates else {}
-    stream["files"] = {name: {"size": len(raw), "sha256": dictionary.sha256}}
+    stream["files"] = {name: {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}}
     stream["source"] = {"file": str(source)}
 
 
@@ -269,7 +340,7 @@ def _report_line(about: dict[str, Any]) -> str:
     return (
         f"{stream_title(about)}: {about['sentences']:,} {'sentences' if len(tokens) == 1 else 'pairs'}, "
         f"{' + '.join(f'{n:,}' for n in tokens)} tokens "
-        f"({' + '.join(f'{n:.1f}' for n in about['tokens_per_sentence'])} a sentence), "
+        f"({' + '.join(f'{n:.1f}' for n in about['tokens_per_sentence'])} per sentence), "
         f"{' + '.join(f'{share:.2%}' for share in about['unknown_share'])} unknown, "
         f"dropped {_counts(about['dropped'])}; {about['sentences_per_second']:,.0f} sentences/s"
     )

@@ -33,6 +33,7 @@ from fairseq_xalign.data.manifest import (
 from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256, write_json
+from fairseq_xalign.options import pair_name
 from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256
 
 ITEMS = 50_000
@@ -182,7 +183,7 @@ def _dictionary_problems(path: Path, manifest: dict[str, Any], stream: dict[str,
         yield UserError("cannot be read without a tokenizer", file, remedy=f"Copy {SUBWORD_FILE} and the model here")
         return
     dictionary = Dictionary.load(file, load_tokenizer(path))
-    again = f"Binarize with --dictionary {'-'.join(stream_languages(stream))}=FILE again"
+    again = f"Binarize with --dictionary {pair_name(stream_languages(stream))}=FILE again"
     if (dictionary.source_language, dictionary.target_language) != stream_languages(stream):
         yield UserError(f"is of other languages than {stream_title(stream)}", file, 1, again)
     # The first version counted repeated pairs too.

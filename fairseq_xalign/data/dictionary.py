@@ -69,7 +69,7 @@ class Dictionary:
                 vocabulary does not have or no text contains, another vocabulary, or no entry at all.
         """
         lines = read_lines(path)
-        result = cls([], [], [], _read_header(path, next(lines, (1, ""))[1]))
+        result = cls([], [], [], _header(path, next(lines, (1, ""))[1]))
         made_for = result.header.get("vocabulary_sha256")
         if made_for not in (None, tokenizer.sha256):
             raise UserError(
@@ -146,7 +146,12 @@ def write(
             stream.write("\t".join((*sides, "1")) + "\n")
 
 
-def _read_header(path: str | Path, line: str) -> dict[str, Any]:
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Return the header of a dictionary file, in which ``source`` and ``target`` are the languages."""
+    return _header(path, next(read_lines(path), (1, ""))[1])
+
+
+def _header(path: str | Path, line: str) -> dict[str, Any]:
     mark, _, rest = line.partition("\t")
     if mark != DICTIONARY_MARK:
         raise UserError(

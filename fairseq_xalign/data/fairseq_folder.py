@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE, SPLITS
-from fairseq_xalign.data.manifest import LANGUAGE_NAME, stream_languages
+from fairseq_xalign.data.manifest import stream_languages
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import LANGUAGE, pair_name
 from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256
 
 UNNAMED_LANGUAGE = "und"
 """ISO 639's code for an undetermined language: fairseq's ``train.bin`` does not say whose text it holds."""
-FAIRSEQ_BITEXT = re.compile(r"(?P<split>train|valid|test)\.(?P<source>[^.-]+)-(?P<target>[^.-]+)\.(?P<language>[^.-]+)")
+FAIRSEQ_BITEXT = re.compile(r"(?P<split>train|valid|test)\.(?P<pair>[^.]+-[^.]+)\.(?P<language>[^.]+)")
 FAIRSEQ_NAMES = (
     "{split}.{xx}-{yy}.{xx} and .{yy} (bitext); {split}.{xx}-None.{xx} and {xx}/{split} (text in xx); "
     f"{{split}} (text in a language that is called {UNNAMED_LANGUAGE!r}), each with .bin and .idx"
@@ -49,19 +51,19 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
     """
     symbols = read_dict(fairseq_dict(path))
     mono: dict[tuple[str, str], str] = {}
-    bitext: dict[tuple[str, str, str], dict[str, str]] = {}
+    sides: dict[tuple[str, str], dict[str, str]] = {}
     for file in sorted(path.glob("*.idx")):
         prefix = file.name.removesuffix(".idx")
         match = FAIRSEQ_BITEXT.fullmatch(prefix)
         if prefix in SPLITS:
             mono[prefix, UNNAMED_LANGUAGE] = prefix
-        elif match and match["target"] == "None":
+        elif match and match["pair"] == f"{match['language']}-None":
             mono[match["split"], match["language"]] = prefix
-        elif match and match["language"] in (match["source"], match["target"]):
-            bitext.setdefault((match["split"], match["source"], match["target"]), {})[match["language"]] = prefix
+        elif match and f"-{match['language']}-" in f"-{match['pair']}-":
+            sides.setdefault((match["split"], match["pair"]), {})[match["language"]] = prefix
     for file in sorted(path.glob("*/*.idx")):
         language, split = file.parent.name, file.name.removesuffix(".idx")
-        if split in SPLITS and LANGUAGE_NAME.fullmatch(language):
+        if split in SPLITS and LANGUAGE.fullmatch(language):
             mono[split, language] = f"{language}/{split}"
     streams: list[dict[str, Any]] = []
     for (split, language), prefix in mono.items():
@@ -70,14 +72,9 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
             {"kind": "mono", "language": language, "split": split, "sentences": sentences[0], "tokens": tokens[0]}
         )
         streams[-1] |= {"longest": longest[0], "unknown": None, "files": files, "source": {}, "dropped": {}}
-    for (split, source, target), sides in bitext.items():
-        if len(sides) != 2:
-            raise UserError(
-                f"{split}.{source}-{target} has only one side: {next(iter(sides.values()))}",
-                path,
-                remedy="Copy the other side's .bin and .idx here, or take this side's away",
-            )
-        sentences, tokens, longest, files = _counts(path, [sides[source], sides[target]])
+    for (split, pair), prefixes in sides.items():
+        source, target = _pair_of(pair, prefixes, split, path)
+        sentences, tokens, longest, files = _counts(path, [prefixes[source], prefixes[target]])
         if sentences[0] != sentences[1]:
             raise UserError(
                 f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, {sentences[1]} in {target}",
@@ -105,6 +102,21 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
         "tokenizer": None,
         "streams": streams,
     }
+
+
+def _pair_of(pair: str, prefixes: Mapping[str, str], split: str, path: Path) -> tuple[str, str]:
+    """Split the name of a pair between the languages of its two files: codes may have hyphens too."""
+    pairs = [(a, b) for a in prefixes for b in prefixes if a != b and f"{a}-{b}" == pair]
+    if len(pairs) == 1:
+        return pairs[0]
+    if pairs:
+        names = " or ".join(map(pair_name, pairs))
+        raise UserError(f"{split}.{pair} can be {names}", path, remedy="Take the files of one of them away")
+    raise UserError(
+        f"{split}.{pair} has only one side: {next(iter(prefixes.values()))}",
+        path,
+        remedy="Copy the other side's .bin and .idx here, or take this side's away",
+    )
 
 
 def _counts(path: Path, prefixes: list[str]) -> tuple[list[int], list[int], list[int], dict[str, dict[str, Any]]]:

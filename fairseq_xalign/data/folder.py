@@ -26,6 +26,7 @@ from fairseq_xalign.data.manifest import (
 )
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import language_pair, pair_name
 
 if TYPE_CHECKING:
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -134,8 +135,8 @@ class DataFolder:
         Args:
             kind: ``mono``, ``bitext`` or ``dictionary``.
             split: ``train``, ``valid`` or ``test``; None for dictionaries.
-            names: languages (``en``) or pairs (``en-de``) that must be there, and alone are returned in that order;
-                None takes all, at least one.
+            names: languages (``en``) or pairs (``en-de``, ``zh-TW:pt-BR``) that must be there; only these are
+                returned, in this order. None takes all, at least one.
 
         Raises:
             UserError: a stream is missing or empty; it says what to run.
@@ -147,11 +148,11 @@ class DataFolder:
             found = dict(self.mono(str(split)) if kind == "mono" else self.bitext(str(split)))
         keys: list[Any] = list(found)
         if names is not None:
-            keys = [name if kind == "mono" else tuple(name.split("-", 1)) for name in names]
+            keys = [name if kind == "mono" else language_pair(name, kind, self.languages) for name in names]
         elif not keys:
             raise self._missing(kind, split, "XX" if kind == "mono" else "XX-YY")
         for key in keys:
-            name = key if kind == "mono" else "-".join(key)
+            name = key if kind == "mono" else pair_name(key)
             if key not in found:
                 raise self._missing(kind, split, name)
             if kind != "dictionary" and not len(found[key] if kind == "mono" else found[key][0]):

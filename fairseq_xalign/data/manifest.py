@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_json
+from fairseq_xalign.options import pair_name
 
 KINDS = ("mono", "bitext", "dictionary")
 MADE_WITH = "Make the folder again with `xalign-preprocess binarize`"
-LANGUAGE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-"""A hyphen separates the languages of a pair and a dot the parts of a file name: neither is in a language's name."""
 
 
 def stream_languages(stream: Mapping[str, Any]) -> tuple[str, ...]:
@@ -25,8 +23,10 @@ def stream_languages(stream: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def stream_title(stream: Mapping[str, Any]) -> str:
-    """What a person calls a stream: ``mono train en``, ``bitext valid en-de``, ``dictionary en-de``."""
-    return " ".join(filter(None, [stream["kind"], stream.get("split"), "-".join(stream_languages(stream))]))
+    """What a person calls a stream: ``mono train en``, ``bitext valid en-de``, ``dictionary zh-TW:pt-BR``."""
+    languages = stream_languages(stream)
+    name = languages[0] if len(languages) == 1 else pair_name(languages)
+    return " ".join(filter(None, [stream["kind"], stream.get("split"), name]))
 
 
 def stream_prefixes(stream: Mapping[str, Any]) -> list[str]:
@@ -35,7 +35,7 @@ def stream_prefixes(stream: Mapping[str, Any]) -> list[str]:
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Read and judge the manifest of a folder, without a look at its other files.
+    """Read and check the manifest of a folder, without looking at its other files.
 
     Raises:
         UserError: it is missing, damaged or of a newer version.

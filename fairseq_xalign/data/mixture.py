@@ -9,13 +9,16 @@ import numpy as np
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.data.streams import BitextStream, MonoStream
 from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.options import PAIR_MARK
 
 
 def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
     """Read ``name:weight,...``; every name must be known, every weight at least 0, one of them above."""
     weights: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = (part.strip() for part in item.partition(":"))
+        # The last colon, since pairs have one too; "zh-TW-pt-BR" is another way to write "zh-TW:pt-BR".
+        name, _, value = (part.strip() for part in (item if ":" in item else f"{item}:").rpartition(":"))
+        name = next((own for own in known if own.replace(PAIR_MARK, "-") == name), name)
         if name not in known:
             raise unknown_name(f"name in {option}", name, list(known))
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from fairseq_xalign.constants import EOS
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import pair_name
 
 BREAK_MODES = ("none", "complete", "eos")
 PACKING_MODES = ("pairs", "halves")
@@ -116,7 +117,7 @@ class BitextStream:
     ) -> None:
         if packing not in PACKING_MODES:
             raise UserError(f"--tlm-packing {packing!r}", remedy=f"Choose from {', '.join(PACKING_MODES)}")
-        self.name, self.languages, self.mapped = f"bitext/{source}-{target}", (source, target), tokens
+        self.name, self.languages, self.mapped = f"bitext/{pair_name((source, target))}", (source, target), tokens
         self.limit, self.share = limit, packing == "halves"
 
     def __len__(self) -> int:

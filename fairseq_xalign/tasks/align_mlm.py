@@ -29,7 +29,7 @@ from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.masking import MaskingOptions, Translations
 from fairseq_xalign.objectives.objective import Context
 from fairseq_xalign.objectives.random import name_key, permutation_sample
-from fairseq_xalign.options import at_least, name_list
+from fairseq_xalign.options import at_least, name_list, pair_name
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 from fairseq_xalign.tasks.pretraining_text import length_note, masking_vocabulary, unigram_counts
 
@@ -150,7 +150,7 @@ class AlignMLMTask(TrainingTask):
             if not self.dictionaries:
                 raise UserError(
                     f"no dictionary between the languages trained on ({', '.join(self.trained)})", self.cfg.data,
-                    remedy=f"It has {', '.join(map('-'.join, found))}: change --languages, or make one with "
+                    remedy=f"It has {', '.join(map(pair_name, found))}: change --languages, or make one with "
                     "`xalign-preprocess dictionary` and add it with `xalign-preprocess binarize --dictionary`",
                 )  # fmt: skip
         if "align" in names and not len(self._all_entries):

@@ -202,6 +202,26 @@ def test_a_folder_of_fairseq_preprocess_opens_with_a_warning(theirs, name, kind,
         folder.tokenizer  # noqa: B018
 
 
+def test_a_folder_of_fairseq_preprocess_may_have_codes_with_hyphens(theirs, tmp_path):
+    codes = {"en": "zh-TW", "de": "pt-BR"}
+    for name in ("pair", "source", "folders"):
+        shutil.copytree(theirs / name, tmp_path / name)
+    for file in (tmp_path / "pair").glob("train.en-de.*"):
+        _, _, language, ending = file.name.split(".")
+        file.rename(file.with_name(f"train.zh-TW-pt-BR.{codes[language]}.{ending}"))
+    for file in (tmp_path / "source").glob("train.en-None.*"):
+        file.rename(file.with_name(file.name.replace("en", "zh-TW").replace("traizh-TW", "train")))
+    (tmp_path / "folders/de").rename(tmp_path / "folders/pt-BR")
+    with pytest.warns(UserWarning, match="opened as a folder of fairseq-preprocess"):
+        assert list(DataFolder.open(tmp_path / "pair").bitext("train")) == [("zh-TW", "pt-BR")]
+        assert list(DataFolder.open(tmp_path / "source").mono("train")) == ["zh-TW"]
+        assert list(DataFolder.open(tmp_path / "folders").mono("train")) == ["pt-BR"]
+    for file in (tmp_path / "pair").glob("train.*.pt-BR.*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"train\.zh-TW-pt-BR has only one side"):
+        DataFolder.open(tmp_path / "pair")
+
+
 def test_a_folder_of_fairseq_preprocess_whose_vocabulary_is_not_in_our_order_is_refused(theirs, tmp_path):
     fairseq_preprocess("--only-source", "--trainpref", theirs / "pieces.de", "--destdir", tmp_path / "other")
     with pytest.raises(UserError, match=r"dict\.txt:1: the first symbol is .* not <mask>"):

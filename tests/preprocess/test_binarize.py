@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from fairseq_xalign.constants import EOS, UNK
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens
+from fairseq_xalign.errors import UserError
 from preprocess import binarize
 from preprocess.__main__ import main
 from preprocess.encoding import count_lines, cut
@@ -260,19 +262,20 @@ def test_another_vocabulary_is_refused_and_both_are_named(texts, subword, tmp_pa
     [
         ([], "nothing to binarize"),
         (["--mono", "en"], "not of the form NAME=VALUE"),
-        (["--mono", "zh-Hans=FILE"], "'zh-Hans' cannot be the name of a language"),
-        (["--mono", "1a=FILE"], "cannot be the name"),
-        (["--mono", "a.b=FILE"], "cannot be the name"),
+        (["--mono", "zh--Hans=FILE"], "--mono 'zh--Hans' is not a language code"),
+        (["--mono", "1a=FILE"], "--mono '1a' is not a language code"),
+        (["--mono", "a.b=FILE"], "--mono 'a.b' is not a language code"),
         (["--mono", "en=nowhere"], "nowhere: No such file"),
         (["--mono", "en=FILE", "--mono", "en=FILE"], "mono train en is given twice"),
         (["--bitext", "en-de=FILE"], "does not name two files"),
         (["--bitext", "en=FILE,FILE"], "not a pair of two languages"),
         (["--bitext", "en-en=FILE,FILE"], "not a pair of two languages"),
-        (["--bitext", "en-de-fr=FILE,FILE"], "'de-fr' cannot be the name"),
+        (["--bitext", "en-de-fr=FILE,FILE"], "can be split in several ways. Write en:de-fr or en-de:fr"),
+        (["--mono", "zh-TW=FILE", "--bitext", "zh-TW=FILE,FILE"], "'zh-TW' is one language here, not a pair"),
         (["--mono", "en=EMPTY"], "no sentence of mono train en is left: 2 lines, dropped 2 empty"),
         (["--mono", "en=FILE", "--workers", "0"], "--workers 0"),
         (["--mono", "en=FILE", "--max-unknown", "5"], "--max-unknown 5.0 is not a share"),
-        (["--mono", "en=FILE", "--max-length", "1"], "leaves no sentence"),
+        (["--mono", "en=FILE", "--max-length", "1"], "--max-length 1 is too small. Choose 2 or more"),
         (["--dictionary", "en-de=FILE"], "not a dictionary of ours"),
     ],
 )
@@ -335,6 +338,62 @@ def test_a_damaged_stream_is_mended_by_binarizing_it_again(texts, subword):
     assert everything(data) == before
 
 
+def dictionary_of(folder, tokenizer, source, target):
+    header = json.dumps({"source": source, "target": target})
+    entry = f"{tokenizer.piece(5)}\t{tokenizer.piece(7)}\t1"
+    return write_lines(folder / "d", [f"#xalign-dictionary\t{header}", entry])
+
+
+def test_codes_with_hyphens_are_languages_and_their_pairs_read_back(texts, subword, tokenizer):
+    en, de = texts / "text.en", texts / "text.de"
+    words = dictionary_of(texts, tokenizer, "zh-TW", "pt-BR")
+    data = texts / "data"
+    mono = ["--mono", f"zh-TW={en}", "--mono", f"pt-BR={de}", "--mono", f"sr_Latn={de}"]
+    assert run(subword, data, *mono, "--bitext", f"zh-TW-pt-BR={en},{de}", "--dictionary", f"zh-TW-pt-BR={words}") == 0
+    # The folder knows its languages now; a colon needs nobody who does.
+    more = ["--bitext", f"pt-BR-sr_Latn={de},{de}", "--bitext", f"zh-Hant-TW:zh-TW={en},{en}"]
+    assert run(subword, data, *more) == 0
+    folder = DataFolder.open(data)
+    assert folder.languages == ["zh-TW", "pt-BR", "sr_Latn", "zh-Hant-TW"]
+    pairs = [("zh-TW", "pt-BR"), ("pt-BR", "sr_Latn"), ("zh-Hant-TW", "zh-TW")]
+    assert list(folder.bitext("train")) == pairs
+    assert folder.dictionaries() == {pairs[0]: data / "dictionary/zh-TW--pt-BR.tsv"}
+    assert (data / "bitext/train.zh-TW--pt-BR.zh-TW.bin").exists() and (data / "mono/train.zh-TW.bin").exists()
+    assert list(folder.require("bitext", "train", ["zh-TW-pt-BR", "zh-Hant-TW:zh-TW"])) == [pairs[0], pairs[2]]
+    with pytest.raises(UserError, match=r"--bitext pt-BR:zh-TW=FILE,FILE"):
+        folder.require("bitext", "train", ["pt-BR:zh-TW"])
+    assert main(["check", str(data)]) == 0
+
+
+def test_a_dictionary_under_another_spelling_names_the_one_that_works(texts, subword, tokenizer, capsys):
+    words = dictionary_of(texts, tokenizer, "zh-TW", "pt-BR")
+    assert run(subword, texts / "data", "--dictionary", f"zh_TW-pt_BR={words}") == 1
+    error = capsys.readouterr().err
+    assert "is of zh-TW and pt-BR, not of zh_TW and pt_BR" in error
+    (remedy,) = re.findall(r"Give it as --dictionary (\S+)", error)
+    assert run(subword, texts / "data", "--dictionary", remedy) == 0
+
+
+def test_a_pair_listed_twice_in_a_dictionary_is_counted_as_dropped(texts, subword, tokenizer, capsys):
+    words = dictionary_of(texts, tokenizer, "en", "de")
+    write_lines(words, words.read_text().splitlines() + 8 * words.read_text().splitlines()[1:])
+    assert run(subword, texts / "data", "--dictionary", f"en-de={words}") == 0
+    (stream,) = DataFolder.open(texts / "data").manifest["streams"]
+    assert (stream["entries"], stream["dropped"]) == (1, {"duplicate": 8})
+    assert "dictionary en-de: 1 entries, dropped 8 duplicate" in capsys.readouterr().err
+    assert main(["check", str(texts / "data")]) == 0
+
+
+def test_a_folder_is_made_from_python(texts, subword):
+    files = (str(texts / "text.en"), str(texts / "text.de"))
+    mono, bitext = [("zh-TW", files[0])], [("zh-TW:de", files)]
+    report = binarize.binarize(texts / "data", subword, mono=mono, bitext=bitext, workers=1)
+    assert report["languages"] == ["zh-TW", "de"] and len(report["streams"]) == 2
+    assert list(DataFolder.open(texts / "data").bitext("train")) == [("zh-TW", "de")]
+    with pytest.raises(UserError, match="unknown --split"):
+        binarize.binarize(texts / "data", subword, mono=[("de", files[1])], split="dev")
+
+
 def test_a_dictionary_is_judged_and_copied(texts, subword, tokenizer, capsys):
     piece = tokenizer.piece
     header = '#xalign-dictionary\t{"source": "en", "target": "de", "pieces": "mean"}'
@@ -351,7 +410,7 @@ def test_a_dictionary_is_judged_and_copied(texts, subword, tokenizer, capsys):
     assert run(subword, data, "--dictionary", f"de-en={good}") == 1
     assert run(subword, data, "--dictionary", f"en-de={bad}") == 1
     errors = capsys.readouterr().err
-    assert f"{good}:1: is of en-de, not of de-en" in errors
+    assert f"{good}:1: is of en and de, not of de and en. Give it as --dictionary en-de={good}" in errors
     assert f"{bad}:2: piece 'nowhere' is not in the vocabulary" in errors
 
 

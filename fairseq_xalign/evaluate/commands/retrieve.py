@@ -21,7 +21,7 @@ from fairseq_xalign.files import read_lines
 from fairseq_xalign.models.checkpoint import load_encoder
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
-from fairseq_xalign.options import at_least, named_files
+from fairseq_xalign.options import at_least, named_files, pair_name
 
 EXAMPLE = """example:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de"""
@@ -141,7 +141,7 @@ def retrieve(
     fields = {
         "pooling": pooling,
         "layer": layers if layer is None else layer,
-        "pair": f"{source[0]}-{target[0]}",
+        "pair": pair_name((source[0], target[0])),
     }
     try:
         texts = (text_numbers(sides[0]), text_numbers(sides[1]))
