@@ -1,13 +1,14 @@
 """``python -m fairseq_xalign`` prints the path to give to fairseq's ``--user-dir``, from anywhere.
 
-fairseq takes a path there, not a module's name, and looks for it in the working folder first; a checkout, a wheel
-and an editable install each have another. ``--options`` prints the options of our tasks, criterions and models instead
-(fairseq's own ``--help`` leaves them out), ``--version`` the version.
+fairseq expects a path there, not the name of a module, and looks for it in the working folder first; a checkout, a
+wheel and an editable install each have a path of their own. ``--options`` prints the options of our tasks, criterions
+and models instead (fairseq's own ``--help`` leaves them out), ``--version`` the version.
 """
 
 import argparse
 import dataclasses
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--options", action="store_true", help="list every option of fairseq-train that is ours")
+    parser.add_argument(
+        "--options", action="store_true", help="list every option that this plugin adds to fairseq-train"
+    )
     parser.add_argument("--debug", action="store_true", help="show the whole traceback if the command fails")
     if parser.parse_args().options:
         print_options()
@@ -36,34 +39,42 @@ def main() -> int:
 
 
 def print_options() -> None:
-    """Each task, criterion, model and optimizer of ours with its options, defaults and help."""
-    import fairseq_xalign.tasks.align_mlm
-    import fairseq_xalign.tasks.xling
-    from fairseq_xalign.criterions import xalign, xling
-    from fairseq_xalign.models.presets import PRESETS
-    from fairseq_xalign.models.xalign_encoder import XAlignEncoderConfig
-    from fairseq_xalign.optimizer import AdamWConfig
+    """Print each task, criterion, model and optimizer of ours with its options, defaults and help texts."""
+    from fairseq_xalign import compat
 
-    tasks = fairseq_xalign.tasks
-    groups: dict[str, Any] = {
-        "--task align_mlm": tasks.align_mlm.AlignMLMConfig,
-        **{f"--task xling_{name}": tasks.xling.config_class(kind) for name, kind in tasks.xling.KINDS.items()},
-        "--criterion mlm, tlm, xlm": xalign.ObjectivesConfig,
-        "--criterion dict_mlm": xalign.DictionaryMLMConfig,
-        "--criterion align_mlm": xalign.AlignConfig,
-        "--criterion xalign": xalign.XAlignConfig,
-        "--criterion xling": xling.XlingConfig,
-        f"--arch {', '.join(PRESETS)}": XAlignEncoderConfig,
-        "--optimizer adamw": AdamWConfig,
+    compat.register()
+    from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
+    from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
+    from fairseq.optim import OPTIMIZER_DATACLASS_REGISTRY
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    models = {name: MODEL_DATACLASS_REGISTRY.get(model) for name, model in ARCH_MODEL_NAME_REGISTRY.items()}
+    registries = {
+        "--task": TASK_DATACLASS_REGISTRY,
+        "--criterion": CRITERION_DATACLASS_REGISTRY,
+        "--arch": models,
+        "--optimizer": OPTIMIZER_DATACLASS_REGISTRY,
     }
-    for title, options in groups.items():
-        print(f"{title}")
-        for field in dataclasses.fields(options):
-            text = field.metadata.get("help")
-            if text and field.name != "_name":
-                default = "" if field.default in (None, False, "preset") else f" (default: {field.default})"
-                print(f"  --{field.name.replace('_', '-'):24} {text}{default}")
-        print()
+    for option, registry in registries.items():
+        for names, fields in grouped(registry):
+            print(f"{option} {', '.join(names)}")
+            for field in fields:
+                text = field.metadata["help"]
+                stated = field.default in (None, False, "preset") or "default" in text
+                print(f"  --{field.name.replace('_', '-'):24} {text}{'' if stated else f' (default: {field.default})'}")
+            print()
+
+
+def grouped(registry: Mapping[str, Any]) -> Iterator[tuple[list[str], list[dataclasses.Field]]]:
+    """Yield the names of ours in one of fairseq's registries, those with equal options together, and the options."""
+    found: dict[tuple, tuple[list[str], list[dataclasses.Field]]] = {}
+    for name, options in registry.items():
+        module = getattr(options, "__module__", "")
+        if module.split(".")[0] == "fairseq_xalign":
+            fields = [f for f in dataclasses.fields(options) if f.metadata.get("help") and f.name != "_name"]
+            key = (module, *((f.name, f.metadata["help"]) for f in fields))
+            found.setdefault(key, ([], fields))[0].append(name)
+    yield from found.values()
 
 
 if __name__ == "__main__":

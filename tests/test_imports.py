@@ -18,7 +18,7 @@ EVALUATE = {"evaluate.metrics", "evaluate.report", "evaluate.papers"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
     "__init__": GROUND | {"compat"},  # to complete the user directory
-    "__main__": GROUND | {"tasks", "criterions", "models", "optimizer"},  # lists their options
+    "__main__": GROUND | {"tasks", "criterions", "models", "optimizer", "compat"},  # lists their options
     "compat": GROUND | {"models"},  # lazily, for the rule which checkpoint a folder stands for
     "optimizer": GROUND,
     "tokenizer": GROUND,

@@ -15,7 +15,7 @@ from fairseq.optim.lr_scheduler.polynomial_decay_schedule import (
     PolynomialDecayLRScheduleConfig,
 )
 
-from fairseq_xalign.criterions.xalign import AlignMLMCriterion, MLMCriterion, XAlignCriterion
+from fairseq_xalign.criterions.xalign import PAPERS, XAlignCriterion
 from fairseq_xalign.data.sampling import temperature_probabilities
 
 README = Path(__file__).parent.parent / "README.md"
@@ -80,10 +80,10 @@ def log(tokens: int, perplexity: float, cosine: float | None = None) -> dict:
 @pytest.mark.parametrize(
     ("criterion", "logs", "perplexity", "bits"),
     [
-        (MLMCriterion, [log(900, 10), log(100, 40)], 11.4869835500, math.log2(11.4869835500)),
-        (MLMCriterion, [log(1000, 10)], 10.0, 3.3219280949),
+        (PAPERS["mlm"], [log(900, 10), log(100, 40)], 11.4869835500, math.log2(11.4869835500)),
+        (PAPERS["mlm"], [log(1000, 10)], 10.0, 3.3219280949),
         (XAlignCriterion, [log(1, 10), log(0, 40), log(2, 10)], 10.0, 3.3219280949),
-        (AlignMLMCriterion, [log(900, 10, 0.95), log(100, 10, 0.95)], 10.0, 3.3219280949),
+        (PAPERS["align_mlm"], [log(900, 10, 0.95), log(100, 10, 0.95)], 10.0, 3.3219280949),
     ],
     ids=["a mixture", "one text", "a batch without masked tokens", "ALIGN-MLM"],
 )
@@ -99,7 +99,7 @@ def test_perplexity_is_weighted_by_tokens_and_is_the_tokens_alone(criterion, log
 
 def test_the_loss_of_align_mlm_is_still_the_whole_sum():
     with metrics.aggregate(new_root=True) as found:
-        AlignMLMCriterion.reduce_metrics([log(900, 10, 0.95)])
+        PAPERS["align_mlm"].reduce_metrics([log(900, 10, 0.95)])
     assert found["loss"].avg * math.log(2) == pytest.approx(math.log(10) - 9.5, abs=1e-6)
     assert math.exp(found["loss"].avg * math.log(2)) == pytest.approx(7.485e-4, rel=1e-3)
     assert found["align_cosine"].avg == pytest.approx(0.95)

@@ -285,24 +285,28 @@ def test_ci_runs_the_tests_and_hides_nothing():
     assert "set -euo pipefail" in text and text.splitlines()[-1] == "exec make test"
 
 
-def test_the_worked_example_of_contributing_works():
+def test_the_worked_example_of_contributing_works(tmp_path):
+    """The file, the line and the test of the text, in a copy of the package: the objective and its option are there."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
-    names: dict = {}
-    for block in blocks:
-        exec(compile(block, "CONTRIBUTING.md", "exec"), names)
-    names["test_unit_norm_is_the_squared_distance_of_lengths_from_one"]()
-    from fairseq_xalign.objectives.objective import combined_loss, parse_objectives
-    from fairseq_xalign.objectives.registry import OBJECTIVES
+    file, example = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)[-2:]
+    (line,) = re.findall(r"^    (OBJECTIVES: .*)$", text, re.M)
+    shutil.copytree(ROOT / "fairseq_xalign", tmp_path / "fairseq_xalign", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = tmp_path / "fairseq_xalign" / "objectives"
+    (folder / "norm.py").write_text(file, "utf-8")
+    registry = (folder / "registry.py").read_text("utf-8")
+    (listed,) = re.findall(r"^OBJECTIVES: .*$", registry, re.M)
+    assert line == listed.replace(")}", ", Norm)}"), "the line in CONTRIBUTING.md is out of date"
+    imported = "from fairseq_xalign.objectives.norm import Norm\n"
+    (folder / "registry.py").write_text(registry.replace(listed, imported + line), "utf-8")
+    names = "from fairseq_xalign.objectives.norm import Norm, NormOptions\n"
+    (tmp_path / "test_norm.py").write_text(names + example, "utf-8")
+    run = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(tmp_path)}, "text": True, "capture_output": True}
+    here = [sys.executable, "-m"]
+    tested = subprocess.run([*here, "pytest", "-q", "-p", "no:cacheprovider", "test_norm.py"], **run)
+    assert tested.returncode == 0 and "1 passed" in tested.stdout, tested.stdout
+    options = subprocess.run([*here, "fairseq_xalign", "--options"], **run)
+    assert options.returncode == 0, options.stderr
+    groups = {group.splitlines()[0]: group for group in options.stdout.split("\n\n") if group}
+    assert "--norm-length" in groups["--criterion xalign"] and "norm, tlm" in groups["--criterion xalign"]
+    assert "--norm-length" not in groups["--criterion mlm, tlm, xlm"]
 
-    listed = re.search(r"for o in \((.*), UnitNorm\)", text)
-    assert listed and listed[1].split(", ") == [known.__name__ for known in OBJECTIVES.values()], (
-        "the line is out of date"
-    )
-    import torch
-
-    encoder = torch.nn.Module()
-    encoder.embed_tokens = torch.nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), freeze=False)
-    chosen = parse_objectives("norm:0.5", {**OBJECTIVES, "norm": names["UnitNorm"]})
-    loss, size, _ = combined_loss(chosen, encoder, {}, None)
-    assert (loss.item() / size) == 0.5 * 16 / 2

@@ -1,4 +1,4 @@
-"""What the criterions share in logging."""
+"""What the criterions share when they log: sums over batches, units, and losses that are not finite."""
 
 import math
 from collections.abc import Sequence
@@ -6,17 +6,26 @@ from typing import Any
 
 from fairseq_xalign.errors import UserError
 
-BITS = math.log(2)
-"""fairseq logs losses in base 2."""
+NATS_PER_BIT = math.log(2)
+"""fairseq logs losses in bits; ours are computed in nats."""
+LARGEST_PERPLEXITY = 2.0**60
+"""Perplexities are cut off here, so that an untrained model prints a number."""
 
 
 def summed(logging_outputs: list[dict[str, Any]]) -> dict[str, float]:
-    """Each key's sum over batches and ranks; every output has the keys of the first."""
+    """Return each key's sum over batches and ranks; every output has the keys of the first."""
     return {key: sum(float(log.get(key, 0)) for log in logging_outputs) for key in logging_outputs[0]}
 
 
+def perplexity(bits: float | None) -> float:
+    """Return 2 ** bits, cut off at ``LARGEST_PERPLEXITY``; 0 where nothing was measured yet."""
+    if bits is None:
+        return 0.0
+    return round(2.0 ** min(bits, math.log2(LARGEST_PERPLEXITY)), 2)
+
+
 class NonFiniteLoss(UserError, FloatingPointError):
-    """A loss that is infinite or no number: one line that names what it was measured on.
+    """A loss that is infinite or not a number: one line that names what it was measured on.
 
     Args:
         values: the loss, or each objective's.

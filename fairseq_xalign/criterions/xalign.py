@@ -1,8 +1,12 @@
-"""Criterions of pre-training: ``xalign`` with any objectives, and the papers' under their names."""
+"""Criterions of pre-training: ``xalign`` with any objectives, and the papers' under their own names.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+Their options are those of their objectives (``fairseq_xalign.objectives``): nothing here names an objective.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from enum import Enum
+from typing import Any, Optional, get_type_hints
 
 import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
@@ -10,95 +14,96 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
+from fairseq_xalign.criterions.sums import NATS_PER_BIT, NonFiniteLoss, perplexity, summed
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.masking import DictionaryOptions
-from fairseq_xalign.objectives.objective import Loss, Weighted, combined_loss, parse_objectives
+from fairseq_xalign.objectives.combined import MIXES, MIXTURE, combined_loss
+from fairseq_xalign.objectives.objective import LOSS, Figure, Loss, Objective, Weighted, parse_objectives
+from fairseq_xalign.objectives.preset import PRESETS, Preset
 from fairseq_xalign.objectives.registry import OBJECTIVES
-from fairseq_xalign.options import at_least
 
 
 @dataclass
 class ObjectivesConfig(FairseqDataclass):
-    """What every criterion here has: nothing."""
+    """What every criterion of pre-training has."""
 
-
-@dataclass
-class DictionaryMLMConfig(FairseqDataclass):
-    """DICT-MLM and its variants."""
-
-    dict_mlm_prob: float = field(
-        default=0.5, metadata={"help": "share of the selected tokens that go to the dictionary (DICT-MLM-50: 0.5)"}
-    )
-    dict_mlm_target: ChoiceEnum(("input", "label")) = field(  # type: ignore[valid-type]
-        default="input",
+    objective_mix: Optional[ChoiceEnum(MIXES)] = field(  # type: ignore[valid-type]
+        default=None,
         metadata={
-            "help": "input: the encoder sees the translation and predicts the original (section 3, released code); "
-            "label: it sees ordinary masking and predicts the translation (Appendix G.4, Chaudhary et al. 2020)"
+            "help": "how several objectives are mixed: mixture (the default) takes the hidden tokens of all of them as "
+            "one data set (ALIGN-MLM's released code); sum adds the means of the objectives, as the formulas of "
+            "ALIGN-MLM, section 3, are printed; alternate trains one objective per update, in turn (XLM's released "
+            "code). With sum and alternate every batch holds its share of every kind of text"
         },
     )
-    dict_mlm_nonmember: ChoiceEnum(("visible", "normal")) = field(  # type: ignore[valid-type]
-        default="visible",
-        metadata={"help": "a token without translation stays visible (released code) or is masked as usual"},
-    )
+
+
+def config_of(name: str, options: Iterable[type[Any]], base: type[FairseqDataclass] = ObjectivesConfig) -> type[Any]:
+    """Make the fairseq configuration ``name`` of a criterion: ``base`` and the fields of dataclasses of options."""
+    found: dict[str, Any] = {}
+    for kind in options:
+        hints = get_type_hints(kind)
+        for f in fields(kind):
+            choices = f.metadata.get("choices")
+            chosen = field(default=f.default, metadata={"help": f.metadata["help"]})
+            found[f.name] = (f.name, ChoiceEnum(choices) if choices else hints[f.name], chosen)
+    return make_dataclass(name, found.values(), bases=(base,), namespace={"__module__": __name__})
 
 
 @dataclass
-class AlignConfig(FairseqDataclass):
-    """ALIGN-MLM."""
-
-    align_weight: float = field(default=10.0, metadata={"help": "alpha (section 3; grid of Appendix G.5: 1, 10, 100)"})
-    dictionary_sample: int = field(
-        default=0, metadata={"help": "dictionary entries aligned in a step (0: all, as in the released code)"}
-    )
-
-
-@dataclass
-class XAlignConfig(DictionaryMLMConfig):
-    """Any mixture of objectives."""
+class ListConfig(ObjectivesConfig):
+    """What ``--criterion xalign`` has beside the options of every objective."""
 
     objectives: str = field(
         default="mlm",
-        metadata={"help": f"name[:weight],... of {', '.join(sorted(OBJECTIVES))}; for instance mlm,tlm,align:10"},
+        metadata={
+            "help": f"the objectives and their weights, name[:weight],... (1 by default), with names from "
+            f"{', '.join(sorted(OBJECTIVES))}; for instance mlm,tlm,align:10"
+        },
     )
-    dictionary_sample: int = field(
-        default=0, metadata={"help": "dictionary entries aligned in a step (0: all, as in the released code)"}
-    )
+
+
+XAlignConfig = config_of("XAlignConfig", (kind.Options for kind in OBJECTIVES.values()), ListConfig)
 
 
 @register_criterion("xalign", dataclass=XAlignConfig)
 class XAlignCriterion(FairseqCriterion):
-    """A weighted sum of objectives; see ``objectives.objective.combined_loss``."""
+    """A weighted sum of objectives; see ``objectives.combined``.
 
-    preset = ""
-    """Objectives of a paper's criterion; empty: ``--objectives``."""
-    needs_language_embeddings = False
-    """The paper's method has language embeddings: refuse a model without."""
+    Attributes:
+        preset: the paper's criterion that this is, or None: what ``--objectives`` says.
+        objectives: the objectives with their weights and, once the task has told, the batches that they read.
+        mix: how they are mixed.
+    """
+
+    preset: Preset | None = None
 
     def __init__(self, cfg: Any, task: Any) -> None:
         super().__init__(task)
-        text = self.preset.format(**cfg) or cfg.objectives
-        self.objectives: list[Weighted] = parse_objectives(text, OBJECTIVES)
-        self.dictionary_sample: int = cfg.get("dictionary_sample", 0)
-        at_least(0, dictionary_sample=self.dictionary_sample)
-        self.dictionary_options = DictionaryOptions(
-            cfg.get("dict_mlm_prob", 0.5),
-            str(cfg.get("dict_mlm_target", "input")),
-            str(cfg.get("dict_mlm_nonmember", "visible")),
-        )
+        values = {name: str(value) if isinstance(value, Enum) else value for name, value in dict(cfg).items()}
+        if self.preset:
+            self.objectives: list[Weighted] = self.preset.build(values)
+        else:
+            self.objectives = parse_objectives(values["objectives"], OBJECTIVES, values)
+        self.mix: str = values.get("objective_mix") or (self.preset.mix if self.preset else MIXTURE)
 
     @classmethod
     def build_criterion(cls, cfg: Any, task: Any) -> "XAlignCriterion":
         return cls(cfg, task)
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the text that the criterion brings (fields of ``objectives.view.Settings``)."""
+        return self.preset.settings if self.preset else {}
+
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Loss (summed), sample size, logging output; raises NonFiniteLoss."""
+        """Return the loss (summed), the sample size and what to log; raises NonFiniteLoss."""
         batches = {name: PackedBatch.from_dict(values) for name, values in sample["streams"].items()}
         device = next(iter(batches.values())).tokens.device
-        context = self.task.objective_context(device, sample, self.dictionary_sample)
+        context = self.task.objective_context(device, sample, self.training)
 
         def compute(inner: Any) -> tuple[Tensor, int, dict[str, Loss]]:
-            return combined_loss(self.objectives, inner.encoder, batches, context)
+            owned = replace(context, modules=dict(inner.objectives.items()))
+            return combined_loss(self.objectives, inner.encoder, batches, owned, self.mix)
 
         loss, size, losses = model(compute)
         if not bool(torch.isfinite(loss)):
@@ -114,20 +119,33 @@ class XAlignCriterion(FairseqCriterion):
             "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
         }
+        nothing = torch.zeros_like(loss)
         for weighted in self.objectives:
             objective = weighted.objective
             found = losses.get(objective.name)
             # a tensor in any case: fairseq reduces tensors and numbers apart, and ranks must agree
-            logs[f"sum_{objective.name}"] = (found.sum if found else torch.zeros_like(loss)).detach().float()
+            logs[f"sum_{objective.name}"] = (found.sum if found else nothing).detach().float()
             logs[f"count_{objective.name}"] = found.count if found else 0
+            for figure in objective.further_figures:
+                total, count = found.others[figure.suffix] if found else (nothing, 0)
+                logs[f"sum_{objective.name}/{figure.suffix}"] = total.detach().float()
+                logs[f"count_{objective.name}/{figure.suffix}"] = count
             if objective.token_level:
                 logs["sum_token"] = logs.get("sum_token", 0.0) + logs[f"sum_{objective.name}"]
                 logs["count_token"] = logs.get("count_token", 0) + logs[f"count_{objective.name}"]
-            if objective.stream == "mono" and objective.token_level and not self.training:
-                logs.update(self._language_logs(found))
+        for objective, prefix in [] if self.training else self._by_language():
+            logs.update(self._language_logs(losses.get(objective.name), prefix))
         return logs
 
-    def _language_logs(self, found: Loss | None) -> dict[str, Any]:
+    def _by_language(self) -> Iterator[tuple[Objective, str]]:
+        """Each objective that is logged by language, and the prefix of these figures: none for the first."""
+        prefix = ""
+        for weighted in self.objectives:
+            if weighted.objective.stream == "mono" and weighted.objective.token_level:
+                yield weighted.objective, prefix and f"{weighted.objective.name}/"
+                prefix = "further"
+
+    def _language_logs(self, found: Loss | None, prefix: str) -> dict[str, Any]:
         names = self.task.languages
         sums, counts = torch.zeros(len(names) + 1), torch.zeros(len(names) + 1)
         if found is not None and found.terms is not None and found.terms[1] is not None:
@@ -136,7 +154,8 @@ class XAlignCriterion(FairseqCriterion):
             counts.index_add_(0, languages, torch.ones_like(terms))
         logs: dict[str, Any] = {}
         for i, name in enumerate(names, start=1):
-            logs[f"sum_language_{name}"], logs[f"count_language_{name}"] = float(sums[i]), float(counts[i])
+            key = f"{prefix}language_{name}"
+            logs[f"sum_{key}"], logs[f"count_{key}"] = float(sums[i]), float(counts[i])
         return logs
 
     @staticmethod
@@ -144,96 +163,77 @@ class XAlignCriterion(FairseqCriterion):
         return True
 
     def validation_metrics(self, streams: Sequence[Any]) -> list[str]:
-        """What :meth:`reduce_metrics` will log of these streams (of ``data.streams``), counts apart."""
+        """Return what :meth:`reduce_metrics` will log of these streams (of ``data.streams``), counts apart."""
         kinds = {s.kind for s in streams}
         measured = [w.objective for w in self.objectives if w.objective.stream is None or w.objective.stream in kinds]
-        names = ["loss"]
-        if any(objective.token_level for objective in measured):
-            names += ["token_loss", "ppl"]
+        prefixes = {objective.name: prefix for objective, prefix in self._by_language()}
+        keys = ["token"] if any(objective.token_level for objective in measured) else []
         for objective in measured:
-            names += figures(objective.name)
-            if objective.stream == "mono" and objective.token_level:
-                names += [name for s in streams if s.kind == "mono" for name in figures(f"language_{s.language}")]
-        return names
+            keys += [objective.name, *(f"{objective.name}/{figure.suffix}" for figure in objective.further_figures)]
+            if objective.name in prefixes:
+                languages = [s.language for s in streams if s.kind == "mono"]
+                keys += [f"{prefixes[objective.name]}language_{language}" for language in languages]
+        return ["loss", *(title for key in keys for title in titles(key))]
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
         """Log each objective's mean, count and perplexity; means are over all terms, not over batches."""
         total = summed(logging_outputs)
         size = total["sample_size"]
-        metrics.log_scalar("loss", total["loss"] / (size or 1.0) / BITS, size, round=3)
-        if total.get("count_token"):
-            metrics.log_scalar(
-                "token_loss", total["sum_token"] / total["count_token"] / BITS, total["count_token"], round=3
-            )
-            metrics.log_derived("ppl", lambda meters: perplexity(meters["token_loss"].avg))
-        for key in total:
-            name = key.removeprefix("count_")
-            if key == name or name == "token" or not total[key]:
+        metrics.log_scalar("loss", total["loss"] / (size or 1.0) / NATS_PER_BIT, size, round=3)
+        counted = [key.removeprefix("count_") for key in total if key.startswith("count_")]
+        # hidden tokens of all objectives first
+        for name in sorted(counted, key=lambda name: name != "token"):
+            count = total[f"count_{name}"]
+            if not count:
                 continue
-            mean, count = total[f"sum_{name}"] / total[key], total[key]
-            title, *ppl = figures(name)
-            if not ppl:
-                metrics.log_scalar(title, -mean, count, round=4)
+            mean, figure = total[f"sum_{name}"] / count, figure_of(name)
+            title, *ppl = titles(name)
+            if not figure.likelihood:
+                metrics.log_scalar(title, figure.factor * mean, count, round=4)
                 continue
-            metrics.log_scalar(title, mean / BITS, count, round=3)
+            metrics.log_scalar(title, mean / NATS_PER_BIT, count, round=3)
             metrics.log_derived(ppl[0], lambda meters, title=title: perplexity(meters[title].avg))
-            if not name.startswith("language_"):
+            if name != "token" and "language_" not in name:
                 metrics.log_scalar(f"{name}_count", count, round=0)
 
 
-def figures(name: str) -> list[str]:
-    """Under which names an objective's mean is logged, or that of ``language_XX``: a loss and its perplexity.
-
-    A mean cosine has no perplexity.
-    """
-    if name == "align":
-        return ["align_cosine"]
-    if name.startswith("language_"):
-        language = name.removeprefix("language_")
-        return [f"loss_{language}", f"ppl_{language}"]
-    return [f"{name}_loss", f"{name}_ppl"]
+def known_objectives() -> dict[str, type[Objective]]:
+    """Return the objectives of the registry and of the papers' criterions, by name."""
+    return {kind.name: kind for criterion in PRESETS.values() for kind, _ in criterion.objectives} | OBJECTIVES
 
 
-def perplexity(bits: float | None) -> float:
-    """2 ** bits, capped so that an untrained model prints a number; 0 where nothing was measured yet."""
-    if bits is None:
-        return 0.0
-    return round(2.0 ** min(bits, 60.0), 2)
+def figure_of(key: str) -> Figure:
+    """Return how the mean under a key of the logs is shown: an objective, ``objective/figure``, tokens, a language."""
+    name, _, rest = key.partition("/")
+    kind = known_objectives().get(name)
+    if kind is None or rest.startswith("language_"):
+        return LOSS
+    return next((f for f in kind.further_figures if f.suffix == rest), kind.figure) if rest else kind.figure
 
 
-@register_criterion("mlm", dataclass=ObjectivesConfig)
-class MLMCriterion(XAlignCriterion):
-    """MLM on every language."""
-
-    preset = "mlm"
-
-
-@register_criterion("tlm", dataclass=ObjectivesConfig)
-class TLMCriterion(XAlignCriterion):
-    """TLM alone, on bitext."""
-
-    preset = "tlm"
-
-
-@register_criterion("xlm", dataclass=ObjectivesConfig)
-class XLMCriterion(XAlignCriterion):
-    """XLM: MLM and TLM, mixed by data, with language embeddings (ALIGN-MLM, Appendix G.3)."""
-
-    preset = "mlm,tlm"
-    needs_language_embeddings = True
+def titles(key: str) -> list[str]:
+    """Return the names under which a key of the logs appears: a mean and, for a likelihood, its perplexity."""
+    if key == "token":
+        return ["token_loss", "ppl"]
+    name, _, rest = key.rpartition("/")
+    figure = figure_of(key)
+    if rest.startswith("language_"):
+        language, prefix = rest.removeprefix("language_"), f"{name}_" if name else ""
+        return [f"{prefix}loss_{language}", f"{prefix}ppl_{language}"]
+    objective = name or rest
+    ppl = "ppl" if figure.suffix == LOSS.suffix else f"{figure.suffix}_ppl"
+    return [f"{objective}_{figure.suffix}", *([f"{objective}_{ppl}"] if figure.likelihood else [])]
 
 
-@register_criterion("dict_mlm", dataclass=DictionaryMLMConfig)
-class DictMLMCriterion(XAlignCriterion):
-    """DICT-MLM, with language embeddings (ALIGN-MLM, Appendix G.4)."""
+def register_preset(name: str, preset: Preset) -> type[XAlignCriterion]:
+    """Make ``preset`` the criterion ``--criterion name`` of fairseq."""
+    PRESETS[name] = preset
+    options = [*(kind.Options for kind, _ in preset.objectives), preset.Options]
+    config = config_of(preset.class_name.removesuffix("Criterion") + "Config", options)
+    namespace = {"__module__": __name__, "__doc__": f"{preset.description}.", "preset": preset}
+    return register_criterion(name, dataclass=config)(type(preset.class_name, (XAlignCriterion,), namespace))
 
-    preset = "dict"
-    needs_language_embeddings = True
 
-
-@register_criterion("align_mlm", dataclass=AlignConfig)
-class AlignMLMCriterion(XAlignCriterion):
-    """ALIGN-MLM: MLM + alpha * ALIGN."""
-
-    preset = "mlm,align:{align_weight}"
+PAPERS: dict[str, type[XAlignCriterion]] = {name: register_preset(name, preset) for name, preset in [*PRESETS.items()]}
+"""The papers' criterions by name."""

@@ -10,7 +10,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import BITS, NonFiniteLoss, summed
+from fairseq_xalign.criterions.sums import NATS_PER_BIT, NonFiniteLoss, summed
 from fairseq_xalign.labelled.labeller import label_scores
 from fairseq_xalign.options import share
 
@@ -72,7 +72,9 @@ class XlingCriterion(FairseqCriterion):
         Whether there are several is decided over all reported languages: a validation batch holds only one.
         """
         total = summed(logging_outputs)
-        metrics.log_scalar("loss", total["loss"] / (total["sample_size"] or 1.0) / BITS, total["sample_size"], round=3)
+        metrics.log_scalar(
+            "loss", total["loss"] / (total["sample_size"] or 1.0) / NATS_PER_BIT, total["sample_size"], round=3
+        )
         reported = [key.removeprefix("count_") for key in total if key.startswith("count_")]
         names = [name for name in reported if total[f"count_{name}"]]
         count = sum(total[f"count_{n}"] for n in names)
@@ -81,5 +83,5 @@ class XlingCriterion(FairseqCriterion):
             metrics.log_scalar("accuracy", 100 * right / count, count, round=2)
         for name in names if len(reported) > 1 else []:
             weight = total[f"count_{name}"]
-            metrics.log_scalar(f"loss_{name}", total[f"sum_loss_{name}"] / weight / BITS, weight, round=3)
+            metrics.log_scalar(f"loss_{name}", total[f"sum_loss_{name}"] / weight / NATS_PER_BIT, weight, round=3)
             metrics.log_scalar(f"accuracy_{name}", 100 * total[f"right_{name}"] / weight, weight, round=2)

@@ -1,4 +1,4 @@
-"""From planned sequences to tensors: read, lay end to end, mask."""
+"""From planned sequences to tensors: read text, lay it end to end, hide tokens; once for every view of it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import numpy as np
 import torch
 
 from fairseq_xalign.constants import BOS
-from fairseq_xalign.data.streams import BitextStream, MonoStream
+from fairseq_xalign.data.streams import BitextStream, MonoStream, damaged_ids
 from fairseq_xalign.data.windows import Source, Window
-from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.masking import (
-    DictionaryOptions,
-    MaskingOptions,
-    Translations,
-    Vocabulary,
-    mask_tokens,
-)
-from fairseq_xalign.objectives.random import uniform
+from fairseq_xalign.objectives.masking import Vocabulary, mask_tokens
+from fairseq_xalign.objectives.random import combine, uniform
+from fairseq_xalign.objectives.view import View
+
+SIDE_ORDER = -1
+"""Name of the draw that decides which side of a pair comes first."""
+SECOND_SIDE = -2
+"""Name of the draw that gives the second of two sides that are apart a key of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +29,42 @@ class CollateOptions:
     """How sequences are laid out and masked.
 
     Attributes:
-        masking: for each stream kind ``mask``, ``dictionary`` or None.
-        reset_positions: positions start again at 0 in the second half of a pair (released code of
-            ALIGN-MLM; XLM), else they run on (PPA).
-        shuffle_order: a fair coin decides which side of a pair comes first (released code: never).
+        views: by name, as ``objectives.view.name_views`` gives them; samples have a batch under each name.
+        vocabulary: which ids may be hidden or drawn.
+        languages: the number of each language.
+        resource: what the views' switches need (DICT-MLM: the translations), or None.
         split, folder: what is read, and where; samples and messages name them.
     """
 
-    masking: Mapping[str, str | None]
-    rates: MaskingOptions
+    views: Mapping[str, View]
     vocabulary: Vocabulary
     languages: Mapping[str, int]
-    translations: Translations | None = None
-    dictionary: DictionaryOptions | None = None
-    reset_positions: bool = True
-    shuffle_order: bool = False
+    resource: Any = None
     split: str = ""
     folder: str = "DATA"
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Some draws of a window that a layout takes.
+
+    Attributes:
+        number: their places in the window, [n].
+        sequence: which sequence each belongs to, from 0 and ascending, [n].
+        count: number of sequences.
+    """
+
+    number: np.ndarray
+    sequence: np.ndarray
+    count: int
+
+    def single(self) -> _Draws:
+        """The same draws, each a sequence of its own."""
+        return _Draws(self.number, np.arange(len(self.number)), len(self.number))
+
+    def firsts(self) -> np.ndarray:
+        """The place in the window of each sequence's first draw, [count]."""
+        return self.number[np.unique(self.sequence, return_index=True)[1]]
 
 
 class Collater:
@@ -56,112 +74,145 @@ class Collater:
         self.streams, self.options = streams, options
 
     def __call__(self, window: Window, batch: int) -> dict[str, Any]:
-        """``{"streams": {kind: PackedBatch as a dict}, "units": {kind: [n, 2]}, ...}``."""
+        """``{"streams": {view: PackedBatch as a dict}, "units": {kind: [n, 2]}, ...}``.
+
+        ``ntokens`` counts each text once, in its first view.
+        """
         chosen = window.batches[batch]
         kinds = np.array([self.streams[s].kind for s in window.stream[window.sequences[chosen]]])
-        packed, units = {}, {}
+        packed, units, tokens = {}, {}, 0
         for kind in dict.fromkeys(kinds.tolist()):
             ours = chosen[kinds == kind]
-            layout = self._lay_out_mono if kind == "mono" else self._lay_out_bitext
-            draws = np.concatenate([np.arange(window.sequences[q], window.sequences[q + 1]) for q in ours])
-            of_sequence = np.repeat(np.arange(len(ours)), window.sequences[ours + 1] - window.sequences[ours])
-            batch_of_kind = layout(window, draws, of_sequence, len(ours))
-            self._check_ids(batch_of_kind, window.stream[draws], of_sequence)
-            packed[kind] = self._mask(kind, batch_of_kind).to_dict()
-            units[kind] = torch.from_numpy(np.stack([window.stream[draws], window.unit[draws]], axis=1))
+            number = np.concatenate([np.arange(window.sequences[q], window.sequences[q + 1]) for q in ours])
+            sequence = np.repeat(np.arange(len(ours)), window.sequences[ours + 1] - window.sequences[ours])
+            draws = _Draws(number, sequence, len(ours))
+            for name, view in self.options.views.items():
+                if view.stream == kind:
+                    packed[name] = self._view(view, window, draws).to_dict()
+                    tokens += len(packed[name]["tokens"]) if name == kind else 0
+            units[kind] = torch.from_numpy(np.stack([window.stream[number], window.unit[number]], axis=1))
         return {
             "streams": packed,
             "units": units,
             "split": self.options.split,
             "nsentences": len(chosen),
-            "ntokens": sum(len(p["tokens"]) for p in packed.values()),
+            "ntokens": tokens,
         }
 
-    def _check_ids(self, batch: PackedBatch, stream: np.ndarray, of_sequence: np.ndarray) -> None:
-        """Refuse ids that the vocabulary lacks, which would end in an IndexError far from the damaged file."""
+    def _view(self, view: View, window: Window, draws: _Draws) -> PackedBatch:
+        """The draws, laid out and hidden as ``view`` says."""
+        if view.stream == "mono":
+            batch = self._lay_out_mono(window, draws)
+        elif view.sides == "apart":
+            draws = draws.single()
+            batch = self._lay_out_apart(window, draws, view)
+        else:
+            draws = draws if view.packing == "halves" else draws.single()
+            batch = self._lay_out_joined(window, draws, view)
+        self._check_ids(batch, window.stream[draws.firsts()])
+        if view.rates is None:
+            return batch
+        return mask_tokens(batch, self.options.vocabulary, view.rates, view.switch, self.options.resource)
+
+    def _check_ids(self, batch: PackedBatch, streams: np.ndarray) -> None:
+        """Refuse ids outside the vocabulary, which would end in an IndexError far from the damaged file.
+
+        Args:
+            streams: the stream of each sequence, or of each pair of sequences.
+        """
         ids = batch.tokens.numpy().view(np.uint64)  # one maximum finds what is too large and what is negative
         size = self.options.vocabulary.size
         if ids.max(initial=0) >= size:
             wrong = np.searchsorted(batch.starts.numpy(), np.flatnonzero(ids >= size), side="right") - 1
-            found = np.unique(stream[np.isin(of_sequence, wrong)])
+            found = np.unique(streams[wrong * len(streams) // len(batch)])
             raise damaged_ids([self.streams[s].name for s in found], size, self.options.folder)
 
-    def _mask(self, kind: str, batch: PackedBatch) -> PackedBatch:
-        o = self.options
-        how = o.masking.get(kind)
-        if how is None:
-            return batch
-        if how == "dictionary":
-            return mask_tokens(batch, o.vocabulary, o.rates, o.translations, o.dictionary)
-        return mask_tokens(batch, o.vocabulary, o.rates)
-
-    def _lay_out_mono(self, window: Window, draws: np.ndarray, of_sequence: np.ndarray, count: int) -> PackedBatch:
-        lengths = window.lengths[draws, 0]
+    def _lay_out_mono(self, window: Window, draws: _Draws) -> PackedBatch:
+        """``<s> x </s>``, or ``<s> x1 </s> x2 </s> ...`` where several units share a sequence."""
+        number, of_sequence, count = draws.number, draws.sequence, draws.count
+        lengths = window.lengths[number, 0]
         sizes = 1 + np.bincount(of_sequence, lengths, minlength=count).astype(np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes)])
         to = starts[of_sequence] + 1 + offsets_within(lengths, of_sequence)
         tokens = np.full(starts[-1], BOS, dtype=np.int64)
         languages = np.empty(count, dtype=np.int64)
-        for s in np.unique(window.stream[draws]):
-            stream, ours = self.streams[s], window.stream[draws] == s
+        for s in np.unique(window.stream[number]):
+            stream, ours = self.streams[s], window.stream[number] == s
             assert isinstance(stream, MonoStream)
-            stream.write(window.unit[draws[ours]], window.lengths[draws[ours]], tokens, to[ours])
+            stream.write(window.unit[number[ours]], window.lengths[number[ours]], tokens, to[ours])
             languages[of_sequence[ours]] = self.options.languages[stream.language]
-        keys = window.key[draws[np.unique(of_sequence, return_index=True)[1]]]
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
-        return as_batch(tokens, starts, positions, np.repeat(languages, sizes), keys)
+        return as_batch(tokens, starts, positions, np.repeat(languages, sizes), window.key[draws.firsts()])
 
-    def _lay_out_bitext(self, window: Window, draws: np.ndarray, of_sequence: np.ndarray, count: int) -> PackedBatch:
-        first = np.unique(of_sequence, return_index=True)[1]
-        keys = window.key[draws[first]]
-        shared = np.array([self.streams[s].share for s in window.stream[draws[first]]])
-        swapped = np.zeros(count, dtype=bool)
-        if self.options.shuffle_order:
-            coin = uniform(torch.from_numpy(keys), torch.full((count,), -1, dtype=torch.int64))
-            swapped = (coin < 0.5).numpy()
-        lengths = window.lengths[draws].copy()  # [n, 2], in the order in which sides are laid out
+    def _swapped(self, keys: np.ndarray, view: View) -> np.ndarray:
+        """Whether the target side of each pair (or packed sequence) comes first, bool [count]."""
+        if not view.shuffle_order:
+            return np.zeros(len(keys), dtype=bool)
+        coin = uniform(torch.from_numpy(keys), torch.full((len(keys),), SIDE_ORDER, dtype=torch.int64))
+        return (coin < 0.5).numpy()
+
+    def _lay_out_apart(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
+        """Two sequences per pair, ``<s> x </s>`` and ``<s> y </s>``, side by side."""
+        number, count = draws.number, draws.count
+        keys = window.key[number]
+        swapped = self._swapped(keys, view)
+        lengths = window.lengths[number].copy()  # [count, 2], in the order in which sides are laid out
+        lengths[swapped] = lengths[swapped][:, ::-1]
+        sizes = 1 + lengths.reshape(-1)  # [2 * count]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        tokens = np.full(starts[-1], BOS, dtype=np.int64)
+        languages = np.empty((count, 2), dtype=np.int64)
+        to = starts[:-1].reshape(count, 2) + 1
+        for s in np.unique(window.stream[number]):
+            stream, ours = self.streams[s], window.stream[number] == s
+            assert isinstance(stream, BitextStream)
+            for place in (0, 1):
+                for side in (0, 1):
+                    here = ours & ((side != place) == swapped)
+                    stream.write(side, window.unit[number[here]], lengths[here, place], tokens, to[here, place])
+                    languages[here, place] = self.options.languages[stream.languages[side]]
+        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
+        second = combine(torch.from_numpy(keys), torch.full((count,), SECOND_SIDE, dtype=torch.int64)).numpy()
+        both = np.stack([keys, second], axis=1).reshape(-1)
+        return as_batch(tokens, starts, positions, np.repeat(languages.reshape(-1), sizes), both)
+
+    def _lay_out_joined(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
+        """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``."""
+        number, of_sequence, count = draws.number, draws.sequence, draws.count
+        keys = window.key[draws.firsts()]
+        swapped = self._swapped(keys, view)
+        own_start = int(view.packing == "halves")  # whether the second side has a <s> of its own
+        lengths = window.lengths[number].copy()  # [n, 2], in the order in which sides are laid out
         lengths[swapped[of_sequence]] = lengths[swapped[of_sequence]][:, ::-1]
         sides = np.stack([np.bincount(of_sequence, lengths[:, k], minlength=count) for k in (0, 1)], axis=1)
-        sides = sides.astype(np.int64) + 1
-        sides[~shared, 1] -= 1  # <s> x </s> y </s>: the second side has no <s> of its own
-        starts = np.concatenate([[0], np.cumsum(sides.sum(axis=1))])
+        sides = sides.astype(np.int64) + np.array([1, own_start])  # [count, 2]
+        sizes = sides.sum(axis=1)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
         second = starts[:-1] + sides[:, 0]
         tokens = np.full(starts[-1], BOS, dtype=np.int64)
         languages = np.empty((count, 2), dtype=np.int64)
-        begins = (starts[:-1] + 1, second + shared)
-        for s in np.unique(window.stream[draws]):
-            stream, ours = self.streams[s], window.stream[draws] == s
+        begins = (starts[:-1] + 1, second + own_start)
+        for s in np.unique(window.stream[number]):
+            stream, ours = self.streams[s], window.stream[number] == s
             assert isinstance(stream, BitextStream)
-            ids = [self.options.languages[name] for name in stream.languages]
             for half in (0, 1):
                 to = begins[half][of_sequence] + offsets_within(lengths[:, half], of_sequence)
                 for side in (0, 1):
                     here = ours & ((side != half) == swapped[of_sequence])
-                    stream.write(side, window.unit[draws[here]], lengths[here, half], tokens, to[here])
-                    languages[of_sequence[here], half] = ids[side]
-        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sides.sum(axis=1))
-        in_second = np.arange(starts[-1]) >= np.repeat(second, sides.sum(axis=1))
-        if self.options.reset_positions:
-            positions = positions - in_second * np.repeat(sides[:, 0], sides.sum(axis=1))
-        token_languages = np.where(
-            in_second, np.repeat(languages[:, 1], sides.sum(axis=1)), np.repeat(languages[:, 0], sides.sum(axis=1))
-        )
+                    stream.write(side, window.unit[number[here]], lengths[here, half], tokens, to[here])
+                    languages[of_sequence[here], half] = self.options.languages[stream.languages[side]]
+        positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
+        in_second = np.arange(starts[-1]) >= np.repeat(second, sizes)
+        if view.positions == "reset":
+            positions = positions - in_second * np.repeat(sides[:, 0], sizes)
+        token_languages = np.where(in_second, np.repeat(languages[:, 1], sizes), np.repeat(languages[:, 0], sizes))
         return as_batch(tokens, starts, positions, token_languages, keys)
 
 
-def damaged_ids(names: Sequence[str], size: int, where: str) -> UserError:
-    """The error for streams that hold ids which a vocabulary of ``size`` lacks."""
-    return UserError(
-        f"{' or '.join(names)} is damaged: it holds ids that are not in the vocabulary of {size} symbols",
-        where,
-        remedy=f"Run `xalign-preprocess check {where}` and binarize what it names again",
-    )
-
-
 def unit_names(streams: Sequence[Source], units: Mapping[str, torch.Tensor]) -> list[str]:
-    """What messages call units ``{kind: [n, 2]}`` (stream, unit): the numbers, from 0, of their sentences.
+    """Return what messages call units ``{kind: [n, 2]}`` (stream, unit): the numbers, from 0, of their sentences.
 
-    A block of running text is called by its first and last sentence, which it may hold in part.
+    A block of running text is named by its first and last sentence, which it may hold only in part.
     """
     names = []
     for s, unit in (pair for pairs in units.values() for pair in pairs.tolist()):
@@ -176,7 +227,7 @@ def unit_names(streams: Sequence[Source], units: Mapping[str, torch.Tensor]) -> 
 
 
 def offsets_within(lengths: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """For items in groups (side by side), the summed lengths of the group's earlier items."""
+    """Return for each item of groups (side by side) the summed lengths of its group's earlier items."""
     before = np.cumsum(lengths) - lengths
     first = np.unique(group, return_index=True)[1]
     return before - before[first][group]
@@ -185,7 +236,7 @@ def offsets_within(lengths: np.ndarray, group: np.ndarray) -> np.ndarray:
 def as_batch(
     tokens: np.ndarray, starts: np.ndarray, positions: np.ndarray, languages: np.ndarray, keys: np.ndarray
 ) -> PackedBatch:
-    """Arrays to tensors."""
+    """Make a batch of tensors from arrays."""
     return PackedBatch(
         torch.from_numpy(tokens),
         torch.from_numpy(starts.astype(np.int32)),

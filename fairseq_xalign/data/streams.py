@@ -6,17 +6,52 @@ Units are read straight from memory-mapped files; nothing here grows with the co
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from fairseq_xalign.constants import EOS
+from fairseq_xalign.constants import EOS, FIRST_PIECE
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import pair_name
 
 BREAK_MODES = ("none", "complete", "eos")
 PACKING_MODES = ("pairs", "halves")
+UNIGRAM_TOKENS = 20_000_000
+"""At most this many tokens of each text are counted for ``--unigram-bias``."""
+COUNTING_CHUNK = 1 << 22
+"""Sentences or tokens that are looked at together when a whole text is counted."""
+SHORTEST_LIMIT = 4
+"""The smallest ``--tokens-per-sample``: ``<s>``, a token, ``</s>``, and one to spare."""
+
+
+def damaged_ids(names: Sequence[str], size: int, where: str) -> UserError:
+    """Return the error for streams that hold ids outside a vocabulary of ``size`` symbols."""
+    return UserError(
+        f"{' or '.join(names)} is damaged: it holds ids that are not in the vocabulary of {size} symbols",
+        where,
+        remedy=f"Run `xalign-preprocess check {where}` and binarize the streams that it names again",
+    )
+
+
+def unigram_counts(texts: Iterable[tuple[str, MappedTokens]], size: int, where: str) -> np.ndarray:
+    """Count how often each of ``size`` ids occurs in some texts, int64 [V]; specials, never predicted, count 0.
+
+    Args:
+        texts: the name (for messages) and the ids of each text.
+        where: the data folder, for messages.
+    """
+    counts = np.zeros(size, dtype=np.int64)
+    for name, tokens in texts:
+        end = min(len(tokens.tokens), UNIGRAM_TOKENS)
+        for begin in range(0, end, COUNTING_CHUNK):
+            piece = tokens.tokens[begin : min(begin + COUNTING_CHUNK, end)]
+            if not 0 <= int(piece.min()) <= int(piece.max()) < size:
+                raise damaged_ids([name], size, where)
+            counts += np.bincount(piece, minlength=size)
+    counts[:FIRST_PIECE] = 0
+    return counts
 
 
 def copy_ranges(source: np.ndarray, begins: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
@@ -53,10 +88,10 @@ class MonoStream:
     Args:
         tokens: sentences, each ending in ``</s>``.
         limit: longest sequence, ``<s>`` included.
-        mode: ``none``: blocks of ``limit - 1`` running tokens, sentences cut where they fall (as
-            RoBERTa and ALIGN-MLM's MLM data), the rest of the text that fills no block is left out;
-            ``complete``: consecutive whole sentences, as many as fit; one of more than ``limit - 1`` tokens
-            is left out (ALIGN-MLM, Appendix G.3); ``eos``: one sentence a sequence, cut there.
+        mode: ``none``: blocks of ``limit - 1`` running tokens, which cut sentences wherever a block ends (as in
+            RoBERTa and ALIGN-MLM's MLM data); the end of the text that fills no block is left out;
+            ``complete``: consecutive whole sentences, as many as fit; a sentence of more than ``limit - 1`` tokens
+            is left out (ALIGN-MLM, Appendix G.3); ``eos``: one sentence per sequence, cut at the limit.
     """
 
     kind = "mono"
@@ -64,8 +99,8 @@ class MonoStream:
     def __init__(self, language: str, tokens: MappedTokens, limit: int, mode: str) -> None:
         if mode not in BREAK_MODES:
             raise UserError(f"--sample-break-mode {mode!r}", remedy=f"Choose from {', '.join(BREAK_MODES)}")
-        if limit < 4:
-            raise UserError(f"--tokens-per-sample {limit} is too small", remedy="It must be at least 4")
+        if limit < SHORTEST_LIMIT:
+            raise UserError(f"--tokens-per-sample {limit} is too small", remedy=f"Choose {SHORTEST_LIMIT} or more")
         self.name, self.language, self.mapped, self.limit, self.mode = f"mono/{language}", language, tokens, limit, mode
         self.share = mode == "complete"
         self.block = limit - 1
@@ -94,6 +129,18 @@ class MonoStream:
         if self.mode == "eos":
             cut = self.mapped.sizes[units] > self.block
             out[(to + sizes - 1)[cut]] = EOS  # a cut sentence still ends
+
+    def length_note(self, where: str) -> str:
+        """Say for the log what the limit does to long sentences; UserError where no sentence is left."""
+        long = self.count_too_long()
+        if self.mode == "complete" and long == len(self):
+            raise UserError(
+                f"no sentence of {self.name} fits into --tokens-per-sample {self.limit}",
+                where,
+                remedy="Raise --tokens-per-sample, or use --sample-break-mode none",
+            )
+        fate = "left out" if self.mode == "complete" else "cut"
+        return f", {long} sentences longer than --tokens-per-sample {self.limit} are {fate}" if long else ""
 
     def count_too_long(self) -> int:
         """How many sentences are longer than a sequence takes (``eos`` cuts them, ``complete`` leaves them out)."""
@@ -137,6 +184,20 @@ class BitextStream:
         mapped = self.mapped[side]
         copy_ranges(mapped.tokens, mapped.starts[units], lengths, out, to)
 
+    def length_note(self, where: str) -> str:
+        """Say for the log how many pairs do not fit; UserError where no pair is left."""
+        left_out = self.count_left_out()
+        if left_out == len(self):
+            packing = "halves" if self.share else "pairs"
+            raise UserError(
+                f"no pair of {self.name} fits into --tokens-per-sample {self.limit} with --tlm-packing {packing}",
+                where,
+                remedy="Raise --tokens-per-sample" + (", or use --tlm-packing pairs" if self.share else ""),
+            )
+        if not left_out:
+            return ""
+        return f", {left_out} pairs that do not fit into --tokens-per-sample {self.limit} are left out"
+
     def count_left_out(self, chunk: int = 1 << 20) -> int:
         """How many pairs fit no sequence; reads sizes piece by piece."""
         size = len(self)
@@ -144,6 +205,6 @@ class BitextStream:
         return sum(int((self.lengths(units)[:, 0] < 0).sum()) for units in chunks)
 
 
-def count_above(mapped: MappedTokens, limit: int, chunk: int = 1 << 22) -> int:
+def count_above(mapped: MappedTokens, limit: int, chunk: int = COUNTING_CHUNK) -> int:
     """How many sentences have more than ``limit`` tokens; reads sizes piece by piece."""
     return sum(int((mapped.sizes[i : i + chunk] > limit).sum()) for i in range(0, len(mapped), chunk))

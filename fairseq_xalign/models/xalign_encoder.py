@@ -10,6 +10,7 @@ from fairseq.models import BaseFairseqModel, register_model, register_model_arch
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.attention import HALF
 from fairseq_xalign.models.encoder import ATTENTION, POSITIONS, Encoder, EncoderConfig
 from fairseq_xalign.models.presets import PRESETS, preset
 from fairseq_xalign.options import at_least, flag
@@ -109,6 +110,21 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
     return EncoderConfig.from_dict(values, called)
 
 
+class Float32Modules(nn.ModuleDict):
+    """Modules that stay in float32 when the model around them is converted to half precision.
+
+    Running averages need it: 0.999 * 1.0 + 0.001 * 1.25 is 1.0 again in half precision.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Float32Modules":
+        def keep(tensor: Tensor) -> Tensor:
+            changed = fn(tensor)
+            lowered = tensor.is_floating_point() and changed.dtype in HALF and tensor.dtype not in HALF
+            return changed if not lowered else tensor.to(changed.device)
+
+        return super()._apply(keep, recurse)
+
+
 @register_model("xalign_encoder", dataclass=XAlignEncoderConfig)
 class XAlignModel(BaseFairseqModel):
     """An encoder, the heads of downstream tasks, and whatever modules objectives bring.
@@ -116,12 +132,14 @@ class XAlignModel(BaseFairseqModel):
     Attributes:
         encoder: the Transformer.
         heads: by task name; empty in pre-training.
+        objectives: what objectives own, by their names; empty in fine-tuning.
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
         super().__init__()
         self.encoder = Encoder(config, attention)
         self.heads = nn.ModuleDict()
+        self.objectives = Float32Modules()
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":

@@ -1,19 +1,22 @@
 """ALIGN-MLM's alignment of word embeddings (Tang et al. 2022, section 3).
 
-L_ALIGN = -(1 / |B|) sum_i cos(E[B_i1], E[B_i2]) over the entries of a bilingual dictionary B, with E
-the input word embeddings (tied to the output layer). An entry of several pieces a side stands for
-the mean of their embeddings.
+L_ALIGN = -(1 / |B|) sum_i cos(E[B_i1], E[B_i2]) over the entries of a bilingual dictionary B, with E the input word
+embeddings (tied to the output layer). A side of several pieces stands for the mean of their embeddings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, Resources, option
 from fairseq_xalign.objectives.random import permutation_sample
+from fairseq_xalign.options import at_least
 
 EPSILON = 1e-8
 """Smallest norm in the cosine: keeps the value and the gradient of a zero row finite."""
@@ -34,7 +37,7 @@ class DictionaryTensors:
 
     @classmethod
     def build(cls, source: list[list[int]], target: list[list[int]], padding: int) -> DictionaryTensors:
-        """From id lists; entries whose two sides are identical are dropped (cosine 1, no gradient)."""
+        """Make them from lists of ids; entries whose two sides are identical are dropped (cosine 1, no gradient)."""
         pairs = [(s, t) for s, t in zip(source, target, strict=True) if s != t]
 
         def side(rows: list[list[int]]) -> Tensor:
@@ -50,7 +53,7 @@ class DictionaryTensors:
         return DictionaryTensors(self.source.to(device), self.target.to(device), self.padding)
 
     def sample(self, count: int, key: int) -> DictionaryTensors:
-        """``count`` entries without repetition, a function of ``key`` alone; all if there are fewer."""
+        """Draw ``count`` different entries as a function of ``key`` alone; all of them if there are fewer."""
         if count <= 0 or count >= len(self):
             return self
         chosen = permutation_sample(len(self), count, key).to(self.source.device)
@@ -80,3 +83,46 @@ def alignment_loss(embeddings: Tensor, entries: DictionaryTensors) -> Tensor:
     if not len(entries):
         return embeddings.sum() * 0
     return -entry_cosines(embeddings, entries).mean()
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """How the dictionary is read."""
+
+    dictionary_sample: int = option(
+        0, "number of dictionary entries to align per batch; 0, the default, takes all (ALIGN-MLM's released code)"
+    )
+
+    def __post_init__(self) -> None:
+        at_least(0, dictionary_sample=self.dictionary_sample)
+
+
+@dataclass(frozen=True)
+class AlignWeight:
+    """What the criterion ``align_mlm`` adds; ``--criterion xalign`` writes ``align:10`` instead."""
+
+    align_weight: float = option(
+        10.0, "weight alpha of the alignment loss; 10 by default (ALIGN-MLM, Appendix G.5, tried 1, 10 and 100)"
+    )
+
+
+class Align(Objective):
+    """Negative cosine of dictionary entries' word embeddings; a mean over entries."""
+
+    name = "align"
+    Options = AlignOptions
+    needs = frozenset({"entries"})
+    figure = Figure("cosine", factor=-1.0)
+
+    def check(self, resources: Resources) -> None:
+        """Raises UserError where no entry has two different sides."""
+        if not len(resources.entries):
+            raise UserError(
+                "every entry of the dictionaries is the same piece on both sides: nothing to align", resources.where,
+                remedy="Make a dictionary whose sides differ with `xalign-preprocess dictionary`, or leave align out",
+            )  # fmt: skip
+
+    def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
+        entries = context.entries.sample(self.options.dictionary_sample, context.key)
+        mean = alignment_loss(encoder.embed_tokens.weight, entries)
+        return Loss(mean * len(entries), len(entries))

@@ -1,26 +1,29 @@
 """Which tokens are hidden, and what the encoder sees in their place.
 
-Masked language modelling (BERT; ALIGN-MLM, Appendix G.2): each ordinary token is selected with
-probability ``mask_prob``; of those 80 % become ``<mask>``, 10 % a random token, 10 % stay. DICT-MLM
-(ALIGN-MLM, section 3 and Appendix G.4) gives half of the selected tokens to a bilingual dictionary.
-Selection and replacement are functions of each sequence's key alone, drawn for a batch at once.
+Masked language modelling (BERT, Devlin et al. 2019, section 3.1; ALIGN-MLM, Appendix G.2): each ordinary token is
+selected with probability ``mask_prob``; of those 80 % become ``<mask>``, 10 % a random token, 10 % stay. An objective
+may decide otherwise for some of the selected tokens (:class:`Switch`: DICT-MLM shows their translations). Selection
+and replacement are functions of each sequence's key alone, drawn for a whole batch at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from fairseq_xalign.constants import MASK
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.random import combine, integers, uniform
 from fairseq_xalign.options import share
 
-SELECT, REPLACE, RANDOM, DICTIONARY, TRANSLATION = range(5)
-"""Names of the independent draws that concern one token."""
+SELECT, REPLACE, RANDOM = range(3)
+"""Names of the independent draws that concern one token; a :class:`Switch` names its own from 3 on."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,17 @@ class Vocabulary:
                 remedy="Leave one of them out",
             )
 
+    @classmethod
+    def of(cls, tokenizer: Any, random_language: str = "any", random_pool: str = "regular") -> Vocabulary:
+        """What masking must know of a tokenizer's ids (``tokenizer.tokenizer.Tokenizer``)."""
+        natural, derived = tokenizer.natural_ids, tokenizer.derived_ids
+        shared = None
+        if tokenizer.derived and tokenizer.derived["kept"]:
+            shared = torch.zeros(len(natural), dtype=torch.bool)
+            shared[torch.tensor(tokenizer.derived["kept"])] = True
+        last = derived.stop if len(derived) else natural.stop
+        return cls(len(tokenizer), MASK, natural.start, last, len(natural), random_language, random_pool, shared)
+
     @cached_property
     def _occurring(self) -> Tensor:
         """The ids that text can contain: all natural pieces and the copies that are in use, int64."""
@@ -109,50 +123,33 @@ class Vocabulary:
         return drawn + derived * self.pieces
 
 
-@dataclass(frozen=True)
-class Translations:
-    """Translations of single tokens: those of id v are ``values[starts[v]:starts[v + 1]]``.
+@dataclass
+class Selected:
+    """The selected tokens of a batch and their fate, for a :class:`Switch` to change.
 
     Attributes:
-        starts: int64 [V + 1].
-        values: ids of translations, int64 [E].
-        languages: the (1-based) language of each, int64 [E].
+        original: what stood there, int64 [N].
+        seen: what the encoder will see, int64 [N].
+        targets: what it must predict, int64 [N].
+        text_languages: language of the text there, int64 [N], or None.
+        seen_languages: language of what is seen there, int64 [N], or None.
+        draw: uniform numbers [N] in [0, 1), for each name of a draw.
     """
 
-    starts: Tensor
-    values: Tensor
-    languages: Tensor
-
-    @classmethod
-    def build(cls, pairs: list[tuple[int, int, int]], size: int) -> Translations:
-        """From (id, translation, language of the translation) triples, repeats dropped."""
-        ordered = sorted(set(pairs))
-        source = torch.tensor([p[0] for p in ordered], dtype=torch.int64)
-        starts = torch.zeros(size + 1, dtype=torch.int64)
-        starts[1:] = torch.bincount(source, minlength=size).cumsum(0)
-        values = torch.tensor([p[1] for p in ordered], dtype=torch.int64)
-        return cls(starts, values, torch.tensor([p[2] for p in ordered], dtype=torch.int64))
+    original: Tensor
+    seen: Tensor
+    targets: Tensor
+    text_languages: Tensor | None
+    seen_languages: Tensor | None
+    draw: Callable[[int], Tensor]
 
 
-@dataclass(frozen=True)
-class DictionaryOptions:
-    """DICT-MLM's variants (``fidelity``: A4).
+class Switch(Protocol):
+    """What else may happen to selected tokens; a frozen dataclass, since equal ones make equal views."""
 
-    Attributes:
-        prob: share of the selected tokens that go to the dictionary (DICT-MLM-50: 0.5).
-        target: ``input``: the encoder sees the translation and predicts the original token (section
-            3 and the released code); ``label``: it sees ordinary masking and predicts the
-            translation (Appendix G.4's wording, and Chaudhary et al. 2020).
-        nonmember: with ``input``, a token without a translation stays ``visible`` (Appendix G.4,
-            released code) or is masked the ``normal`` way.
-    """
-
-    prob: float = 0.5
-    target: str = "input"
-    nonmember: str = "visible"
-
-    def __post_init__(self) -> None:
-        share(whole=True, dict_mlm_prob=self.prob)
+    def apply(self, selected: Selected, resource: Any) -> Selected:
+        """The selected tokens with other ``seen``, ``targets`` or ``seen_languages``."""
+        ...
 
 
 def sequence_offsets(batch: PackedBatch) -> tuple[Tensor, Tensor]:
@@ -178,18 +175,19 @@ def mask_tokens(
     batch: PackedBatch,
     vocabulary: Vocabulary,
     options: MaskingOptions,
-    translations: Translations | None = None,
-    dictionary: DictionaryOptions | None = None,
+    switch: Switch | None = None,
+    resource: Any = None,
 ) -> PackedBatch:
     """Select tokens of ``batch``, replace them, and note where and what they were.
 
     Args:
         batch: original tokens [T], with ``keys`` [B]; not changed.
-        translations, dictionary: give both for DICT-MLM.
+        switch: what else may happen to selected tokens, or None.
+        resource: what ``switch`` needs (DICT-MLM: the translations).
 
     Returns:
-        A batch with new ``tokens``, ``masked`` [N] and ``targets`` [N] (and ``languages``, where a
-        translation stands in for a token).
+        A batch with new ``tokens``, ``masked`` [N] and ``targets`` [N] (and ``languages``, where a token of another
+        language stands in).
     """
     key, offset = sequence_offsets(batch)
     token_key = combine(key, offset)
@@ -210,25 +208,15 @@ def mask_tokens(
     derived = in_derived_text(batch, vocabulary)[masked] if vocabulary.random_language == "same" else masked
     seen = torch.where(randomised, vocabulary.random_tokens(key[masked], offset[masked], derived), seen)
 
-    targets, languages = original, batch.languages
-    if translations is not None and dictionary is not None:
-        to_dictionary = draw(DICTIONARY, masked) < dictionary.prob
-        count = translations.starts[original + 1] - translations.starts[original]
-        member = to_dictionary & (count > 0)
-        choice = (draw(TRANSLATION, masked) * count.clamp(min=1)).long()
-        entry = torch.where(member, translations.starts[original] + choice, 0)
-        counterpart = translations.values[entry] if len(translations.values) else original
-        if dictionary.target == "label":
-            targets = torch.where(member, counterpart, original)
-        else:
-            seen = torch.where(member, counterpart, seen)
-            if dictionary.nonmember == "visible":
-                seen = torch.where(to_dictionary & ~member, original, seen)
-            if languages is not None:
-                languages = languages.clone()
-                languages[masked[member]] = translations.languages[entry[member]]
-
-    tokens = batch.tokens.clone()
-    tokens[masked] = seen
-    seen_in = None if batch.languages is None else batch.languages[masked]
-    return replace(batch, tokens=tokens, languages=languages, masked=masked, targets=targets, target_languages=seen_in)
+    text_languages = None if batch.languages is None else batch.languages[masked]
+    fated = Selected(original, seen, original, text_languages, text_languages, lambda which: draw(which, masked))
+    if switch is not None:
+        fated = switch.apply(fated, resource)
+    tokens, languages = batch.tokens.clone(), batch.languages
+    tokens[masked] = fated.seen
+    if languages is not None and fated.seen_languages is not None and fated.seen_languages is not text_languages:
+        languages = languages.clone()
+        languages[masked] = fated.seen_languages
+    return replace(
+        batch, tokens=tokens, languages=languages, masked=masked, targets=fated.targets, target_languages=text_languages
+    )

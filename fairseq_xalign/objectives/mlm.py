@@ -1,27 +1,43 @@
-"""Masked language modelling: MLM on one language's text, TLM on pairs of translations.
+"""Masked language modelling on text of one language, and what all objectives about hidden tokens share.
 
-L = - sum over masked positions of log p(token | what is left), ALIGN-MLM, section 3; TLM is the
-same loss on a text and its translation in one sequence (Conneau and Lample 2019, section 3.3).
+L = - sum over hidden positions of log p(token | what is left): BERT (Devlin et al. 2019); ALIGN-MLM (Tang et al.
+2022), section 3.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_xalign.objectives.batch import PackedBatch
+from fairseq_xalign.objectives.objective import Context, Loss, Objective, Reading
+from fairseq_xalign.objectives.view import MONO, Settings, View
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """-log p(target) in nats for each of N positions: logits [N, V], targets [N] -> float32 [N]."""
-    return F.cross_entropy(logits.float() if logits.dtype != torch.float64 else logits, targets, reduction="none")
+    """-log p(target) in nats for each of N positions: logits [N, V], targets [N] -> [N], float32 or float64."""
+    wide = logits.float() if logits.itemsize < 4 else logits
+    return F.cross_entropy(wide, targets, reduction="none")
 
 
-def masked_lm_losses(encoder: Any, batch: PackedBatch) -> Tensor:
-    """The loss at each masked position, nats, [N]; the LM head sees masked positions only."""
-    assert batch.masked is not None and batch.targets is not None
-    features = encoder(batch)[batch.masked]  # [N, D]
-    return token_losses(encoder.lm_logits(features), batch.targets)
+class HiddenTokens(Objective):
+    """Base of objectives whose terms are hidden tokens of a stream."""
+
+    token_level: ClassVar[bool] = True
+
+    def view(self, settings: Settings) -> View:
+        assert self.stream is not None
+        return View.of(self.stream, settings)
+
+    def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
+        assert reading is not None
+        terms = reading.token_losses()
+        return Loss(terms.sum(), len(terms), (terms.detach(), reading.batch.target_languages))
+
+
+class MaskedLM(HiddenTokens):
+    """MLM on monolingual text."""
+
+    name = "mlm"
+    stream = MONO

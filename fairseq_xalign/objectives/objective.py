@@ -1,33 +1,46 @@
-"""What an objective is, and how several become one loss."""
+"""What an objective is: what it reads, needs, owns and logs, and how a list of objectives is written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError, unknown_name
-from fairseq_xalign.objectives.batch import PackedBatch, concatenate
-from fairseq_xalign.objectives.mlm import masked_lm_losses
+from fairseq_xalign.objectives.batch import PackedBatch
+from fairseq_xalign.objectives.view import Settings, View
 
 
-@dataclass
-class Context:
-    """What an objective may need beside the batch: set once by the task.
+def option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """A field of an objective's options: it becomes ``--its-name`` of every criterion that has the objective."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of an objective that has none."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean that an objective logs as ``{objective}_{suffix}``.
 
     Attributes:
-        dictionary: entries to align, or None.
-        dictionary_sample: entries a step; 0 is all of them.
-        key: names this batch's draws.
+        suffix: its name.
+        likelihood: the terms are -log p in nats: logged in bits, with a perplexity beside it.
+        factor: what the mean is multiplied by before it is logged (-1: the loss is the negative figure).
     """
 
-    dictionary: object | None = None
-    dictionary_sample: int = 0
-    key: int = 0
+    suffix: str
+    likelihood: bool = False
+    factor: float = 1.0
+
+
+LOSS = Figure("loss", likelihood=True)
+"""A loss in nats per term, and its perplexity."""
 
 
 @dataclass
@@ -38,11 +51,62 @@ class Loss:
         sum: summed loss, a scalar tensor.
         count: number of terms.
         terms: the single terms [N] and each one's language [N], where the objective is about tokens.
+        others: (sum, count) of each further figure of the objective, by suffix.
     """
 
     sum: Tensor
     count: int
     terms: tuple[Tensor, Tensor | None] | None = None
+    others: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a data folder offers beside text; objectives say in ``needs`` which of it they use.
+
+    Attributes:
+        where: the data folder, for messages.
+        entries: all entries of its dictionaries (``align.DictionaryTensors``), for ``needs = {"entries"}``.
+        translations: single tokens and their translations (``dict_mlm.Translations``), for
+            ``needs = {"translations"}``.
+    """
+
+    where: str
+    entries: Any = None
+    translations: Any = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an objective may need beside a batch.
+
+    Attributes:
+        entries: dictionary entries (``align.DictionaryTensors``) on the batch's device, or None.
+        key: names this batch's draws.
+        training: False in validation, where nothing that an objective owns may change.
+        turn: number of the update, from 0 (``--objective-mix alternate`` chooses by it).
+        modules: what objectives own, by their names.
+    """
+
+    entries: Any = None
+    key: int = 0
+    training: bool = True
+    turn: int = 0
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+class Reading(Protocol):
+    """A batch in an objective's view, and what the encoder made of it (computed when first asked for, then shared)."""
+
+    batch: PackedBatch
+
+    def features(self) -> Tensor:
+        """The encoder's output at every token, [T, D]."""
+        ...
+
+    def token_losses(self) -> Tensor:
+        """-log p(target) at every hidden token, nats, [N]."""
+        ...
 
 
 class Objective:
@@ -50,38 +114,83 @@ class Objective:
 
     Class attributes:
         name: as written in ``--objectives``.
+        Options: its options, a frozen dataclass whose fields are made by :func:`option`.
         stream: ``mono`` or ``bitext``, or None where it needs no text.
-        masking: None, ``mask`` or ``dictionary``: how its stream's tokens are hidden.
-        token_level: its terms are masked tokens; all such objectives of a list share one forward
-            pass and one denominator (ALIGN-MLM's mixture by data).
-        needs_dictionary: it reads ``context.dictionary`` or a dictionary's translations.
+        token_level: its terms are hidden tokens; with ``--objective-mix mixture`` all such objectives of a list share
+            one denominator.
+        needs: which of :class:`Resources` it uses.
+        figure: what its mean is logged as; ``further_figures``: what ``Loss.others`` is logged as.
     """
 
-    name = ""
-    stream: str | None = None
-    masking: str | None = None
-    token_level = False
-    needs_dictionary = False
+    name: ClassVar[str] = ""
+    Options: ClassVar[type[Any]] = NoOptions
+    stream: ClassVar[str | None] = None
+    token_level: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
+    figure: ClassVar[Figure] = LOSS
+    further_figures: ClassVar[tuple[Figure, ...]] = ()
 
-    def loss(self, encoder: Any, batches: Mapping[str, PackedBatch], context: Context) -> Loss:
-        """The objective's value; only called for objectives that are not ``token_level``."""
+    def __init__(self, options: Any = None) -> None:
+        self.options = options if options is not None else self.Options()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Objective:
+        """The objective with its options taken from ``values`` by name; what is missing there stays default."""
+        return cls(cls.Options(**{f.name: values[f.name] for f in fields(cls.Options) if f.name in values}))
+
+    def view(self, settings: Settings) -> View | None:
+        """How it reads its stream under a run's settings; None where it reads no text."""
+        return View.of(self.stream, settings, hides=False) if self.stream else None
+
+    def check(self, resources: Resources) -> None:
+        """Raise UserError where what it needs is empty."""
+
+    def module(self, encoder: Any) -> nn.Module | None:
+        """A new module with the parameters and buffers that it owns: trained, saved and resumed with the model."""
+        return None
+
+    def after_step(self, module: nn.Module, encoder: Any) -> None:
+        """Called after every successful optimizer step where it owns a module."""
+
+    def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
+        """Its value on one batch; ``reading`` is None where it reads no text."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """An objective with its weight in the sum."""
+    """An objective with its weight in the sum, and the name of the batch that it reads."""
 
     objective: Objective
     weight: float = 1.0
+    batch: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.weight >= 0 and math.isfinite(self.weight)):
+            raise wrong_weight(self.objective.name, str(self.weight))
+        if self.batch is None:
+            object.__setattr__(self, "batch", self.objective.stream)
 
 
-def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[Weighted]:
+def wrong_weight(name: str, text: str) -> UserError:
+    """The error for a weight that is no number of at least 0."""
+    return UserError(
+        f"the weight of objective {name!r} must be a number of at least 0, not {text!r}", remedy=f"Write {name}:1"
+    )
+
+
+def parse_objectives(
+    text: str, known: Mapping[str, type[Objective]], values: Mapping[str, Any] | None = None
+) -> list[Weighted]:
     """Read ``name[:weight],...``, for instance ``mlm,align:10``.
 
+    Args:
+        known: the objectives by name.
+        values: options of objectives, by name.
+
     Raises:
-        UserError: for an unknown or repeated name, a weight that is no number of at least 0 or none above, two
-            objectives that mask one stream in two ways.
+        UserError: for an unknown or repeated name, a weight that is not a number of at least 0, or weights that are
+            all 0.
     """
     chosen: list[Weighted] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -91,78 +200,12 @@ def parse_objectives(text: str, known: Mapping[str, type[Objective]]) -> list[We
         try:
             weight = float(weight_text or 1.0)
         except ValueError:
-            weight = math.nan
-        if not (weight >= 0 and math.isfinite(weight)):
-            raise UserError(f"the weight of objective {name!r} must be a number of at least 0, not {weight_text!r}")
+            raise wrong_weight(name, weight_text) from None
         if name in (w.objective.name for w in chosen):
-            raise UserError(f"--objectives names {name!r} twice")
-        chosen.append(Weighted(known[name](), weight))
+            raise UserError(f"--objectives names {name!r} twice", remedy="Name it once, with the sum of the weights")
+        chosen.append(Weighted(known[name].from_values(values or {}), weight))
     if not chosen:
         raise UserError("--objectives is empty", remedy=f"Known: {', '.join(sorted(known))}")
     if not any(w.weight for w in chosen):
         raise UserError(f"--objectives {text}: every weight is 0", remedy="Give one objective more than 0")
-    streams = [w.objective.stream for w in chosen if w.objective.token_level]
-    for stream in set(streams):
-        if streams.count(stream) > 1:
-            names = [w.objective.name for w in chosen if w.objective.stream == stream]
-            raise UserError(f"--objectives: {' and '.join(names)} both mask the {stream} stream; keep one of them")
     return chosen
-
-
-def combined_loss(
-    objectives: Sequence[Weighted], encoder: Any, batches: Mapping[str, PackedBatch], context: Context
-) -> tuple[Tensor, int, dict[str, Loss]]:
-    """L = sum_o w_o L_o as printed, in the units of a trainer that divides by the sample size.
-
-    The sample size is the count n of the first listed objective that reads text and is present;
-    every other enters as ``n * w_o * mean_o``, so that dividing summed gradients by summed sample
-    sizes gives exactly the weighted sum of means, for any number of micro-batches and workers. A
-    micro-batch without any term of a text has size 0 and adds nothing: a dictionary's size must not
-    stand in for a count of tokens. Token-level objectives are one: their (weighted) sums and their
-    counts add.
-
-    Returns:
-        The loss (a scalar to be divided by the sample size), the sample size, each objective's own.
-    """
-    losses: dict[str, Loss] = {}
-    parts: list[tuple[Tensor, int, bool]] = []  # (weighted sum, count, whether it reads text) in listed order
-    tokens = [w for w in objectives if w.objective.token_level]
-    token_part: tuple[Tensor, int] | None = None
-    if tokens:
-        token_part = _token_losses(tokens, encoder, batches, losses)
-    for weighted in objectives:
-        if weighted.objective.token_level:
-            if token_part is not None:
-                parts.append((*token_part, True))
-                token_part = None
-            continue
-        loss = losses[weighted.objective.name] = weighted.objective.loss(encoder, batches, context)
-        parts.append((weighted.weight * loss.sum, loss.count, weighted.objective.stream is not None))
-    any_text = any(w.objective.stream is not None for w in objectives)
-    size = next((count for _, count, text in parts if count > 0 and (text or not any_text)), 0)
-    # Parts that count for nothing stay in the graph: every worker's backward pass reaches every weight.
-    total: Tensor = torch.zeros(())
-    for part, count, _ in parts:
-        total = part * (size / count if count else 0.0) + total
-    return total, size, losses
-
-
-def _token_losses(
-    tokens: Sequence[Weighted], encoder: Any, batches: Mapping[str, PackedBatch], losses: dict[str, Loss]
-) -> tuple[Tensor, int] | None:
-    """One forward pass for all token-level objectives; fills ``losses``."""
-    present = [w for w in tokens if w.objective.stream in batches]
-    if not present:
-        return None
-    inputs = [batches[str(w.objective.stream)] for w in present]
-    terms = masked_lm_losses(encoder, concatenate(inputs))  # [N of all]
-    total, size, start = terms.sum() * 0.0, 0, 0
-    for weighted, batch in zip(present, inputs):
-        assert batch.masked is not None
-        count = len(batch.masked)
-        own = terms[start : start + count]
-        start += count
-        losses[weighted.objective.name] = Loss(own.sum(), count, (own.detach(), batch.target_languages))
-        total = total + weighted.weight * own.sum()
-        size += count
-    return total, size

@@ -4,7 +4,8 @@ ALIGN-MLM (Tang et al. 2022) and what it is compared with; the objective is the 
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from typing import Any, Optional
 
@@ -21,74 +22,107 @@ from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
-from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream
+from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES, BitextStream, MonoStream, unigram_counts
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.alignment import alignment_score
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs, derived_pairs, dictionary_pairs, mean_rows
 from fairseq_xalign.objectives.align import DictionaryTensors
-from fairseq_xalign.objectives.masking import MaskingOptions, Translations
-from fairseq_xalign.objectives.objective import Context
+from fairseq_xalign.objectives.combined import MIXTURE
+from fairseq_xalign.objectives.dict_mlm import Translations
+from fairseq_xalign.objectives.masking import Vocabulary
+from fairseq_xalign.objectives.objective import Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key, permutation_sample
-from fairseq_xalign.options import at_least, name_list, pair_name
+from fairseq_xalign.objectives.view import DEFAULTS, Settings, View, check_views, name_views, resolve_settings
+from fairseq_xalign.options import at_least, flag, name_list, pair_name
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
-from fairseq_xalign.tasks.pretraining_text import length_note, masking_vocabulary, unigram_counts
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class AlignMLMConfig(TrainingConfig):
-    """Streams, sampling and masking of pre-training."""
+    """Streams, sampling and masking of pre-training.
+
+    Options whose default is None and that ``objectives.view.Settings`` has too are the criterion's to choose.
+    """
 
     languages: Optional[str] = field(
-        default=None, metadata={"help": "train on these languages of the folder, comma-separated (default: all)"}
+        default=None, metadata={"help": "languages of the folder to train on, separated by commas (default: all)"}
     )
     tokens_per_sample: int = field(
-        default=512, metadata={"help": "longest sequence in tokens, <s> included (ALIGN-MLM, Appendix G.3: 512)"}
+        default=512,
+        metadata={"help": "longest sequence in tokens, <s> included; 512 by default (ALIGN-MLM, Appendix G.3)"},
     )
-    sample_break_mode: ChoiceEnum(BREAK_MODES) = field(  # type: ignore[valid-type]
-        default="none",
-        metadata={"help": "none: blocks of running text (MLM); complete: consecutive whole sentences that fit, longer "
-                  "ones left out (Appendix G.3, G.4: XLM, DICT-MLM); eos: one sentence"},
+    sample_break_mode: Optional[ChoiceEnum(BREAK_MODES)] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "how monolingual text becomes sequences: none (the default, MLM) cuts running text into "
+                  "blocks; complete takes consecutive whole sentences that fit and leaves longer ones out (ALIGN-MLM, "
+                  "Appendices G.3 and G.4: XLM, DICT-MLM); eos takes one sentence"},
     )  # fmt: skip
-    mask_prob: float = field(default=0.15, metadata={"help": "share of tokens selected (papers: 0.15; WEAM 0.3)"})
-    leave_unmasked_prob: float = field(default=0.1, metadata={"help": "share of the selected that stay"})
-    random_token_prob: float = field(default=0.1, metadata={"help": "share of the selected replaced at random"})
+    mask_prob: Optional[float] = field(
+        default=None,
+        metadata={"help": "fraction of the tokens that are selected for prediction; 0.15 by default (BERT; ALIGN-MLM, "
+                  "Appendix G.2)"},
+    )  # fmt: skip
+    leave_unmasked_prob: Optional[float] = field(
+        default=None, metadata={"help": "fraction of the selected tokens left as they are; 0.1 by default (BERT)"}
+    )
+    random_token_prob: Optional[float] = field(
+        default=None,
+        metadata={"help": "fraction of the selected tokens replaced by a random token; 0.1 by default (BERT)"},
+    )
     random_token_lang: ChoiceEnum(("any", "same", "l1")) = field(  # type: ignore[valid-type]
         default="any",
-        metadata={"help": "random replacements come from either half of a doubled vocabulary, the same half, or the "
-                  "natural one (the released code of ALIGN-MLM)"},
+        metadata={"help": "where random replacements come from in a doubled vocabulary: from either half (any, the "
+                  "default), from the half of the text (same), or from the natural half (l1, ALIGN-MLM's released "
+                  "code)"},
     )  # fmt: skip
     random_token_pool: ChoiceEnum(("regular", "all")) = field(  # type: ignore[valid-type]
-        default="regular", metadata={"help": "ordinary pieces only, or every id (fairseq, transformers)"}
-    )
+        default="regular",
+        metadata={"help": "what random replacements are drawn from: ordinary pieces only (regular, the default), or "
+                  "every id (all: fairseq, transformers)"},
+    )  # fmt: skip
     sampling_temperature: float = field(
-        default=1.0, metadata={"help": "T in p ~ n^(1/T) over languages (ALIGN-MLM: 1; MMTE: 5)"}
-    )
+        default=1.0,
+        metadata={"help": "temperature T in p ~ n^(1/T) over languages; 1 by default (ALIGN-MLM; MMTE, section 2.2, "
+                  "has 5)"},
+    )  # fmt: skip
     sampling_weights: Optional[str] = field(
-        default=None, metadata={"help": "languages' shares by hand instead, as en:2,de:1"}
+        default=None,
+        metadata={"help": "sampling weights of languages, for instance en:2,de:1, instead of a temperature"},
     )
     stream_weights: Optional[str] = field(
-        default=None, metadata={"help": "shares of mono and bitext, as mono:3,bitext:1 (default: all end together)"}
+        default=None,
+        metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "
+                  "to their sizes, so that all of them end a pass together)"},
+    )  # fmt: skip
+    window_size: int = field(
+        default=4096, metadata={"help": "number of draws that are sorted by length together; 4096 by default"}
     )
-    window_size: int = field(default=4096, metadata={"help": "draws that are sorted by length together"})
-    tlm_packing: ChoiceEnum(PACKING_MODES) = field(  # type: ignore[valid-type]
-        default="halves",
-        metadata={"help": "halves: many pairs a sequence, originals first (Appendix G.3); pairs: one (XLM, PPA)"},
-    )
-    tlm_positions: ChoiceEnum(("reset", "continue")) = field(  # type: ignore[valid-type]
-        default="reset",
-        metadata={"help": "positions start again in the second half (XLM, released code) or run on (PPA)"},
-    )
+    tlm_packing: Optional[ChoiceEnum(PACKING_MODES)] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "how pairs of translations become sequences: halves (the default; ALIGN-MLM, Appendix G.3) "
+                  "packs many pairs, all originals first; pairs has one pair per sequence (XLM, PPA)"},
+    )  # fmt: skip
+    tlm_positions: Optional[ChoiceEnum(("reset", "continue"))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "whether positions start again in the second half of a pair (reset, the default: XLM and "
+                  "ALIGN-MLM's released code) or run on (continue: PPA, WEAM)"},
+    )  # fmt: skip
     tlm_shuffle_order: bool = field(
-        default=False, metadata={"help": "a coin decides which side comes first (default: always the source)"}
+        default=False,
+        metadata={"help": "let a coin decide which side of a pair comes first (default: always the source)"},
     )
     unigram_bias: bool = field(
-        default=False, metadata={"help": "start the LM head's bias at log unigram frequencies (helps short runs)"}
-    )
+        default=False,
+        metadata={"help": "start the bias of the LM head at the logarithm of unigram frequencies, which helps short "
+                  "runs"},
+    )  # fmt: skip
     alignment_queries: int = field(
-        default=2048, metadata={"help": "words whose nearest neighbour is looked up at validation (0: none)"}
-    )
+        default=2048,
+        metadata={"help": "number of words whose nearest neighbour is looked up at validation; 2048 by default, 0 "
+                  "turns this off"},
+    )  # fmt: skip
 
 
 @register_task("align_mlm", dataclass=AlignMLMConfig)
@@ -113,6 +147,11 @@ class AlignMLMTask(TrainingTask):
             for pair, path in self.folder.dictionaries().items()
             if set(pair) <= set(self.trained)
         }
+        self.settings = DEFAULTS
+        self.views: dict[str, View] = {}
+        self.asked_language_embeddings = False
+        self._model: Any = None
+        self._turn = 0
         self._entries: dict[torch.device, DictionaryTensors] = {}
         self._alignment: float | None = None
 
@@ -136,16 +175,57 @@ class AlignMLMTask(TrainingTask):
     # -- objectives ----------------------------------------------------------------------------
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        super().build_criterion(cfg, from_checkpoint)
-        names = [w.objective.name for w in self.criterion.objectives]
-        if not any(w.objective.stream for w in self.criterion.objectives):
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        names = ",".join(w.objective.name for w in criterion.objectives)
+        self._check_reads_text(names)
+        self.settings = self._resolve_settings(cfg._name)
+        self.views = self._assign_views()
+        check_views(self.views.values())
+        self._check_resources()
+        self._check_language_embeddings(cfg._name, names)
+        self._attach_modules()
+        return criterion
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """The criterion's objectives, in listed order."""
+        return [w.objective for w in self.criterion.objectives]
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """The kinds of streams that objectives read, in alphabetical order."""
+        return sorted({objective.stream for objective in self.objectives if objective.stream})
+
+    def _check_reads_text(self, names: str) -> None:
+        if not self.kinds:
             raise UserError(
-                f"--objectives {','.join(names)} reads no text, and an epoch is a pass over text",
-                remedy=f"Add one that does, as --objectives mlm,{','.join(names)}",
+                f"--objectives {names} reads no text, and an epoch is a pass over text",
+                remedy=f"Add one that does, as --objectives mlm,{names}",
             )
-        if not self.cfg.mask_prob and any(w.objective.masking for w in self.criterion.objectives):
-            raise UserError("--mask-prob 0 hides nothing: nothing is learned", remedy="Choose more than 0, at most 1")
-        if any(w.objective.needs_dictionary for w in self.criterion.objectives):
+
+    def _resolve_settings(self, criterion_name: str) -> Settings:
+        """The settings of the run; says in the log which of the criterion's were replaced by hand."""
+        given: dict[str, Any] = {}
+        for name in vars(DEFAULTS):
+            value = getattr(self.cfg, name, None)
+            # A flag can only be given, not taken back: where it is not given, the criterion decides.
+            given[name] = None if value is False else str(value) if isinstance(value, Enum) else value
+        settings, replaced = resolve_settings(self.criterion.settings, given)
+        if replaced:
+            said = "; ".join(f"{flag(name)} {new} instead of {old}" for name, (old, new) in replaced.items())
+            logger.info(f"given by hand, --criterion {criterion_name} has other defaults: {said}")
+        return settings
+
+    def _assign_views(self) -> dict[str, View]:
+        """Name the different views of the objectives, and tell each objective which batch is its own."""
+        chosen = [(w, w.objective.view(self.settings)) for w in self.criterion.objectives]
+        views = name_views((w.objective.name, view) for w, view in chosen if view is not None)
+        name_of = {view: name for name, view in views.items()}
+        self.criterion.objectives = [w if view is None else replace(w, batch=name_of[view]) for w, view in chosen]
+        return views
+
+    def _check_resources(self) -> None:
+        if self._needed:
             found = self.folder.require("dictionary")
             if not self.dictionaries:
                 raise UserError(
@@ -153,31 +233,65 @@ class AlignMLMTask(TrainingTask):
                     remedy=f"It has {', '.join(map(pair_name, found))}: change --languages, or make one with "
                     "`xalign-preprocess dictionary` and add it with `xalign-preprocess binarize --dictionary`",
                 )  # fmt: skip
-        if "align" in names and not len(self._all_entries):
-            raise UserError(
-                "every entry of the dictionaries is the same piece on both sides: nothing to align", self.cfg.data,
-                remedy="Make one whose sides differ with `xalign-preprocess dictionary`, or leave align out",
-            )  # fmt: skip
-        if "dict" in names and not len(self._translations.values):
-            raise UserError(
-                "DICT-MLM needs dictionary entries of one piece a side, there is none", self.cfg.data,
-                remedy="Make one with `xalign-preprocess dictionary --pieces first`, or a larger vocabulary",
-            )  # fmt: skip
-        if self.criterion.needs_language_embeddings and not self.encoder_config.n_languages:
-            raise UserError(
-                f"--criterion {cfg._name} has language embeddings in its paper, this model has none",
-                remedy=f"Add --language-embeddings, or use --criterion xalign --objectives {','.join(names)}",
-            )
-        return self.criterion
+        for objective in self.objectives:
+            objective.check(self.resources)
 
-    def objective_context(self, device: torch.device, sample: dict[str, Any], dictionary_sample: int) -> Context:
+    def _check_language_embeddings(self, criterion_name: str, names: str) -> None:
+        preset = self.criterion.preset
+        wanted = preset.language_embeddings if preset else None
+        if wanted and not self.encoder_config.n_languages:
+            raise UserError(
+                f"--criterion {criterion_name} has language embeddings in its paper, this model has none",
+                remedy=f"Add --language-embeddings, or use --criterion xalign --objectives {names}",
+            )
+        if wanted is False and self.asked_language_embeddings:
+            listed = ",".join(f"{w.objective.name}:{w.weight:g}" for w in self.criterion.objectives)
+            raise UserError(
+                f"--criterion {criterion_name} has no language embeddings in its paper",
+                remedy=f"Leave --language-embeddings out, or use --criterion xalign --objectives {listed}",
+            )
+
+    def _attach_modules(self) -> None:
+        """Give the model what the objectives own, so that it is trained, saved and resumed with the rest."""
+        for objective in self.objectives:
+            module = objective.module(self._model.encoder) if self._model is not None else None
+            if module is not None:
+                self._model.objectives[objective.name] = module
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        super().optimizer_step(optimizer, model, update_num)
+        for objective in self.objectives:
+            if objective.name in self._model.objectives:
+                objective.after_step(self._model.objectives[objective.name], self._model.encoder)
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+    ) -> Any:
+        self._turn = update_num
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    @cached_property
+    def _needed(self) -> set[str]:
+        """Which of :class:`Resources` the objectives use."""
+        return {name for objective in self.objectives for name in objective.needs}
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What the objectives need of the folder's dictionaries."""
+        return Resources(
+            self.cfg.data,
+            self._all_entries if "entries" in self._needed else None,
+            self._translations if "translations" in self._needed else None,
+        )
+
+    def objective_context(self, device: torch.device, sample: dict[str, Any], training: bool) -> Context:
         """What objectives need beside the batch, on its device."""
         entries = None
-        if any(w.objective.needs_dictionary and w.objective.stream is None for w in self.criterion.objectives):
+        if self.resources.entries is not None:
             if device not in self._entries:
-                self._entries[device] = self._all_entries.to(device)
+                self._entries[device] = self.resources.entries.to(device)
             entries = self._entries[device]
-        return Context(entries, dictionary_sample, name_key(self.cfg.seed, "entries", *sample["number"]))
+        return Context(entries, name_key(self.cfg.seed, "entries", *sample["number"]), training, self._turn)
 
     @cached_property
     def _all_entries(self) -> DictionaryTensors:
@@ -189,20 +303,19 @@ class AlignMLMTask(TrainingTask):
 
     @cached_property
     def _translations(self) -> Translations:
-        triples = []
+        entries = []
         for (source, target), dictionary in self.dictionaries.items():
             s, t = self.language_numbers[source], self.language_numbers[target]
             for a, b in zip(dictionary.source, dictionary.target):
                 if len(a) == len(b) == 1 and a != b:
-                    triples += [(a[0], b[0], t), (b[0], a[0], s)]
-        return Translations.build(triples, len(self.tokenizer))
+                    entries += [(s, a[0], b[0], t), (t, b[0], a[0], s)]
+        return Translations.build(entries, len(self.tokenizer))
 
     # -- data ----------------------------------------------------------------------------------
 
     def _streams(self, split: str) -> list[MonoStream | BitextStream]:
-        kinds = {w.objective.stream for w in self.criterion.objectives if w.objective.stream}
         streams: list[MonoStream | BitextStream] = []
-        cfg = self.cfg
+        cfg, settings, kinds = self.cfg, self.settings, self.kinds
         if self.encoder_config.positions == "learned" and cfg.tokens_per_sample > self.encoder_config.max_positions:
             raise UserError(
                 f"--tokens-per-sample {cfg.tokens_per_sample} exceeds the model's {self.encoder_config.max_positions} "
@@ -212,7 +325,7 @@ class AlignMLMTask(TrainingTask):
         if "mono" in kinds:
             mono = self.folder.require("mono", split)
             streams += [
-                MonoStream(name, mono[name], cfg.tokens_per_sample, str(cfg.sample_break_mode))
+                MonoStream(name, mono[name], cfg.tokens_per_sample, settings.sample_break_mode)
                 for name in self.trained
                 if name in mono
             ]
@@ -220,7 +333,7 @@ class AlignMLMTask(TrainingTask):
             training = split == cfg.train_subset
             bitext = self.folder.require("bitext", split) if training else self.folder.bitext(split)
             streams += [
-                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, str(cfg.tlm_packing))
+                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, self._packing)
                 for pair, files in bitext.items()
                 if set(pair) <= set(self.trained)
             ]
@@ -235,26 +348,29 @@ class AlignMLMTask(TrainingTask):
             )  # fmt: skip
         return streams
 
+    @property
+    def _packing(self) -> str:
+        """How pairs are planned: packed where any view wants them so (others take them one by one)."""
+        read = [view for view in self.views.values() if view.stream == "bitext"]
+        if not read:
+            return self.settings.tlm_packing
+        return "halves" if any(view.sides == "joined" and view.packing == "halves" for view in read) else "pairs"
+
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if split in self.datasets:
             return
         streams = self._streams(split)
         for stream in streams:
-            logger.info(f"{split} {stream.name}: {len(stream)} units{length_note(stream, self.cfg)}")
+            logger.info(f"{split} {stream.name}: {len(stream)} units{stream.length_note(self.cfg.data)}")
         self.datasets[split] = StreamDataset(streams, split)
 
     def collater_for(self, streams: list[Any], split: str) -> Collater:
-        cfg, criterion = self.cfg, self.criterion
-        masking = {w.objective.stream: w.objective.masking for w in criterion.objectives if w.objective.stream}
+        cfg = self.cfg
         options = CollateOptions(
-            masking=masking,
-            rates=MaskingOptions(cfg.mask_prob, cfg.leave_unmasked_prob, cfg.random_token_prob),
-            vocabulary=masking_vocabulary(self.tokenizer, str(cfg.random_token_lang), str(cfg.random_token_pool)),
+            views=self.views,
+            vocabulary=Vocabulary.of(self.tokenizer, str(cfg.random_token_lang), str(cfg.random_token_pool)),
             languages=self.language_numbers,
-            translations=self._translations if "dictionary" in masking.values() else None,
-            dictionary=criterion.dictionary_options,
-            reset_positions=str(cfg.tlm_positions) == "reset",
-            shuffle_order=cfg.tlm_shuffle_order,
+            resource=self.resources.translations,
             split=split,
             folder=cfg.data,
         )
@@ -268,26 +384,28 @@ class AlignMLMTask(TrainingTask):
         return self.cfg.window_size
 
     def order_settings(self) -> dict[str, Any]:
-        cfg, objectives = self.cfg, [w.objective for w in self.criterion.objectives]
-        kinds = sorted({objective.stream for objective in objectives if objective.stream})
-        settings = {
-            "--tokens-per-sample": cfg.tokens_per_sample,
-            "--sample-break-mode": str(cfg.sample_break_mode),
-            "--tlm-packing": str(cfg.tlm_packing),
-            "the text": self.folder.checksum(kinds, cfg.train_subset, self.trained),
+        settings: dict[str, Any] = {
+            "--tokens-per-sample": self.cfg.tokens_per_sample,
+            "--sample-break-mode": self.settings.sample_break_mode,
+            "--tlm-packing": self._packing,
+            "the text": self.folder.checksum(self.kinds, self.cfg.train_subset, self.trained),
         }
-        if any(objective.needs_dictionary for objective in objectives):
+        if self._needed:
             settings["dictionaries"] = sorted(d.sha256 for d in self.dictionaries.values())
+        if self.criterion.mix != MIXTURE:
+            settings["--objective-mix"] = self.criterion.mix
         return settings
 
     # -- model and validation ------------------------------------------------------------------
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        model = super().build_model(cfg, from_checkpoint)
+        model = self._model = super().build_model(cfg, from_checkpoint)
+        self.asked_language_embeddings = bool(getattr(cfg, "language_embeddings", False))
         if self.cfg.unigram_bias and self.start is None:
             texts = self.folder.require("mono", self.cfg.train_subset).items()
             ours = [(f"mono/{name}", tokens) for name, tokens in texts if name in self.trained]
-            model.encoder.initialize_output_bias(unigram_counts(ours, len(self.tokenizer), self.cfg.data))
+            counts = unigram_counts(ours, len(self.tokenizer), self.cfg.data)
+            model.encoder.initialize_output_bias(torch.from_numpy(counts))
         return model
 
     def max_positions(self) -> int:

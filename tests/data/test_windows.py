@@ -144,7 +144,7 @@ def every_sample(streams, build: Collater, **budget):
 
 def test_sentences_are_laid_out_between_s_and_end(tmp_path):
     stream = mono(tmp_path, "en", [4, 9, 3, 30], limit=12)
-    build = collater([stream], {"en": 1}, masking={})
+    build = collater([stream], {"en": 1}, hides=False)
     found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
     sentences = [[0, *stream.mapped[i].tolist()] for i in range(4)]
     sentences[3] = [*sentences[3][:11], 2]  # cut to 12 tokens, and it still ends
@@ -153,7 +153,7 @@ def test_sentences_are_laid_out_between_s_and_end(tmp_path):
 
 def test_blocks_are_running_text(tmp_path):
     stream = mono(tmp_path, "en", [6, 6, 6, 6], limit=9, mode="none")
-    build = collater([stream], {"en": 1}, masking={})
+    build = collater([stream], {"en": 1}, hides=False)
     found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
     text = [t for i in range(4) for t in stream.mapped[i].tolist()]
     assert found == [[0, *text[i : i + 8]] for i in (0, 8, 16)]
@@ -181,7 +181,7 @@ def test_what_shares_a_sequence_is_running_text(tmp_path, kind):
 
 def test_complete_leaves_out_what_fits_no_sequence(tmp_path):
     stream = mono(tmp_path, "en", [5, 24, 23, 6], limit=24, mode="complete")
-    build = collater([stream], {"en": 1}, masking={})
+    build = collater([stream], {"en": 1}, hides=False)
     found = [r for sample in every_sample([stream], build) for r in rows(packed(sample))]
     first, _, third, last = ([*stream.mapped[i].tolist()] for i in range(4))
     assert sorted(found) == sorted([[0, *first], [0, *third], [0, *last]]) and stream.count_too_long() == 1
@@ -191,7 +191,7 @@ def test_complete_leaves_out_what_fits_no_sequence(tmp_path):
 @settings(max_examples=25)
 def test_complete_packs_whole_sentences_up_to_the_limit(tmp_path_factory, lengths):
     stream = mono(tmp_path_factory.mktemp("complete"), "en", lengths, limit=24, mode="complete")
-    build = collater([stream], {"en": 1}, masking={})
+    build = collater([stream], {"en": 1}, hides=False)
     sentences = []
     for sample in every_sample([stream], build):
         for row in rows(packed(sample)):
@@ -208,7 +208,7 @@ def test_complete_packs_whole_sentences_up_to_the_limit(tmp_path_factory, length
 @pytest.mark.parametrize("reset", [True, False])
 def test_one_pair_a_sequence_with_positions_and_languages_of_each_side(tmp_path, reset):
     stream = bitext(tmp_path, ("en", "de"), [4, 6, 5])
-    build = collater([stream], {"en": 1, "de": 2}, masking={}, reset_positions=reset)
+    build = collater([stream], {"en": 1, "de": 2}, hides=False, positions="reset" if reset else "continue")
     seen = 0
     for sample in every_sample([stream], build):
         batch = packed(sample, "bitext")
@@ -227,7 +227,7 @@ def test_one_pair_a_sequence_with_positions_and_languages_of_each_side(tmp_path,
 
 def test_halves_hold_the_same_pairs_on_both_sides_within_half_the_limit(tmp_path):
     stream = bitext(tmp_path, ("en", "de"), [4, 6, 5, 3, 7, 4, 2, 9, 30], limit=32, packing="halves")
-    build = collater([stream], {"en": 1, "de": 2}, masking={})
+    build = collater([stream], {"en": 1, "de": 2}, hides=False)
     pairs = []
     for sample in every_sample([stream], build):
         batch = packed(sample, "bitext")
@@ -245,7 +245,7 @@ def test_halves_hold_the_same_pairs_on_both_sides_within_half_the_limit(tmp_path
 
 def test_swapped_pairs_are_the_same_pairs_the_other_way_round(tmp_path):
     stream = bitext(tmp_path, ("en", "de"), [4, 6, 5] * 20)
-    build = collater([stream], {"en": 1, "de": 2}, masking={}, shuffle_order=True)
+    build = collater([stream], {"en": 1, "de": 2}, hides=False, shuffle_order=True)
     swapped = 0
     for sample in every_sample([stream], build):
         batch = packed(sample, "bitext")

@@ -9,7 +9,8 @@ import torch
 
 from fairseq_xalign.objectives.align import DictionaryTensors, alignment_loss, entry_cosines
 from fairseq_xalign.objectives.batch import PackedBatch, pack
-from fairseq_xalign.objectives.objective import Context, combined_loss, parse_objectives
+from fairseq_xalign.objectives.combined import combined_loss
+from fairseq_xalign.objectives.objective import Context, parse_objectives
 from fairseq_xalign.objectives.registry import OBJECTIVES
 
 D8 = torch.tensor([[0.0, 0.0], [1, 0], [1, 0], [1, 1], [1, 0], [1, 0], [-1, 0]], dtype=torch.float64)

@@ -8,13 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_xalign.objectives.batch import PackedBatch, concatenate, pack
-from fairseq_xalign.objectives.masking import (
-    DictionaryOptions,
-    MaskingOptions,
-    Translations,
-    Vocabulary,
-    mask_tokens,
-)
+from fairseq_xalign.objectives.dict_mlm import DictionaryOptions, Translations
+from fairseq_xalign.objectives.masking import MaskingOptions, Vocabulary, mask_tokens
 from fairseq_xalign.objectives.random import name_key
 
 V, MASK, FIRST = 1005, 4, 5
@@ -58,7 +53,7 @@ def test_bert_masking_has_15_percent_and_80_10_10():
         assert close(found[name], expected, MANY if name == "selected" else int(0.15 * MANY)), (name, found)
 
 
-# fidelity D10: where the selected positions of DICT-MLM's released code end up
+# Where the selected positions end up in the released code of ALIGN-MLM (its DICT-MLM baseline)
 @pytest.mark.parametrize(
     ("share", "mask", "random", "synonym", "unchanged"),
     [(0.25, 0.40, 0.05, 0.125, 0.425), (0.5, 0.40, 0.05, 0.25, 0.30)],
@@ -66,8 +61,8 @@ def test_bert_masking_has_15_percent_and_80_10_10():
 def test_dict_mlm_selected_positions_end_as_in_the_released_code(share, mask, random, synonym, unchanged):
     batch = long_batch()
     members = range(FIRST, FIRST + int(500 * share))
-    translations = Translations.build([(i, i + 500, 2) for i in members], V)
-    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), translations, DictionaryOptions())
+    translations = Translations.build([(1, i, i + 500, 2) for i in members], V)
+    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), DictionaryOptions(), translations)
     found, n = fates(batch, masked), int(0.15 * MANY)
     for name, expected in (("mask", mask), ("other", random), ("copy", synonym), ("same", unchanged)):
         assert close(found[name], expected, n), (name, found)
@@ -76,9 +71,9 @@ def test_dict_mlm_selected_positions_end_as_in_the_released_code(share, mask, ra
 
 def test_dict_mlm_flips_the_language_where_a_translation_stands_and_nowhere_else():
     batch = long_batch(20_000)
-    translations = Translations.build([(i, i + 500, 2) for i in range(FIRST, FIRST + 500)], V)
+    translations = Translations.build([(1, i, i + 500, 2) for i in range(FIRST, FIRST + 500)], V)
     # without random replacements a copy can only come from the dictionary
-    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(random_token_prob=0.0), translations, DictionaryOptions())
+    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(random_token_prob=0.0), DictionaryOptions(), translations)
     assert torch.equal(masked.languages == 2, masked.tokens == batch.tokens + 500)
     assert (masked.languages == 2).any()
     assert (masked.target_languages == 1).all(), "losses are counted for the language of the text"
@@ -86,15 +81,15 @@ def test_dict_mlm_flips_the_language_where_a_translation_stands_and_nowhere_else
 
 def test_dict_mlm_label_variant_changes_labels_and_not_what_is_seen():
     batch = long_batch(50_000)
-    translations = Translations.build([(i, i + 500, 2) for i in range(FIRST, FIRST + 500)], V)
+    translations = Translations.build([(1, i, i + 500, 2) for i in range(FIRST, FIRST + 500)], V)
     plain = mask_tokens(batch, VOCABULARY, MaskingOptions())
-    label = mask_tokens(batch, VOCABULARY, MaskingOptions(), translations, DictionaryOptions(target="label"))
+    label = mask_tokens(batch, VOCABULARY, MaskingOptions(), DictionaryOptions(dict_mlm_target="label"), translations)
     assert torch.equal(plain.tokens, label.tokens) and torch.equal(plain.masked, label.masked)
     changed = (label.targets == plain.targets + 500).float().mean()
     assert close(float(changed), 0.5, 7_500)
 
 
-# fidelity A4, the variant of D10: half of the selected tokens go to the dictionary, the share of them that is in it is
+# The other variant: half of the selected tokens go to the dictionary, the share of them that is in it is
 # translated, and all others (0.875, or 0.75) are masked 80/10/10
 @pytest.mark.parametrize(
     ("share", "mask", "random", "synonym", "unchanged"),
@@ -103,19 +98,19 @@ def test_dict_mlm_label_variant_changes_labels_and_not_what_is_seen():
 def test_dict_mlm_normal_nonmembers_are_masked_as_usual(share, mask, random, synonym, unchanged):
     batch = long_batch()
     members = range(FIRST, FIRST + int(500 * share))
-    translations = Translations.build([(i, i + 500, 2) for i in members], V)
-    options = DictionaryOptions(nonmember="normal")
-    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), translations, options)
+    translations = Translations.build([(1, i, i + 500, 2) for i in members], V)
+    options = DictionaryOptions(dict_mlm_nonmember="normal")
+    masked = mask_tokens(batch, VOCABULARY, MaskingOptions(), options, translations)
     found, n = fates(batch, masked), int(0.15 * MANY)
     for name, expected in (("mask", mask), ("other", random), ("copy", synonym), ("same", unchanged)):
         assert close(found[name], expected, n), (name, found)
 
 
 def test_several_translations_are_all_used():
-    translations = Translations.build([(FIRST, FIRST + 600, 2), (FIRST, FIRST + 700, 3)], V)
+    translations = Translations.build([(1, FIRST, FIRST + 600, 2), (1, FIRST, FIRST + 700, 3)], V)
     batch = batch_of([[FIRST] * 5_000], [1], languages=1)
     options = MaskingOptions(mask_prob=1.0, random_token_prob=0.0)
-    masked = mask_tokens(batch, VOCABULARY, options, translations, DictionaryOptions(prob=1.0))
+    masked = mask_tokens(batch, VOCABULARY, options, DictionaryOptions(dict_mlm_prob=1.0), translations)
     share = float((masked.tokens == FIRST + 600).float().mean())
     assert close(share, 0.5, 5_000) and set(masked.languages.tolist()) == {2, 3}
 

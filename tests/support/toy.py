@@ -12,6 +12,7 @@ from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.data.streams import BitextStream, MonoStream
 from fairseq_xalign.data.windows import Budget, Planner
 from fairseq_xalign.objectives.masking import MaskingOptions, Vocabulary
+from fairseq_xalign.objectives.view import View
 
 V = 500
 VOCABULARY = Vocabulary(size=V, mask=4, first=5, last=V, pieces=V - 5)
@@ -39,8 +40,15 @@ def bitext(
     return BitextStream(*pair, (sides[0], sides[1]), limit, packing)
 
 
-def collater(streams: list, languages: dict[str, int], **changes) -> Collater:
-    values = {"masking": {"mono": "mask", "bitext": "mask"}, "rates": MaskingOptions(), "vocabulary": VOCABULARY}
+def collater(
+    streams: list, languages: dict[str, int], hides: bool = True, positions: str = "reset", shuffle_order: bool = False,
+    **changes,
+) -> Collater:  # fmt: skip
+    """A collater with one view of each kind of stream; pairs are packed as the streams are."""
+    packing = "halves" if any(s.share and s.kind == "bitext" for s in streams) else "pairs"
+    rates = MaskingOptions() if hides else None
+    bitext_view = View("bitext", rates, packing=packing, positions=positions, shuffle_order=shuffle_order)
+    values = {"views": {"mono": View("mono", rates), "bitext": bitext_view}, "vocabulary": VOCABULARY}
     return Collater(streams, CollateOptions(**{**values, "languages": languages, **changes}))
 
 

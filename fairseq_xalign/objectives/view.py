@@ -1,0 +1,120 @@
+"""How an objective reads its text: which stream, how pairs are laid out, which tokens are hidden.
+
+Objectives with equal views share one batch and one forward pass; each further view of the same text gets a batch and
+a pass of its own, so that any list of objectives runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.masking import MaskingOptions, Switch
+
+MONO, BITEXT = "mono", "bitext"
+"""The kinds of streams: text of one language, and pairs of translations."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run prepares its text: the options that a paper's criterion may bring its own values for.
+
+    Attributes:
+        mask_prob, leave_unmasked_prob, random_token_prob: as in :class:`MaskingOptions`.
+        sample_break_mode: how monolingual text becomes sequences (``data.streams.MonoStream``).
+        tlm_packing: how pairs become sequences (``data.streams.BitextStream``).
+        tlm_positions: ``reset`` (positions start again in the second half of a pair: XLM, and ALIGN-MLM's released
+            code) or ``continue`` (PPA, section 2; WEAM, section 3).
+        tlm_shuffle_order: a fair coin decides which side of a pair comes first.
+    """
+
+    mask_prob: float = 0.15
+    leave_unmasked_prob: float = 0.1
+    random_token_prob: float = 0.1
+    sample_break_mode: str = "none"
+    tlm_packing: str = "halves"
+    tlm_positions: str = "reset"
+    tlm_shuffle_order: bool = False
+
+    @property
+    def rates(self) -> MaskingOptions:
+        return MaskingOptions(self.mask_prob, self.leave_unmasked_prob, self.random_token_prob)
+
+
+DEFAULTS = Settings()
+"""The settings of ALIGN-MLM (Tang et al. 2022, Appendix G): what a criterion that names no others uses."""
+
+
+def resolve_settings(preset: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Settings, dict[str, tuple]]:
+    """The settings of a run: an option given by hand, else the criterion's value, else the default.
+
+    Args:
+        preset: what the criterion's paper sets, by name of the setting.
+        given: what the user gave by hand; None stands for "not given".
+
+    Returns:
+        The settings, and for each one whose given value replaced another: (the value replaced, the given one).
+    """
+    base = replace(DEFAULTS, **preset)
+    chosen = {f.name: given[f.name] for f in fields(Settings) if given.get(f.name) is not None}
+    replaced = {name: (getattr(base, name), value) for name, value in chosen.items() if value != getattr(base, name)}
+    return replace(base, **chosen), replaced
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of reading a stream.
+
+    Attributes:
+        stream: ``mono`` or ``bitext``.
+        rates: how many tokens are hidden, and what stands in their place; None hides nothing.
+        switch: what else may stand in their place (DICT-MLM: translations), or None.
+        sides: of bitext, ``joined``: both sides in one sequence; ``apart``: sequence 2i is the first side of pair i,
+            sequence 2i + 1 its translation.
+        packing: of bitext, ``halves`` or ``pairs`` (``data.streams.BitextStream``); sides that are apart come one pair
+            at a time.
+        positions: of joined sides, ``reset`` or ``continue`` in the second half.
+        shuffle_order: of bitext, whether a fair coin decides which side comes first.
+    """
+
+    stream: str
+    rates: MaskingOptions | None = None
+    switch: Switch | None = None
+    sides: str = "joined"
+    packing: str = "halves"
+    positions: str = "reset"
+    shuffle_order: bool = False
+
+    @classmethod
+    def of(cls, stream: str, settings: Settings, hides: bool = True, switch: Switch | None = None) -> View:
+        """The view of ``stream`` that a run's settings describe; what does not concern the stream stays default."""
+        rates = settings.rates if hides else None
+        if stream == MONO:
+            return cls(stream, rates, switch)
+        return cls(stream, rates, switch, "joined", settings.tlm_packing, settings.tlm_positions,
+                   settings.tlm_shuffle_order)  # fmt: skip
+
+
+def name_views(views: Iterable[tuple[str, View]]) -> dict[str, View]:
+    """A name for each different view: the first of a stream is called as the stream, others ``stream/objective``.
+
+    Args:
+        views: (the objective's name, its view), in listed order.
+    """
+    named: dict[str, View] = {}
+    for objective, view in views:
+        if view not in named.values():
+            named[view.stream if view.stream not in named else f"{view.stream}/{objective}"] = view
+    return named
+
+
+def check_views(views: Iterable[View]) -> None:
+    """Refuse views that hide nothing although they are meant to.
+
+    Raises:
+        UserError: for ``--mask-prob 0``.
+    """
+    if any(view.rates is not None and not view.rates.mask_prob for view in views):
+        raise UserError("--mask-prob 0 hides nothing: nothing is learned", remedy="Choose more than 0, at most 1")
