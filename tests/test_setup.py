@@ -309,4 +309,3 @@ def test_the_worked_example_of_contributing_works(tmp_path):
     groups = {group.splitlines()[0]: group for group in options.stdout.split("\n\n") if group}
     assert "--norm-length" in groups["--criterion xalign"] and "norm, tlm" in groups["--criterion xalign"]
     assert "--norm-length" not in groups["--criterion mlm, tlm, xlm"]
-

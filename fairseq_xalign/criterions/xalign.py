@@ -133,6 +133,10 @@ class XAlignCriterion(FairseqCriterion):
             if objective.token_level:
                 logs["sum_token"] = logs.get("sum_token", 0.0) + logs[f"sum_{objective.name}"]
                 logs["count_token"] = logs.get("count_token", 0) + logs[f"count_{objective.name}"]
+        if self.mix != MIXTURE and not self.training:
+            for weighted in self.objectives:
+                logs[f"weight_{weighted.objective.name}"] = weighted.weight
+            logs["batches"] = 1
         for objective, prefix in [] if self.training else self._by_language():
             logs.update(self._language_logs(losses.get(objective.name), prefix))
         return logs
@@ -180,7 +184,12 @@ class XAlignCriterion(FairseqCriterion):
         """Log each objective's mean, count and perplexity; means are over all terms, not over batches."""
         total = summed(logging_outputs)
         size = total["sample_size"]
-        metrics.log_scalar("loss", total["loss"] / (size or 1.0) / NATS_PER_BIT, size, round=3)
+        weights = {key.removeprefix("weight_"): total[key] for key in total if key.startswith("weight_")}
+        if weights:  # in validation a batch holds one stream: the sum of means is known at the end only
+            weights = {name: weight / total["batches"] for name, weight in weights.items()}
+            metrics.log_derived("loss", lambda meters: sum_of_means(meters, weights))
+        else:
+            metrics.log_scalar("loss", total["loss"] / (size or 1.0) / NATS_PER_BIT, size, round=3)
         counted = [key.removeprefix("count_") for key in total if key.startswith("count_")]
         # hidden tokens of all objectives first
         for name in sorted(counted, key=lambda name: name != "token"):
@@ -196,6 +205,17 @@ class XAlignCriterion(FairseqCriterion):
             metrics.log_derived(ppl[0], lambda meters, title=title: perplexity(meters[title].avg))
             if name != "token" and "language_" not in name:
                 metrics.log_scalar(f"{name}_count", count, round=0)
+
+
+def sum_of_means(meters: Mapping[str, Any], weights: Mapping[str, float]) -> float:
+    """Return sum_o w_o L_o, in bits, from the logged mean of each objective that was measured."""
+    loss = 0.0
+    for name, weight in weights.items():
+        figure, title = figure_of(name), titles(name)[0]
+        if title in meters:
+            unit = 1.0 if figure.likelihood else figure.factor * NATS_PER_BIT
+            loss += weight * meters[title].avg / unit
+    return round(loss, 3)
 
 
 def known_objectives() -> dict[str, type[Objective]]:

@@ -94,6 +94,8 @@ class Planner:
         window: draws a window.
         budget: of a batch.
         seed: of all draws.
+        every_kind: every batch holds its share of every kind of stream (``--objective-mix sum`` and ``alternate``),
+            instead of sequences of similar length.
     """
 
     def __init__(
@@ -103,7 +105,9 @@ class Planner:
         window: int,
         budget: Budget,
         seed: int,
+        every_kind: bool = False,
     ) -> None:
+        self.every_kind = every_kind
         self.streams, self.budget, self.seed, self.window = list(streams), budget, seed, window
         self.probabilities = probabilities
         self.quotas = Quotas(probabilities, window)
@@ -128,7 +132,7 @@ class Planner:
         following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist())
         return assemble(
             self.streams, stream[fits], unit[fits], key[fits], lengths[fits], self.budget, following,
-            shuffle_key=name_key(self.seed, "window", place.window),
+            shuffle_key=name_key(self.seed, "window", place.window), every_kind=self.every_kind,
         )  # fmt: skip
 
     def _draw(self, s: int, begin: int, count: int) -> tuple[np.ndarray, ...]:
@@ -188,6 +192,7 @@ def assemble(
     budget: Budget,
     following: Place,
     shuffle_key: int | None = None,
+    every_kind: bool = False,
 ) -> Window:
     """Put draws into sequences, sort these by length and cut them into batches."""
     sequences = share_sequences(streams, stream, lengths)
@@ -195,7 +200,11 @@ def assemble(
     first_key = key[sequences[:-1]]
     # Longest first; the keys break ties, so that equal lengths mix at random.
     order = np.lexsort((first_key, -sizes)) if shuffle_key is not None else np.argsort(-sizes, kind="stable")
-    batches = cut_batches(order, sizes[order], budget)
+    kinds = np.array([s.kind for s in streams])[stream[sequences[:-1]]]
+    if every_kind and len(np.unique(kinds)) > 1:
+        batches = deal_batches(order, sizes, kinds, budget)
+    else:
+        batches = cut_batches(order, sizes[order], budget)
     if shuffle_key is not None:
         number = torch.arange(len(batches))
         batches = [batches[i] for i in combine(shuffle_key, number).argsort(stable=True).tolist()]
@@ -228,6 +237,46 @@ def sequence_sizes(
     halves = np.array([s.share and s.kind == "bitext" for s in streams])
     body = np.add.reduceat(lengths.sum(axis=1), sequences[:-1])
     return body + 1 + halves[stream[sequences[:-1]]]
+
+
+def deal_batches(order: np.ndarray, sizes: np.ndarray, kinds: np.ndarray, budget: Budget) -> list[np.ndarray]:
+    """Deal out the sequences of each kind, one by one, to as few batches as the budget allows.
+
+    Every batch holds its share of every kind, unless there are fewer sequences of a kind than batches.
+
+    Args:
+        order: sequence numbers, the longest sequence first, int64 [m].
+        sizes: tokens of each sequence, by number, int64 [m].
+        kinds: the kind of each sequence's stream, by number, str [m].
+        budget: the limits of a batch.
+
+    Raises:
+        UserError: where the longest sequences of all kinds do not fit into one batch.
+    """
+    of_kind = [order[kinds[order] == kind] for kind in np.unique(kinds)]
+    longest = [int(sizes[sequences[0]]) for sequences in of_kind]
+    for option, limit, least in (
+        (budget.option, budget.tokens, sum(longest)),
+        ("--batch-size", budget.sequences, len(longest)),
+    ):
+        if limit is not None and least > limit:
+            raise UserError(
+                f"{option} {limit} is too small for one sequence of each kind of text per batch",
+                remedy=f"Choose {least} or more, or use --objective-mix mixture",
+            )
+    count = max(
+        -(-int(sizes.sum()) // budget.tokens) if budget.tokens else 1,
+        -(-len(order) // budget.sequences) if budget.sequences else 1,
+    )
+    while True:
+        dealt = [[sequences[b::count] for sequences in of_kind] for b in range(count)]
+        batches = [np.concatenate(parts) for parts in dealt]
+        tokens, most = max(int(sizes[b].sum()) for b in batches), max(len(b) for b in batches)
+        if (budget.tokens is None or tokens <= budget.tokens) and (
+            budget.sequences is None or most <= budget.sequences
+        ):
+            return [b[np.argsort(-sizes[b], kind="stable")] for b in batches if len(b)]
+        count += 1
 
 
 def cut_batches(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np.ndarray]:

@@ -383,6 +383,10 @@ class AlignMLMTask(TrainingTask):
     def window(self, streams: list[Any]) -> int:
         return self.cfg.window_size
 
+    @property
+    def every_kind(self) -> bool:
+        return self.criterion.mix != MIXTURE
+
     def order_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "--tokens-per-sample": self.cfg.tokens_per_sample,

@@ -146,6 +146,11 @@ class TrainingTask(FairseqTask, ABC):
     def window(self, streams: list[Any]) -> int:
         """Draws that are sorted by length together."""
 
+    @property
+    def every_kind(self) -> bool:
+        """Whether every training batch must hold its share of every kind of stream."""
+        return False
+
     def order_settings(self) -> dict[str, Any]:
         """Further settings that the order of draws depends on, by option."""
         return {}
@@ -177,8 +182,8 @@ class TrainingTask(FairseqTask, ABC):
                     **self.order_settings(),
                 }
                 dataset.iterators[key] = BatchIterator(
-                    Planner(streams, shares, window, budget, cfg.seed), collater, fingerprint, shard_id, num_shards,
-                    cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
+                    Planner(streams, shares, window, budget, cfg.seed, self.every_kind), collater, fingerprint,
+                    shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
                     whole_passes=bool(cfg.max_epoch),
                 )  # fmt: skip
             else:
