@@ -55,6 +55,7 @@ MAY_IMPORT_FAIRSEQ = (
     "models/mnmt",
     "compat/",
     "optimizer.py",
+    "__main__.py",
 )
 FILES = sorted(file for folder in ("fairseq_xalign", "preprocess") for file in (ROOT / folder).rglob("*.py"))
 

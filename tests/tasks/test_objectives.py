@@ -111,7 +111,7 @@ def test_a_papers_criterion_brings_its_settings(data, tmp_path, paper):
     explicit = done(pretrain(data, tmp_path, "mlm", 3, *EXPLICIT, "--mask-prob", "0.3"))
     assert paper.losses() == explicit.losses() and same_weights(paper, explicit)
     assert "given by hand" not in paper.text and "PaperCriterion" in paper.text
-    counts = [sum(float(r[f"{name}_count"]) for name in ("mlm", "tlm")) / float(r["wpb"])
+    counts = [sum(float(r.get(f"{name}_count") or 0) for name in ("mlm", "tlm")) / float(r["wpb"])
               for r in paper.records("train_inner")]  # fmt: skip
     assert sum(counts) / len(counts) == pytest.approx(0.3, abs=0.03)
 
