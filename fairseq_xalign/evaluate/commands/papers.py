@@ -27,21 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """List the tables, or print one."""
-    if args.table is None:
-        if args.format == "json":
-            deliver(json_text({paper: table_names(paper) for paper in PAPERS}), args.output)
-            return
-        lines = [f"{paper}: {title}\n    {' '.join(table_names(paper))}" for paper, title in PAPERS.items()]
-        deliver("\n".join(lines) + "\n", args.output)
-        return
-    chosen = cells(args.table)
-    if args.format in ("csv", "json"):
+    deliver(print_table(args.table, args.format), args.output)
+
+
+def print_table(table: str | None = None, form: str = "text") -> str:
+    """A paper's table, all tables of a paper, or without ``table`` the list of them, in one of ``tables.FORMATS``.
+
+    Raises:
+        UserError: unknown paper or table.
+    """
+    if table is None:
+        if form == "json":
+            return json_text({paper: table_names(paper) for paper in PAPERS})
+        return "".join(f"{paper}: {title}\n    {' '.join(table_names(paper))}\n" for paper, title in PAPERS.items())
+    chosen = cells(table)
+    if form in ("csv", "json"):
         records = [asdict(cell) for cell in chosen]
-        deliver(csv_text(records) if args.format == "csv" else json_text(records), args.output)
-        return
+        return csv_text(records) if form == "csv" else json_text(records)
     parts = []
-    for table in dict.fromkeys(cell.table for cell in chosen):
-        columns, rows = pivot([cell for cell in chosen if cell.table == table])
-        title = f"{chosen[0].paper}, Table {table}" if table[0].isdigit() else f"{chosen[0].paper}, {table}"
-        parts.append(f"{title}\n\n" + WRITERS[args.format](columns, rows, left=2))
-    deliver("\n".join(parts), args.output)
+    for name in dict.fromkeys(cell.table for cell in chosen):
+        columns, rows = pivot([cell for cell in chosen if cell.table == name])
+        title = f"{chosen[0].paper}, Table {name}" if name[0].isdigit() else f"{chosen[0].paper}, {name}"
+        parts.append(f"{title}\n\n" + WRITERS[form](columns, rows, left=2))
+    return "\n".join(parts)

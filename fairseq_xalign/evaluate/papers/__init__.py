@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from fairseq_xalign.errors import unknown_name
 from fairseq_xalign.evaluate.report.tables import NOTHING
@@ -24,8 +26,25 @@ PAPERS = {
 MODELS = {"mlm": "MLM", "xlm": "XLM", "dict_mlm": "DICT-MLM", "align_mlm": "ALIGN-MLM"}
 """Our objectives and their names in ALIGN-MLM's tables."""
 TASK_NAMES = {"pos": ("POS", "F1"), "ner": ("NER", "F1"), "classification": ("XNLI", "accuracy")}
-COMPARABLE = ("align_mlm.3", "align_mlm.8")
-"""The tables that ``compare --paper`` can set beside runs."""
+PAPER_METRIC = {"pos": "chunk_f1", "ner": "chunk_f1", "classification": "accuracy"}
+"""The metrics of ALIGN-MLM's figures: its part-of-speech figures are seqeval's chunk F1, not accuracy."""
+BENCHMARKS = {"pos": ("ud", "udpos"), "ner": ("wikiann", "panx"), "classification": ("xnli",)}
+"""The labelled corpora that a printed figure may stand beside; ``ud`` covers ``ud-english-ewt``."""
+TAKEN_FOR_GRANTED = ("pos", "ner")
+"""Tasks of a run that does not record its benchmark; a classification may be of anything."""
+COMPARABLE = tuple(f"align_mlm.{number}" for number in (3, 6, 7, 1, 2, 4, 5, 8))
+"""The tables that ``compare --paper`` can set beside runs; where two print one cell, the first stands."""
+DEFAULTS = {"dictionary_share": 0.25, "overlap": 0.0, "alpha": 10.0, "parallel_share": 0.25}
+"""The paper's default setup: sections 4 and 5, Appendix G.3 and G.5."""
+READS = {
+    "mlm": ("overlap",),
+    "xlm": ("overlap", "parallel_share"),
+    "dict_mlm": ("overlap", "dictionary_share"),
+    "align_mlm": ("overlap", "dictionary_share", "alpha"),
+}
+"""The settings that matter to an objective. ALIGN-MLM's rows of Table 1 have no parallel text, as all its runs."""
+IN_PRINT = {"parallel": "parallel_share", "dictionary": "dictionary_share", "vocabulary overlap": "overlap"}
+"""What a table varies, as its conditions name it, and our names."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +106,54 @@ def condition_of(transform: str) -> str:
     return "+".join(name.capitalize() for name in order) if parts and parts <= set(order) else transform
 
 
-def printed(tables: list[str], objective: str, transform: str, task: str) -> dict[str, float]:
+def cell_settings(condition: str) -> tuple[str, dict[str, float]]:
+    """A condition's transformation, and the settings that it names: ``Trans+Inv; dictionary 50%``.
+
+    >>> cell_settings("Trans+Inv; dictionary 50%")
+    ('Trans+Inv', {'dictionary_share': 0.5})
+    """
+    transform, *varied = condition.split("; ")
+    settings = {}
+    for text in varied:
+        name, _, value = text.rpartition(" ")
+        settings[IN_PRINT[name]] = float(value.removesuffix("%")) / 100
+    return transform, settings
+
+
+def run_settings(objective: str, settings: Mapping[str, Any], dictionary: str | None = None) -> dict[str, float]:
+    """The settings of a run that matter to its objective; the paper's default for one that it does not record.
+
+    Args:
+        dictionary: the run's words for its dictionary; ``25 % frequent`` gives the share that settings do not record.
+    """
+    found = re.match(r"([\d.]+) ?%", dictionary or "")
+    known = {"dictionary_share": float(found[1]) / 100} if found else {}
+    known |= {name: float(settings[name]) for name in DEFAULTS if isinstance(settings.get(name), int | float)}
+    return {name: known.get(name, DEFAULTS[name]) for name in READS.get(objective, ())}
+
+
+def same_benchmark(task: str, benchmark: str | None) -> bool:
+    """Whether a run on ``benchmark`` is a run of the task that the paper prints under this name."""
+    if benchmark is None:
+        return task in TAKEN_FOR_GRANTED
+    return re.split(r"[^a-z0-9]", benchmark.lower())[0] in BENCHMARKS.get(task, ())
+
+
+def printed(
+    tables: Sequence[str], objective: str, transform: str, task: str, settings: Mapping[str, float] | None = None
+) -> dict[str, float]:
     """ALIGN-MLM's printed figures for one cell: ``sup``, ``zs``, ``delta``, ``alignment``, those that exist.
 
-    Where Tables 3 and 8 both print a gap, Table 3's stands (they differ in the sign of XLM's 0.2 under Trans,
-    and Table 3's follows from its own SUP and ZS).
+    Where two tables print one figure, the first of ``tables`` stands: Table 3 before 8, which differ in the sign of
+    XLM's 0.2 under Trans (Table 3's follows from its own SUP and ZS).
+
+    Args:
+        task: pos, ner or classification (XNLI).
+        settings: what :func:`run_settings` gives (default: the paper's default setup).
     """
     found: dict[str, float] = {}
+    if task not in TASK_NAMES or objective not in MODELS:
+        return found
     task_name, metric = TASK_NAMES[task]
     wanted = {
         (task_name, f"SUP {metric}"): "sup",
@@ -101,12 +161,16 @@ def printed(tables: list[str], objective: str, transform: str, task: str) -> dic
         (task_name, "delta"): "delta",
         ("embedding", "alignment %"): "alignment",
     }
+    defaults = {name: DEFAULTS[name] for name in READS[objective]}
+    ours = defaults | dict(settings or {})
     for cell in (cell for name in tables for cell in cells(name)):
         key = wanted.get((cell.task, cell.metric))
-        if key and cell.model == MODELS.get(objective) and cell.condition == condition_of(transform):
-            number = cell.number
-            if number is not None:
-                found.setdefault(key, number)
+        if not key or cell.model != MODELS[objective]:
+            continue
+        where, varied = cell_settings(cell.condition)
+        theirs = defaults | {name: value for name, value in varied.items() if name in defaults}
+        if where == condition_of(transform) and theirs == ours and cell.number is not None:
+            found.setdefault(key, cell.number)
     return found
 
 

@@ -15,7 +15,8 @@ The file, format 1 (scores in per cent, never as fractions)::
      "alignment": {"all": 25.4, "heldout": 0.3},   # or {}: names as in `align --json`
      "retrieval": 71.2,                     # or null: mean of both directions
      "signature": {"accuracy": "..."},      # metric to signature, or one text
-     "settings": {...}}                     # optional: anything worth keeping
+     "settings": {"alpha": 10}}             # optional: anything worth keeping; runs that differ in one of
+                                            # VARIED are different rows of a table
 
 ``scores`` needs at least one of source, sup and zs. SUP - ZS is computed where it is needed, never stored.
 """
@@ -35,6 +36,8 @@ from fairseq_xalign.labelled.registry import TASKS
 RESULT_FILE = "result.json"
 RESULT_FORMAT = 1
 CONDITIONS = ("source", "sup", "zs")
+VARIED = ("benchmark", "dictionary_share", "overlap", "alpha", "parallel_share")
+"""Settings that make two runs of an objective different rows: the labelled corpus, and what ALIGN-MLM's tables vary."""
 PER_CENT_SLACK = 1e-6
 
 
@@ -55,6 +58,11 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     path: str = field(default="", compare=False)
     """Where it was read from; not written."""
+
+    @property
+    def variant(self) -> tuple[tuple[str, str], ...]:
+        """The settings of ``VARIED`` that the run records, as text."""
+        return tuple((name, str(self.settings[name])) for name in VARIED if name in self.settings)
 
     def score(self, condition: str, metric: str) -> float | None:
         """The score of a condition (source, sup, zs), or None."""
@@ -131,7 +139,7 @@ def read(path: str | Path) -> Result:
 def read_runs(runs: Iterable[str | Path]) -> list[Result]:
     """All results under the given folders (or files), each once, in the order of their paths.
 
-    Two results of the same objective, pair, transform, task, dictionary and seed are refused: one of them
+    Two results of the same objective, pair, transform, task, dictionary, settings and seed are refused: one of them
     is a copy or a seed was not changed, and a deviation over both would be wrong.
     """
     results: list[Result] = []
@@ -150,7 +158,10 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
                 results.append(read(path))
     seen: dict[tuple[Any, ...], str] = {}
     for result in results:
-        key = (result.objective, result.pair, result.transform, result.task, result.dictionary, result.seed)
+        key = (
+            *(result.objective, result.pair, result.transform, result.task, result.dictionary),
+            *(result.variant, result.seed),
+        )
         if key in seen:
             raise UserError(
                 f"the same run as {seen[key]}: {result.objective}, {result.pair}, {result.task}, seed {result.seed}",

@@ -9,8 +9,9 @@ import pytest
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.evaluate.commands.compare import rows_of
+from fairseq_xalign.evaluate.commands.compare import compare
 from fairseq_xalign.evaluate.report import results, tables
+from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from tests.support.runs import grid, result
 
 
@@ -32,7 +33,7 @@ def test_seeds_become_mean_and_deviation_and_rows_stand_in_the_papers_order(tmp_
 
 def test_the_gap_is_paired_by_seed():
     runs = [result(sup=90.0, zs=60.0, seed=1), result(sup=80.0, zs=50.0, seed=2)]
-    (row,) = rows_of(runs)
+    (row,) = group_over_seeds(runs)
     assert row.values["delta"] == [30.0, 30.0]
     assert row.record(False)["delta_deviation"] == 0.0
     assert row.record(False)["zs_deviation"] == pytest.approx(math.sqrt(50))
@@ -40,7 +41,7 @@ def test_the_gap_is_paired_by_seed():
 
 def test_a_seed_without_a_score_is_left_out_of_that_column_only():
     runs = [result(seed=1), result(seed=2, scores={"zs": {"accuracy": 40.0}}, retrieval=None)]
-    (row,) = rows_of(runs)
+    (row,) = group_over_seeds(runs)
     assert row.seeds == [1, 2] and row.values["zs"] == [60.0, 40.0]
     assert row.values["delta"] == [30.0] and row.record(False)["retrieval_n"] == 1
 
@@ -63,6 +64,86 @@ def test_the_papers_figures_stand_beside_the_same_cells(tmp_path, capsys):
     assert align["paper_alignment"] == 95.2
     text = printed(capsys, tmp_path, "--paper", "align_mlm.3")
     assert "paper SUP - ZS" in text and "paper alignment" not in text and "38.5" in text
+
+
+def paper_columns(tmp_path, capsys, run, *arguments):
+    """What `--paper` sets beside one run."""
+    results.write(tmp_path, run)
+    (row,) = json.loads(printed(capsys, tmp_path, "--paper", *arguments, "--format", "json"))["rows"]
+    return row["paper_sup"], row["paper_zs"], row["paper_delta"], row["paper_alignment"]
+
+
+XLM = {"objective": "xlm"}
+
+
+@pytest.mark.parametrize(
+    ("run", "table", "expected"),
+    [
+        # Tables 1 and 6: XLM's share of parallel text
+        (XLM | {"settings": {"parallel_share": 0.01}}, "align_mlm", (95.0, 66.9, 28.1, None)),
+        (XLM | {"settings": {"parallel_share": 1}}, "align_mlm.1", (None, 60.0, 35.1, None)),
+        (XLM | {"settings": {"parallel_share": 0.5}}, "align_mlm", (None, None, None, None)),
+        # Table 7: overlap
+        (XLM | {"settings": {"overlap": 0.25}}, "align_mlm", (95.1, 92.6, 2.4, None)),
+        (XLM | {"settings": {"overlap": 0.25, "parallel_share": 0.1}}, "align_mlm", (None, None, None, None)),
+        (XLM, "align_mlm.7", (95.0, 61.8, 33.2, None)),
+        # Tables 2, 4 and 5: share of the dictionary, which an older result has in its name only
+        ({"objective": "dict_mlm", "dictionary": "50 % random"}, "align_mlm", (None, None, 3.4, None)),
+        ({"settings": {"dictionary_share": 0.5}}, "align_mlm.2", (None, None, 1.5, None)),
+        ({"settings": {"dictionary_share": 0.5}, "transform": "Trans∘Syn"}, "align_mlm.5", (None, None, 0.7, None)),
+        # Appendix G.5 tries other alphas and prints no figures for them
+        ({"settings": {"alpha": 10}}, "align_mlm", (95.0, 92.0, 3.0, 95.2)),
+        ({"settings": {"alpha": 100}}, "align_mlm", (None, None, None, None)),
+        # a setting that the objective does not read does not matter
+        ({"objective": "mlm", "settings": {"alpha": 1, "parallel_share": 1}}, "align_mlm.3", (95.0, 56.5, 38.5, None)),
+        ({}, "align_mlm.1", (None, 92.0, 3.0, None)),
+    ],
+)
+def test_a_printed_figure_stands_beside_runs_of_its_own_setting_only(run, table, expected, tmp_path, capsys):
+    assert paper_columns(tmp_path, capsys, result(**run), table) == expected
+
+
+CLASSES = {"scores": {"sup": {"accuracy": 80.0}, "zs": {"accuracy": 30.0}}, "task": "classification"}
+
+
+@pytest.mark.parametrize(
+    ("run", "figures"),
+    [
+        (CLASSES | {"settings": {"benchmark": "xnli"}}, (75.5, 68.8, 6.7)),
+        (CLASSES | {"settings": {"benchmark": "intents"}}, (None, None, None)),
+        (CLASSES, (None, None, None)),
+        ({"settings": {"benchmark": "ud-english-ewt"}}, (95.0, 92.0, 3.0)),
+        ({"settings": {"benchmark": "brown"}}, (None, None, None)),
+    ],
+    ids=["xnli", "intents", "classification-of-what", "ud", "brown"],
+)
+def test_a_printed_figure_stands_beside_runs_of_its_own_task_only(run, figures, tmp_path, capsys):
+    *scores, alignment = paper_columns(tmp_path, capsys, result(**run), "align_mlm")
+    assert tuple(scores) == figures
+    assert alignment == 95.2, "word embeddings are aligned, whatever is learned afterwards"
+
+
+def test_runs_that_differ_in_a_setting_are_rows_of_their_own_and_say_which(tmp_path, capsys):
+    for alpha in (1, 10, 100):
+        (tmp_path / str(alpha)).mkdir()
+        results.write(tmp_path / str(alpha), result(zs=50.0 + alpha / 10, settings={"alpha": alpha}))
+    lines = [line for line in printed(capsys, tmp_path).splitlines() if line.startswith("align_mlm")]
+    assert ["alpha 1 " in lines[0], "alpha 10 " in lines[1], "alpha 100 " in lines[2]] == [True] * 3
+    assert ["50.1" in lines[0], "51.0" in lines[1], "60.0" in lines[2]] == [True] * 3
+
+
+def test_the_table_says_how_much_parallel_text_training_saw(tmp_path, capsys):
+    seen = {"pairs": 100, "left_out": 53, "sentences": 0.118, "tokens": 0.05}
+    results.write(tmp_path, result(objective="xlm", settings={"parallel_seen": seen}))
+    out = printed(capsys, tmp_path)
+    assert "training saw parallel text of 11.8 % of the sentences, 5.0 % of all tokens" in out
+    (record,) = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--format", "csv")))
+    assert record["parallel_seen_tokens"] == "0.05"
+
+
+def test_compare_is_a_function_too(tmp_path):
+    text = compare([grid(tmp_path)], paper="align_mlm.3", form="markdown")
+    assert text.startswith("pos, en-en_transinv") and "| paper ZS |" in text
 
 
 def test_accuracy_of_pos_is_not_set_beside_the_papers_chunk_f1(tmp_path, capsys):
@@ -99,7 +180,7 @@ def test_markdown_and_latex_are_well_formed(tmp_path, capsys):
 def test_an_unknown_metric_names_the_known_ones_and_the_run(tmp_path):
     results.write(tmp_path, result())
     with pytest.raises(UserError, match="accuracy, chunk_f1"):
-        rows_of(results.read_runs([tmp_path]), "f1")
+        group_over_seeds(results.read_runs([tmp_path]), "f1")
 
 
 def test_a_table_that_cannot_stand_beside_runs_is_refused(tmp_path, capsys):

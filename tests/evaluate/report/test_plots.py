@@ -8,9 +8,8 @@ from matplotlib.image import imread
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.evaluate.commands import plot
-from fairseq_xalign.evaluate.commands.compare import rows_of
-from fairseq_xalign.evaluate.report import results
+from fairseq_xalign.evaluate.report import plots, results
+from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from tests.support.runs import grid, result
 
 
@@ -18,7 +17,7 @@ def rows(tmp_path, *changes, **first):
     grid(tmp_path, **first)
     for change in changes:
         grid(tmp_path, **change)
-    return rows_of(results.read_runs([tmp_path]))
+    return group_over_seeds(results.read_runs([tmp_path]))
 
 
 def overlaps(figure, texts):
@@ -29,7 +28,7 @@ def overlaps(figure, texts):
 
 
 def test_bars_carry_their_values_and_deviations(tmp_path):
-    figure = plot.transfer(rows(tmp_path))
+    figure = plots.transfer(rows(tmp_path))
     (axis,) = figure.axes
     heights = [round(bar.get_height(), 1) for bar in axis.patches]
     # mlm, xlm, dict_mlm, align_mlm twice; SUP, then ZS (mean of two seeds that differ by 2).
@@ -46,7 +45,7 @@ def test_bars_carry_their_values_and_deviations(tmp_path):
 
 def test_one_panel_each_pair_and_transformation_and_no_text_on_another(tmp_path):
     changes = [{"transform": "Trans", "pair": "en-en_trans"}, {"transform": "Trans∘Syn", "seeds": (1,)}]
-    figure = plot.transfer(rows(tmp_path, *changes))
+    figure = plots.transfer(rows(tmp_path, *changes))
     panels = [axis for axis in figure.axes if axis.get_title()]
     assert [axis.get_title() for axis in panels] == [
         "pos, en-en_trans, Trans",
@@ -61,13 +60,13 @@ def test_bars_of_equal_height_keep_their_values_apart(tmp_path):
     for number, name in enumerate(["mlm", "xlm", "tlm", "dict_mlm", "align_mlm", "weam", "tpp", "moco"]):
         (tmp_path / name).mkdir()
         results.write(tmp_path / name, result(name, "MUSE, 25 % of the vocabulary", sup=100.0, zs=99.9, seed=number))
-    figure = plot.transfer(rows_of(results.read_runs([tmp_path])))
+    figure = plots.transfer(group_over_seeds(results.read_runs([tmp_path])))
     (axis,) = figure.axes
     assert overlaps(figure, [*axis.texts, *axis.get_xticklabels(), axis.title]) == []
 
 
 def test_alignment_plot_names_the_rank_correlation(tmp_path):
-    figure = plot.alignment(rows(tmp_path, {"task": "ner"}))
+    figure = plots.alignment(rows(tmp_path, {"task": "ner"}))
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     # Alignment ranks xlm, mlm, random, dict, frequent; gap ranks mlm, xlm, random, dict, frequent downwards.
     assert titles == [f"{task} (n = 5)\nSpearman -0.900, with ZS - SUP +0.900" for task in ("ner", "pos")]
@@ -83,7 +82,7 @@ def test_alignment_plot_names_the_rank_correlation(tmp_path):
 
 
 def test_two_points_have_no_correlation(tmp_path):
-    figure = plot.alignment(rows_of([result("mlm"), result("xlm", zs=10.0, align=3.0)]))
+    figure = plots.alignment(group_over_seeds([result("mlm"), result("xlm", zs=10.0, align=3.0)]))
     assert "too few points" in figure.axes[0].get_title()
 
 
@@ -106,14 +105,14 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UserError, match=r"fairseq-xalign\[plots\]"):
-        plot.transfer(rows_of([result()]))
+        plots.transfer(group_over_seeds([result()]))
 
 
 def test_runs_without_what_is_drawn_and_unknown_endings_are_refused(tmp_path, capsys):
     only_source = result(scores={"source": {"accuracy": 1.0}}, alignment={})
-    for draw in (plot.transfer, plot.alignment):
+    for draw in (plots.transfer, plots.alignment):
         with pytest.raises(UserError, match="none of the runs"):
-            draw(rows_of([only_source]))
+            draw(group_over_seeds([only_source]))
     grid(tmp_path)
     assert main(["plot", "transfer", str(tmp_path), "--output", str(tmp_path / "x.pdf")]) == 1
     assert ".png, .svg" in capsys.readouterr().err
