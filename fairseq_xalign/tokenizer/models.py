@@ -38,10 +38,7 @@ NEVER_IN_TEXT = re.compile(PLACEHOLDERS)
 HIDDEN = "\x00"
 """What we put before the names of symbols in a model of `tokenizers`: NUL is in no text, so no text spells a symbol."""
 _NAMES = {name for names in SPECIAL_NAMES.values() for name in names}
-_MATCHED = re.compile(
-    f"({'|'.join(map(re.escape, sorted(_NAMES)))}|{PLACEHOLDERS})".encode() + rb"(?:\x15.{4})?\x18\x04", re.DOTALL
-)
-"""A user-defined piece with such a name in the bytes of a SentencePiece model: name, score, type 4."""
+_SYMBOL = re.compile(f"{'|'.join(map(re.escape, sorted(_NAMES)))}|{PLACEHOLDERS}".encode())
 _HIDDEN_NAME = re.compile(f"{HIDDEN}(?={'|'.join(map(re.escape, sorted(_NAMES)))}|{PLACEHOLDERS})")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 WORDPIECE_CONTINUES = "##"
@@ -105,9 +102,7 @@ class SentencePieceModel:
         import sentencepiece
 
         try:
-            if matched := {found[1].decode() for found in _MATCHED.finditer(data)}:
-                data = without_matches(data, matched)
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=data)
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=without_matches(data, _SYMBOL))
             self.size = self._processor.get_piece_size()
         except (RuntimeError, ValueError, TypeError, LookupError) as error:
             raise UserError(

@@ -7,7 +7,8 @@ library for protocol buffers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from fairseq_xalign.constants import SPECIAL_SYMBOLS
 
@@ -18,6 +19,9 @@ CONTROL_SYMBOLS, ROLE_NAMES = 30, (45, 46, 47, 48)
 """Fields of the trainer's settings: further control symbols, and the names of <unk>, <s>, </s> and <pad>."""
 CONTROL, USER_DEFINED = 3, 4
 """Types of pieces: one that no text is cut into, one that is matched in text before anything else."""
+USER_DEFINED_FIELD = bytes([PIECE_TYPE << 3, USER_DEFINED])
+NAME_AND_SCORE = 64
+"""At least as many bytes as the longest name of a symbol and a score."""
 
 UNSPELLABLE = {symbol: f"\x01{symbol[1:-1]}\x01" for symbol in SPECIAL_SYMBOLS}
 """Names for our special symbols while a model is trained. SentencePiece cuts its symbols' names out of the text that
@@ -97,11 +101,21 @@ def _trainer(data: bytes, message: slice, usual: Mapping[bytes, bytes]) -> bytes
     return _as_varint(len(settings)) + settings
 
 
-def without_matches(data: bytes, names: Collection[str]) -> bytes:
-    """Make control symbols of the user-defined pieces with these names: text that spells them is text."""
-    wanted = {name.encode() for name in names}
+def without_matches(data: bytes, names: re.Pattern[bytes]) -> bytes:
+    """Make control symbols of the user-defined pieces with such names: text that spells them is text."""
+    # Few models have any, and a walk over 250,000 pieces would take most of the time of loading one.
+    if not any(names.search(before) for before in _before_user_defined(data)):
+        return data
     result = bytearray(data)
     for name, kind in piece_names(data):
-        if kind is not None and data[kind] == bytes([USER_DEFINED]) and data[name] in wanted:
+        if kind is not None and data[kind] == bytes([USER_DEFINED]) and names.fullmatch(data[name]):
             result[kind] = bytes([CONTROL])
     return bytes(result)
+
+
+def _before_user_defined(data: bytes) -> Iterator[bytes]:
+    """The bytes ahead of everything that looks like the type of a user-defined piece: its name and score."""
+    place = data.find(USER_DEFINED_FIELD)
+    while place >= 0:
+        yield data[max(0, place - NAME_AND_SCORE) : place]
+        place = data.find(USER_DEFINED_FIELD, place + 1)

@@ -22,6 +22,7 @@ import numpy as np
 
 from fairseq_xalign.constants import FIRST_PIECE, LANGUAGE_TOKEN, SPECIAL_SYMBOLS, SUBWORD_FORMAT, UNK
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import at_least
 from fairseq_xalign.tokenizer import folder as subword_folder
 from fairseq_xalign.tokenizer.models import MODEL_FILES, SPACE, open_model
 from fairseq_xalign.tokenizer.transliteration import (
@@ -175,7 +176,10 @@ class Tokenizer:
         if self.derived:
             raise UserError("this vocabulary is doubled already", remedy="Double the natural one")
         if not 0 <= overlap <= 1:
-            raise UserError(f"the overlap is a share of the pieces between 0 and 1, not {overlap}")
+            raise UserError(
+                f"the overlap is a share of the pieces between 0 and 1, not {overlap}", remedy="For example 0.25"
+            )
+        at_least(0, seed=seed)
         if self.pieces > RESERVED_SYMBOLS:
             raise UserError(
                 f"{self.pieces} pieces are too many to transliterate: {RESERVED_SYMBOLS} characters are reserved",

@@ -333,6 +333,11 @@ def test_an_overlap_outside_0_to_1_is_refused(overlap):
         trained.doubled(overlap)
 
 
+def test_a_negative_seed_is_refused():
+    with pytest.raises(UserError, match="--seed -1 is too small. Choose 0 or more"):
+        small("trained").doubled(0.25, seed=-1)
+
+
 def test_doubling_twice_is_refused():
     trained = small("trained")
     with pytest.raises(UserError, match="doubled already"):

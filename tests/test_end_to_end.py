@@ -1,4 +1,4 @@
-"""Codes with hyphens (zh-TW, pt-BR) from raw text to a score: every command takes what the one before it wrote."""
+"""From raw text to a checkpoint or a score: every command takes what the one before it wrote."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.models.checkpoint import read_checkpoint
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main as preprocess
 from tests.support.running import finetune, pretrain
 from tests.support.samples import sentences, write_lines
+from tests.support.small_tokenizers import TEXT
 
 
 def run(*arguments: object) -> None:
@@ -61,3 +63,21 @@ def test_codes_with_hyphens_work_from_raw_text_to_a_score(tmp_path, capsys):
     capsys.readouterr()
     assert evaluate(["score", "--task", "pos", "--predictions", str(predicted), "--language", "zh-TW", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["scores"]) == ["zh-TW"]
+
+
+def test_byte_level_pieces_serve_from_derived_text_to_a_checkpoint(tmp_path):
+    text, sub, doubled, data = TEXT, tmp_path / "sub", tmp_path / "doubled", tmp_path / "data"
+    run("subword", "--input", f"en={text}", "--vocab-size", 400, "--model-type", "bbpe", "--output", sub)
+    run("derive", "--transform", "trans", "--subword", sub, "--output-subword", doubled, "--format", "text",
+        "--input", text, "--output", tmp_path / "xx")  # fmt: skip
+    run("dictionary", "--derived", doubled, "--source", "en", "--target", "xx", "--output", tmp_path / "en-xx.tsv")
+    for split in ("train", "valid"):
+        run("binarize", "--subword", doubled, "--split", split, "--output", data, "--workers", 1, "--max-unknown", 0,
+            "--mono", f"en={text}", "--mono", f"xx={tmp_path}/xx", "--dictionary", f"en-xx={tmp_path}/en-xx.tsv",
+            "--bitext", f"en-xx={text},{tmp_path}/xx")  # fmt: skip
+    trained = pretrain(data, tmp_path / "run", "align_mlm", 2)
+    assert trained.status == 0, trained.text[-2000:]
+    tokenizer = Tokenizer.from_state(trained.checkpoint()["task_state"]["tokenizer"])
+    natural, derived = (file.read_text("utf-8").splitlines() for file in (text, tmp_path / "xx"))
+    assert tokenizer.shift(tokenizer.encode(natural[0])) == tokenizer.encode(derived[0])
+    assert tokenizer.decode(tokenizer.encode(natural[0])) == natural[0]
