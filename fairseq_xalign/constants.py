@@ -13,7 +13,7 @@ FIRST_PIECE = 5
 """The id of the first ordinary piece."""
 
 LANGUAGE_TOKEN = "<2{}>"
-"""The token that names a target language in translation (MMTE, section 3)."""
+"""The token that names a target language in translation (MMTE, Siddhant et al. 2020, section 2.2)."""
 
 RESERVED_FIRST = 0xF0000
 """Transliterated piece number i (id ``FIRST_PIECE + i``) is written as ``chr(RESERVED_FIRST + i)``:

@@ -17,7 +17,7 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive.permutation import keyed_order
 
 DEFAULT_SHARE = 0.25
-"""ALIGN-MLM, section 4: a quarter of the vocabulary (a half in its ablation)."""
+"""ALIGN-MLM, section 5 and Appendices G.4 and G.5: a quarter of the vocabulary (a half in its ablation)."""
 DEFAULT_SEED = 1
 CHOICES = ("frequent", "random")
 

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--share",
         type=float,
         help="With --derived: exact share of the vocabulary, above 0 and at most 1 "
-        f"(default: {DEFAULT_SHARE}, ALIGN-MLM, section 4).",
+        f"(default: {DEFAULT_SHARE}, ALIGN-MLM, section 5 and Appendices G.4 and G.5).",
     )
     parser.add_argument(
         "--choose",

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairseq_xalign.constants import MANIFEST_FILE, SUBWORD_FILE
+from fairseq_xalign.constants import MANIFEST_FILE, SPLITS, SUBWORD_FILE
 from fairseq_xalign.data.fairseq_folder import fairseq_manifest
 from fairseq_xalign.data.manifest import (
     read_manifest,
@@ -37,6 +37,15 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     return Tokenizer.load(path)
+
+
+def other_split(split: str, manifest: dict[str, Any]) -> str:
+    """Return the remedy for a split of a name that no data folder has: the option to change, and what to choose."""
+    there = list(dict.fromkeys(s["split"] for s in manifest["streams"] if s["kind"] != "dictionary"))
+    return (
+        f"{split!r} is not a name of a split ({', '.join(SPLITS)}); this folder has {', '.join(there) or 'no text'}: "
+        "change --train-subset or --valid-subset"
+    )
 
 
 class DataFolder:
@@ -171,6 +180,11 @@ class DataFolder:
         )
 
     def _how_to_make(self, kind: str, split: str | None, name: str) -> str:
+        """Return a remedy that can be followed: a command that adds the stream, or what can be chosen instead."""
+        if split is not None and split not in SPLITS:
+            return other_split(split, self.manifest)
+        if self.fairseq_mode:
+            return "Give a folder that has it, made by `xalign-preprocess binarize` or by fairseq-preprocess"
         files = "FILE,FILE" if kind == "bitext" else "FILE"
         when = f" --split {split}" if split else ""
         run = f"xalign-preprocess binarize --subword {self.path} --{kind} {name}={files}{when} --output {self.path}"

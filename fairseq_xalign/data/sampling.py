@@ -1,6 +1,6 @@
 """Which sentence comes next: temperature sampling and permutations that are computed, not stored.
 
-A draw is arithmetic: the sampler's whole state is one counter a stream, whatever the corpus's size.
+A draw is arithmetic: the whole state of the sampler is one counter per stream, whatever the size of the corpus.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FEISTEL_ROUNDS = 6
 
 
 def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.ndarray:
-    """p_l proportional to (n_l / sum n)^(1/T): MMTE, section 3; float64 [number of sizes].
+    """Return p_l proportional to (n_l / sum n)^(1/T), float64 [number of sizes]: MMTE, section 2.2.
 
     T = 1 samples in proportion to size, T = infinity uniformly. Sizes of 0 are never drawn.
 
@@ -35,11 +35,11 @@ def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.
 
 
 def permute(indices: Tensor, size: int, key: int) -> Tensor:
-    """Where a keyed permutation of ``range(size)`` sends ``indices``; int64, same shape.
+    """Return where a keyed permutation of ``range(size)`` sends ``indices``; int64, same shape.
 
-    Format-preserving: a balanced Feistel network over the next even power of two, walked until it
-    lands inside (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). No
-    memory, whatever the size; about four network passes an index at worst on average.
+    The permutation is format-preserving: a balanced Feistel network over the next even power of two, applied again
+    until the result lies inside the range (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
+    It takes no memory, whatever the size, and at worst about four passes of the network per index on average.
     """
     if size <= 1:
         return torch.zeros_like(indices)
@@ -58,11 +58,11 @@ def permute(indices: Tensor, size: int, key: int) -> Tensor:
 
 
 class Quotas:
-    """How many sequences each stream gives to each window, by carrying remainders over.
+    """How many sequences each stream gives to each window; remainders are carried over.
 
-    After w windows of W draws stream s has given within one draw of ``w * W * p_s``: no random
-    counts, so that mixtures are exact in the short run too. The state is one integer a stream
-    (drawn so far) and one float (owed so far).
+    After w windows of W draws, stream s has given ``w * W * p_s`` sequences to within one: counts are not random, so
+    that mixtures are exact in the short run too. The state of each stream is one integer (drawn so far) and one float
+    (owed so far).
     """
 
     def __init__(self, probabilities: np.ndarray, window: int) -> None:

@@ -18,36 +18,51 @@ from fairseq_xalign.options import at_least, flag
 
 @dataclass
 class XAlignEncoderConfig(FairseqDataclass):
-    """Changes to a preset; what is left out is as ``--arch`` says."""
+    """Changes to the shape that ``--arch`` names; what is left out stays as it is there."""
 
-    encoder_layers: Optional[int] = field(default=None, metadata={"help": "layers (default: the preset's)"})
-    encoder_embed_dim: Optional[int] = field(default=None, metadata={"help": "width (default: the preset's)"})
+    encoder_layers: Optional[int] = field(default=None, metadata={"help": "number of layers (default: that of --arch)"})
+    encoder_embed_dim: Optional[int] = field(
+        default=None, metadata={"help": "width of embeddings and layers (default: that of --arch)"}
+    )
     encoder_ffn_embed_dim: Optional[int] = field(
-        default=None, metadata={"help": "width inside feed-forward blocks (default: the preset's)"}
+        default=None, metadata={"help": "width inside feed-forward blocks (default: that of --arch)"}
     )
-    encoder_attention_heads: Optional[int] = field(default=None, metadata={"help": "heads (default: the preset's)"})
-    max_positions: Optional[int] = field(default=None, metadata={"help": "longest sequence (default: the preset's)"})
+    encoder_attention_heads: Optional[int] = field(
+        default=None, metadata={"help": "number of attention heads (default: that of --arch)"}
+    )
+    max_positions: Optional[int] = field(
+        default=None, metadata={"help": "longest sequence that has positions (default: that of --arch)"}
+    )
     positions: ChoiceEnum(("preset", *POSITIONS)) = field(  # type: ignore[valid-type]
-        default="preset", metadata={"help": "kind of positions (papers: learned; rotary learns faster when small)"}
+        default="preset",
+        metadata={
+            "help": "kind of positions: learned (the papers), sinusoidal, or rotary, which learns faster in small "
+            "models (default: that of --arch)"
+        },
     )
-    dropout: Optional[float] = field(default=None, metadata={"help": "dropout (default: the preset's)"})
+    dropout: Optional[float] = field(default=None, metadata={"help": "dropout probability (default: that of --arch)"})
     attention_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout on attention weights (default: the preset's)"}
+        default=None, metadata={"help": "dropout probability of attention weights (default: that of --arch)"}
     )
     activation_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout inside feed-forward blocks (default: the preset's)"}
+        default=None, metadata={"help": "dropout probability inside feed-forward blocks (default: that of --arch)"}
     )
     embedding_std: Optional[float] = field(
-        default=None, metadata={"help": "deviation of token embeddings at the start (default: the preset's)"}
+        default=None, metadata={"help": "standard deviation of the initial token embeddings (default: that of --arch)"}
     )
     language_embeddings: bool = field(
         default=False,
         metadata={
-            "help": "add a learned language embedding to each token (XLM and DICT-MLM as printed; never ALIGN-MLM)"
+            "help": "add a learned language embedding to each token, as XLM and DICT-MLM have in ALIGN-MLM, Appendix G "
+            "(default: none, as ALIGN-MLM and MLM have; --criterion align_mlm refuses them)"
         },
     )
     attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
-        default="fused", metadata={"help": "fused: the fastest kernel; plain: the padded reference, equal and slow"}
+        default="fused",
+        metadata={
+            "help": "how attention is computed: by the fastest kernel (fused, the default), or over padded sequences "
+            "(plain), a slow reference with equal results"
+        },
     )
 
 
@@ -69,13 +84,13 @@ SHAPE_FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_s
 
 
 def chosen_fields(cfg: Any) -> dict[str, Any]:
-    """The fields of EncoderConfig that options set by hand."""
+    """Return the fields of EncoderConfig that options set by hand."""
     values = {name: getattr(cfg, option, None) for option, name in FIELDS.items()}
     return {k: str(v) if k == "positions" else v for k, v in values.items() if v is not None and str(v) != "preset"}
 
 
 def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict[str, Any] | None) -> EncoderConfig:
-    """The encoder's configuration from ``--arch``, options, and the checkpoint it starts from.
+    """Return the encoder's configuration from ``--arch``, options, and the checkpoint it starts from.
 
     Raises:
         UserError: where an option contradicts the checkpoint, naming both values.
@@ -155,7 +170,8 @@ class XAlignModel(BaseFairseqModel):
         return config.max_positions if config.positions == "learned" else math.inf
 
     def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
-        """Fit a checkpoint to this model: foreign heads go, heads it lacks start fresh.
+        """Fit a checkpoint to this model: what this model does not have is dropped, heads and modules of objectives
+        that the checkpoint does not have keep their initial values.
 
         Raises:
             UserError: where a weight that both have differs in shape.
@@ -175,7 +191,7 @@ class XAlignModel(BaseFairseqModel):
 
 
 def _keep(args: Any) -> None:
-    """A preset sets nothing in the options: what they leave out is resolved when the model is built."""
+    """Change nothing: what the options leave out is resolved when the model is built."""
 
 
 for _arch in PRESETS:

@@ -15,7 +15,7 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
 
-from fairseq_xalign.constants import PAD
+from fairseq_xalign.constants import PAD, SPLITS
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
@@ -342,11 +342,16 @@ class AlignMLMTask(TrainingTask):
             there = [stream_title(s) for s in self.folder.manifest["streams"] if s["kind"] != "dictionary"]
             raise UserError(
                 f"nothing to read for split {split!r} in languages {', '.join(self.trained)}", cfg.data,
-                remedy=f"It has {', '.join(there) or 'no text'}: add text with `xalign-preprocess binarize --split "
-                f"{split}`, or choose other objectives, --languages, "
+                remedy=f"It has {', '.join(there) or 'no text'}: {self._how_to_add(split)}choose other objectives, "
+                "--languages, "
                 + ("--train-subset" if split == cfg.train_subset else "--valid-subset or --disable-validation"),
             )  # fmt: skip
         return streams
+
+    def _how_to_add(self, split: str) -> str:
+        """The part of a remedy that adds text, where that is possible."""
+        possible = split in SPLITS and not self.folder.fairseq_mode
+        return f"add text with `xalign-preprocess binarize --split {split}`, or " if possible else ""
 
     @property
     def _packing(self) -> str:

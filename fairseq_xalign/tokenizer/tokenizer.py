@@ -5,9 +5,9 @@ encoded by itself, so a word has the same ids in any sentence, whatever the libr
 (scores summed along a whole line may break ties differently at its end). The ids of frequent words
 are remembered in a cache of fixed size.
 
-A *doubled* vocabulary holds every piece twice (ALIGN-MLM, Deshpande et al. 2023, section 3: a
-derived language's ids are shifted by the vocabulary's size). In text a piece of the second half is
-one private-use character, so transliterated text is ordinary UTF-8 that every reader can handle.
+A *doubled* vocabulary holds every piece twice (ALIGN-MLM, Tang et al. 2022, after Deshpande et al. 2021: the ids of
+a derived language are shifted by the size of the vocabulary). In text a piece of the second half is one private-use
+character, so transliterated text is ordinary UTF-8 that every reader can handle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transliterated text: the reserved characters, and how words are written in them and read back.
 
-ALIGN-MLM (Deshpande et al. 2023, section 3) makes a derived language by shifting ids by the
-vocabulary's size. Here a shifted id is one private-use character in the text itself, so that
+ALIGN-MLM (Tang et al. 2022, after Deshpande et al. 2021) makes a derived language by shifting ids by the
+size of the vocabulary. Here a shifted id is one private-use character in the text itself, so that
 derived text is ordinary UTF-8 which keeps its words, lines and labels.
 """
 

@@ -270,3 +270,23 @@ def test_a_dict_is_read_as_fairseq_reads_it(made):
     from fairseq.data import Dictionary
 
     assert read_dict(made / "sub" / "dict.txt") == Dictionary.load(str(made / "sub" / "dict.txt")).symbols
+
+
+def test_every_remedy_for_missing_text_is_possible(data):
+    """A split that binarize does not know is no argument of a command; a known one is."""
+    folder = DataFolder.open(data)
+    with pytest.raises(UserError) as caught:
+        folder.require("mono", "dev")
+    remedy = caught.value.remedy
+    assert "binarize" not in remedy and "change --train-subset or --valid-subset" in remedy
+    assert "this folder has train" in remedy
+    with pytest.raises(UserError, match="Run `xalign-preprocess binarize --subword .* --split test --output "):
+        folder.require("mono", "test")
+
+
+def test_text_is_not_added_to_a_read_only_folder_of_fairseqs(theirs):
+    with pytest.warns(UserWarning, match="read-only"):
+        folder = DataFolder.open(theirs / "pair")
+    with pytest.raises(UserError) as caught:
+        folder.require("bitext", "test")
+    assert "Give a folder that has it" in caught.value.remedy and "--output" not in caught.value.remedy

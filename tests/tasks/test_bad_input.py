@@ -207,6 +207,13 @@ def test_a_file_as_save_dir_and_a_batch_without_limit_are_one_line(data, tmp_pat
         (nothing, "mlm", ["--bf16"], ["--autocast bf16"]),
         (nothing, "mlm", ["--mask-prob", "2"], ["--mask-prob 2", "from 0 to 1"]),
         (nothing, "mlm", ["--random-token-prob", "0.95"], ["must not exceed 1"]),
+        (
+            nothing,
+            "mlm",
+            ["--valid-subset", "dev"],
+            ["'dev' is not a name of a split", "has train, valid", "--valid-s"],
+        ),
+        (nothing, "align_mlm", ["--language-embeddings"], ["no language embeddings in its paper", "mlm:1,align:10"]),
         (nothing, "mlm", ["--positions", "learned", "--max-positions", "64"], ["--tokens-per-sample 128", "64"]),
     ],
 )

@@ -125,13 +125,9 @@ def test_an_option_given_by_hand_wins_over_the_paper_and_is_logged_in_one_line(d
     assert line.endswith("given by hand, --criterion paper has other defaults: --mask-prob 0.15 instead of 0.3")
 
 
-def test_align_mlm_refuses_language_embeddings_and_names_the_way_to_have_them(data, tmp_path):
-    run = pretrain(data, tmp_path / "refused", "align_mlm", 1, "--language-embeddings")
-    last = run.text.rstrip().splitlines()[-1]
-    assert run.status == 1 and "--criterion align_mlm has no language embeddings in its paper" in last
-    way = last.partition("use ")[2].split()
-    assert way == ["--criterion", "xalign", "--objectives", "mlm:1,align:10"]
-    done(pretrain(data, tmp_path / "way", "mlm", 1, *way, "--language-embeddings"))
+def test_the_way_to_have_language_embeddings_with_align_mlms_objectives_works(data, tmp_path):
+    """What the refusal in test_bad_input.py tells to use."""
+    done(pretrain(data, tmp_path, "mlm", 1, *XALIGN, "mlm:1,align:10", "--language-embeddings"))
 
 
 # What objectives own
