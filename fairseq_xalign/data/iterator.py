@@ -1,10 +1,9 @@
-"""Batches in the one global order, resumable anywhere: what fairseq's trainer iterates over.
+"""Batches in one global order, resumable at any point: what fairseq's trainer iterates over.
 
 An *epoch* is a number of updates. Batch g of the endless global sequence goes to rank ``g mod W``
 as its micro-batch ``g div W``; loader process k of n prepares micro-batches ``m mod n = k``. The place
-travels with each batch, so that it is known without regard to prefetching, and state says
-(window, batch): the same on all ranks, valid for any number of workers, loader processes or
-micro-batches.
+that follows a batch travels with it, so that prefetching does not matter. The state is (window, batch):
+it is the same on all ranks, and valid for any number of workers, loader processes or micro-batches.
 """
 
 from __future__ import annotations
@@ -100,18 +99,18 @@ class EpochIterator:
         return sample
 
     def close(self) -> None:
-        """End the loader processes now: left to the garbage collector, torch waits five seconds for each."""
+        """End the loader processes now; if this is left to the garbage collector, torch waits five seconds for each."""
         self._batches = iter(())
 
 
 class BatchIterator:
-    """Training batches for ever, an epoch at a time (fairseq's ``EpochBatchIterating``).
+    """Endless training batches, one epoch at a time (fairseq's ``EpochBatchIterating``).
 
     Args:
         planner, collater: where batches come from.
         fingerprint: what the order of draws depends on; a state with another is refused.
         rank, world: of this worker.
-        update_freq: micro-batches an update, for each epoch (the last value serves later ones).
+        update_freq: micro-batches per update, for each epoch (the last value also applies to later epochs).
         updates_per_epoch: length of an epoch; None stands for about one pass over the largest stream.
         num_workers: number of loader processes; 0 loads the data in this process.
         buffer: batches that each loader process keeps ready.
@@ -145,7 +144,7 @@ class BatchIterator:
         self._waited, self._clock = 0.0, time.perf_counter()
 
     def _one_pass(self) -> int:
-        """Updates that one pass over the largest stream takes, estimated from the first window."""
+        """Estimate from the first window how many updates one pass over the largest stream takes."""
         window = self.planner.plan(self.planner.start())
         sizes = [len(s) for s in self.planner.streams]
         drawn_from = [i for i in range(len(sizes)) if self.planner.probabilities[i] > 0]
@@ -155,7 +154,7 @@ class BatchIterator:
         return max(1, math.ceil(batches / (self.world * self.freq(1))))
 
     def freq(self, epoch: int) -> int:
-        """Micro-batches an update in this epoch (from 1), as ``--update-freq`` says."""
+        """Return the micro-batches per update in this epoch (from 1), as ``--update-freq`` says."""
         return self.update_freq[min(epoch, len(self.update_freq)) - 1]
 
     def __len__(self) -> int:
@@ -167,7 +166,7 @@ class BatchIterator:
 
     @property
     def first_batch(self) -> dict[str, Any]:
-        """A real batch, which fairseq keeps for ranks that lack one (none does here)."""
+        """Return a real batch, which fairseq keeps for ranks without one (there are none here)."""
         return next(iter(_Walk(self.planner, self.collater, self.place, 1, self.rank, self.world)))
 
     @property
@@ -205,14 +204,14 @@ class BatchIterator:
         self._waited += waited
 
     def waiting_share(self) -> float:
-        """Share of the time since the last call that went into waiting for data, 0 to 1."""
+        """Return the share of the time since the last call that was spent waiting for data, from 0 to 1."""
         now = time.perf_counter()
         share = self._waited / max(now - self._clock, 1e-9)
         self._waited, self._clock = 0.0, now
         return min(share, 1.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next update starts, in units that do not depend on the number of workers."""
+        """Return where the next update starts, in units that do not depend on the number of workers."""
         ended = self.end_of_epoch()
         return {
             "version": STATE_VERSION,
@@ -228,7 +227,7 @@ class BatchIterator:
         """Continue exactly where ``state`` was taken.
 
         Raises:
-            UserError: if the order of draws has changed since, naming what differs.
+            UserError: if the order of draws has changed since then; the message names what differs.
         """
         if "place" not in state:
             raise UserError(
@@ -255,7 +254,7 @@ class BatchIterator:
 
 
 class ValidationIterator:
-    """Every batch of fixed windows once, dealt out to the ranks; the same at every call."""
+    """Every batch of fixed windows once, distributed over the ranks; the same at every call."""
 
     def __init__(self, windows: Sequence[Window], collater: Collate, rank: int, world: int) -> None:
         self.collater = collater

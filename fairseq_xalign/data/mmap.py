@@ -1,12 +1,12 @@
 """fairseq's memory-mapped token files (``.bin`` and ``.idx``), written and read in constant memory.
 
-What is written here fairseq's ``MMapIndexedDataset`` reads, and the other way round. The format, as fairseq 0.12's
-``data/indexed_dataset.py`` has it: ``.bin`` holds all ids end to end; ``.idx`` holds the 9 bytes ``MMIDIDX\\0\\0``,
-version 1 (uint64), a type code (one byte), the number n of items (uint64), n sizes (int32, in ids) and n places
+fairseq's ``MMapIndexedDataset`` reads what is written here, and vice versa. The format is that of fairseq 0.12
+(``data/indexed_dataset.py``): ``.bin`` holds all ids end to end; ``.idx`` holds the 9 bytes ``MMIDIDX\\0\\0``,
+version 1 (uint64), a type code (one byte), the number n of items (uint64), n sizes (int32, in ids) and n offsets
 (int64, in bytes), little-endian.
 
-fairseq reads both files through once when it opens them and keeps all sizes in a list while it writes; here opening
-looks at the header and the last entry alone, and writing keeps the sizes in a file.
+fairseq reads both files completely when it opens them, and keeps all sizes in a list while it writes. Here, opening
+reads only the header and the last entry, and writing keeps the sizes in a file.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ BLOCK = 1 << 20
 
 
 def dtype_for(vocabulary_size: int) -> np.dtype[Any]:
-    """The type ids of such a vocabulary are stored in: uint16 below 65,500, else int32."""
+    """Return the type for the ids of a vocabulary of that size: uint16 below 65,500, else int32."""
     return np.dtype(np.uint16 if vocabulary_size < UINT16_BELOW else np.int32)
 
 
 def bin_and_idx(prefix: str | Path) -> tuple[Path, Path]:
-    """The two files of a prefix (a name may hold dots: ``train.en`` has ``train.en.bin``)."""
+    """Return the two files of a prefix, which may contain dots: ``train.en`` has ``train.en.bin``."""
     return Path(f"{prefix}.bin"), Path(f"{prefix}.idx")
 
 
 class Writer:
-    """Writes ``{prefix}.bin`` and ``{prefix}.idx``; both appear when the ``with`` block ends well, else neither.
+    """Write ``{prefix}.bin`` and ``{prefix}.idx``; both appear if the ``with`` block succeeds, else neither.
 
     Args:
-        prefix: path without ``.bin``; its folder is made.
-        dtype: an integer type fairseq knows, see :func:`dtype_for`.
+        prefix: path without ``.bin``; its folder is created.
+        dtype: an integer type that fairseq knows, see :func:`dtype_for`.
 
     After the block: ``items``, ``tokens``, ``longest`` (counts) and ``files``, which maps ``".bin"`` and ``".idx"`` to
     ``{"size": bytes, "sha256": ...}``. Memory does not grow with what is written.
@@ -133,7 +133,7 @@ class Writer:
             self.longest = max(self.longest, int(sizes.max()))
 
     def _index(self) -> Iterator[bytes]:
-        """The bytes of ``.idx``: header, sizes, and places summed from the sizes."""
+        """Yield the bytes of ``.idx``: header, sizes, and offsets summed from the sizes."""
         yield HEADER.pack(MAGIC, VERSION, self._code, self.items)
         sizes = self._streams[".sizes"]
         sizes.flush()
@@ -173,7 +173,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:
-        """A disk that refuses becomes a :class:`UserError`; nothing temporary is left after any error."""
+        """Turn errors of the disk into a :class:`UserError`; no temporary file is left after any error."""
         try:
             yield
         except BaseException as error:
@@ -188,7 +188,7 @@ class Writer:
 
 
 class Starts:
-    """Where each item begins, in ids (int64): a view of the places on disk, divided when looked at."""
+    """Where each item begins, in ids (int64): a view of the offsets on disk, converted from bytes when accessed."""
 
     def __init__(self, places: np.ndarray, itemsize: int) -> None:
         self._places, self._itemsize = places, itemsize
@@ -209,7 +209,7 @@ class Starts:
 
 
 class MappedTokens:
-    """Items of ids, read through memory maps: opening costs the same for any number of them.
+    """Items of ids, read through memory maps: opening takes the same time for any number of them.
 
     Args:
         prefix: path without ``.bin``.
@@ -217,10 +217,10 @@ class MappedTokens:
     Attributes:
         tokens: all ids end to end, read-only, of the file's type, [T].
         sizes: ids of each item, read-only int32, [items].
-        starts: the place of each item in ``tokens``, int64, [items].
+        starts: where each item starts in ``tokens``, int64, [items].
 
-    It pickles as its prefix, so that loader processes map the files themselves. A missing, damaged or cut file is a
-    :class:`UserError` that names it.
+    It is pickled as its prefix, so that loader processes map the files themselves. A missing, damaged or truncated file
+    is a :class:`UserError` that names it.
     """
 
     def __init__(self, prefix: str | Path) -> None:
@@ -259,7 +259,7 @@ class MappedTokens:
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One item as a new int64 array."""
+        """Return one item as a new int64 array."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")
         start = int(self.starts[index])
@@ -269,10 +269,10 @@ class MappedTokens:
         return (self[index] for index in range(len(self)))
 
     def gather(self, indices: Iterable[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items laid end to end, in the order asked for.
+        """Return items laid end to end, in the given order.
 
         Args:
-            indices: item numbers, [B], each in ``range(len(self))``; repeats are fine.
+            indices: item numbers, [B], each in ``range(len(self))``; repetitions are allowed.
 
         Returns:
             ids (new int64 array, [T]) and their lengths (int64, [B], summing to T).
@@ -299,13 +299,13 @@ def _damaged(path: Path, how: str) -> UserError:
 
 
 def _map(path: Path) -> mmap.mmap | bytes:
-    """A file's bytes, mapped (an empty file cannot be)."""
+    """Map the bytes of a file (an empty file cannot be mapped)."""
     try:
         with open(path, "rb") as stream:
             if os.fstat(stream.fileno()).st_size == 0:
                 return b""
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
-        raise UserError("no such file", path, remedy="Make it with `xalign-preprocess binarize`") from None
+        raise UserError("no such file", path, remedy="Create it with `xalign-preprocess binarize`") from None
     except OSError as error:
         raise UserError(f"cannot be mapped: {error.strerror or error}", path) from error
