@@ -1,4 +1,4 @@
-"""Training throughput of masked language modelling: real tokens a second, ours against fairseq and transformers.
+"""Training throughput of masked language modelling: real tokens per second, against fairseq and transformers.
 
 Everyone trains the same shape on the same rows with the same 15 % masked: forward, loss, backward, gradient
 norm, Adam step, from batches that lie ready in memory. Padding is nobody's token. A repetition passes over the

@@ -1,11 +1,11 @@
 """Encode text with a subword folder and write it into a data folder.
 
 Monolingual text has one sentence per line. Bitext is two files whose lines are translations of each other. Dictionaries
-are those that `xalign-preprocess dictionary` writes. The data folder is made if it does not exist; otherwise the
-streams are added to it (or take the place of those of the same name), provided that its vocabulary is the same.
+are those that `xalign-preprocess dictionary` writes. The data folder is created if it does not exist. Otherwise
+the streams are added to it, or replace those of the same name, provided that its vocabulary is the same.
 
-Whatever happens, the folder is the old one or the new one, never a mixture. Empty lines, and pairs with an empty side,
-are dropped and counted. Text of which too much becomes <unk> is refused: it was made for another vocabulary.
+If the command fails or is interrupted, the folder stays as it was. Empty lines, and pairs with an empty side, are
+dropped and counted. Text is refused if too much of it becomes <unk>, because it was made for another vocabulary.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="A dictionary made by `xalign-preprocess dictionary` with this subword folder. Repeat it for more pairs.",
     )
     parser.add_argument("--split", choices=SPLITS, default="train", help="What the text is for (default: %(default)s).")
-    parser.add_argument("--output", required=True, metavar="DATA", help="The data folder to make or to add to.")
+    parser.add_argument("--output", required=True, metavar="DATA", help="The data folder to create or to add to.")
     parser.add_argument(
         "--workers",
         type=int,

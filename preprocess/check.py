@@ -1,9 +1,9 @@
 """Check a data folder: manifest, checksums, every id, every pair of lines, dictionaries.
 
-Each problem is said with its file and what to do about it; the exit status is 1 if there is one. --write-manifest
-adopts a folder made by fairseq-preprocess (with --dataset-impl mmap and the dict.txt of a subword folder): it is
-checked, and if all is well its manifest.json is written. Copy subword.json and the model file of the subword folder
-into it first, so that the data folder has a tokenizer (it can be done later too, then --write-manifest again).
+Each problem is reported with its file and a remedy; the exit status is 1 if there is any. --write-manifest adopts a
+folder made by fairseq-preprocess with --dataset-impl mmap and the dict.txt of a subword folder: the folder is checked,
+and if there are no problems, its manifest.json is written. First copy subword.json and the model file of the subword
+folder into it, so that the data folder has a tokenizer. If you do so later, run --write-manifest again.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ names of fairseq-preprocess that are recognised: {FAIRSEQ_NAMES}"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("data", metavar="DATA", help="data folder")
-    parser.add_argument("--write-manifest", action="store_true", help="adopt a folder made by fairseq-preprocess")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    parser.add_argument("data", metavar="DATA", help="The data folder to check.")
+    parser.add_argument("--write-manifest", action="store_true", help="Adopt a folder made by fairseq-preprocess.")
+    parser.add_argument("--json", action="store_true", help="Print the result as JSON on stdout.")
 
 
 def run(args: argparse.Namespace) -> int:

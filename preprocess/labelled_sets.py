@@ -1,10 +1,10 @@
-"""Make a labelled folder: jsonl files and labels.json from treebanks, columns of tags or tables.
+"""Create a labelled folder: JSON lines and labels.json from treebanks, columns of tags or tables.
 
 {tasks}
 
-Files are looked for below --from, compressed ones (.gz, .xz) too; "dev" becomes "valid". Where two
-treebanks would be the same split of the same language, or files have other names, --input says which
-file is which. Whatever xalign-evaluate score would refuse is refused here, with file and line.
+Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". If two
+treebanks claim the same split of the same language, or files have other names, --input says which file to
+use. Whatever `xalign-evaluate score` would refuse is refused here, with file and line.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ Key = tuple[str, str]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-preprocess benchmark``."""
-    parser.add_argument("name", metavar="NAME", help=f"what the labels are: {', '.join(TASKS)}")
-    parser.add_argument("--from", dest="folder", metavar="DIR", help="folder below which the files are looked for")
+    parser.add_argument("name", metavar="NAME", help=f"What the labels are: {', '.join(TASKS)}.")
+    parser.add_argument("--from", dest="folder", metavar="DIR", help="Folder below which files are looked for.")
     parser.add_argument(
         "--input",
         action="append",
         metavar="SPLIT.LANG=FILE",
-        help="use this file for this split and language, whatever is found below --from (repeatable)",
+        help="Use this file for this split and language, whatever is found below --from. Repeat it for more files.",
     )
     header.add_option(parser, table.RECOGNISED)
     parser.add_argument(
-        "--output", required=True, metavar="LABELLED", help="labelled folder to write; an existing one is replaced"
+        "--output", required=True, metavar="LABELLED", help="Labelled folder to write; an existing one is replaced."
     )
-    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    parser.add_argument("--json", action="store_true", help="Print the counts as JSON.")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(report, ensure_ascii=False))
         return
     for place, counts in report.items():
-        mended = "".join(f", {count:,} {reason}" for reason, count in counts["mended"].items())
+        changes = "".join(f", {count:,} {reason}" for reason, count in counts["mended"].items())
         print(
-            f"{place:12} {counts['examples']:>8,} examples {counts['labels']:>10,} labels  {counts['source']}{mended}"
+            f"{place:12} {counts['examples']:>8,} examples {counts['labels']:>10,} labels  {counts['source']}{changes}"
         )
     print(f"{len(labels)} labels in all")
 
@@ -156,11 +156,11 @@ def _split_name(name: str) -> str | None:
 
 def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, has_header: str) -> dict[str, Any]:
     """Write the rows of one file, each checked as ``predict`` and ``score`` will; returns its counts."""
-    mended: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     lines: dict[str, int] = {}
     with files.atomic_file(target) as stream:
-        for found in cli.progress(task.rows(source, mended, has_header), name):
+        for found in cli.progress(task.rows(source, changes, has_header), name):
             row = found.row
             if row["id"] in lines:
                 raise UserError(
@@ -179,6 +179,6 @@ def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, 
         "examples": len(lines),
         "labels": counted.total(),
         "source": source.name,
-        "mended": {reason: count for reason, count in mended.items() if count},
+        "mended": {reason: count for reason, count in changes.items() if count},
         "by label": dict(sorted(counted.items())),
     }

@@ -229,7 +229,7 @@ def survey(languages: dict[str, list[Path]], seed: int) -> list[Corpus]:
                     if place < SAMPLE:
                         corpus.sample[place : place + 1] = [text]
             if corpus.lines == before:
-                remedy = "Train on natural text" if corpus.derived else "Give a file with one sentence a line"
+                remedy = "Train on natural text" if corpus.derived else "Give a file with one sentence per line"
                 raise UserError("no line has natural text", path, remedy=remedy)
         corpora.append(corpus)
     return corpora

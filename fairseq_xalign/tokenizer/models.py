@@ -279,7 +279,9 @@ def bert_tokenizer(symbols: dict[int, str], lowercase: bool) -> Any:
     }
     unknown = next((HIDDEN + name for name in SPECIAL_NAMES[UNK] if HIDDEN + name in vocabulary), None)
     if unknown is None:
-        raise UserError("a WordPiece vocabulary needs [UNK]", remedy="Is this BERT's vocab.txt, one piece a line?")
+        raise UserError(
+            "a WordPiece vocabulary needs [UNK]", remedy="Give BERT's vocab.txt, which has one piece per line"
+        )
     model = tokenizers.models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=WORDPIECE_LONGEST)
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lowercase)
