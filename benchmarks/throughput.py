@@ -3,7 +3,7 @@
 Everyone trains the same shape on the same rows with the same 15 % masked: forward, loss, backward, gradient
 norm, Adam step, from batches that lie ready in memory. Padding is nobody's token. A repetition passes over the
 same pool of rows; repetitions of the contenders are interleaved, their order rotates. Printed: median and range
-of tokens a second, and ratios to ours pair by pair with a 95 % interval of their geometric mean.
+of tokens per second, and ratios to ours pair by pair with a 95 % interval of their geometric mean.
 
 Contenders:
   ours             this project's encoder: bf16 autocast, no padding, LM head on masked positions, fused AdamW

@@ -21,7 +21,7 @@ NEVER = {
     r"\bfidelity\b": "cite the paper and its section",
     r"\(A\d+\)|\bA(?:4|18|20)\b": "cite the paper and its section",
     r"\bthis issue\b": "say what is meant",
-    r"(?<![\"\x27])\bmend(?:s|ed|ing)?\b(?![\"\x27])": "fix, correct, repair",
+    r"(?<![\"\x27`])\bmend(?:s|ed|ing)?\b(?![\"\x27])": "fix, correct, repair",
     r"\bcan(?:not)? be had\b": "available, can be downloaded",
     r"\bdivided by (?:a |one )?(?:tabs?|commas?|spaces?|white space)\b": "separated by",
     r"\bfor who\b|\bwho wants\b|\bwhose killing\b": "write a full sentence",
