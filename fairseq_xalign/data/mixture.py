@@ -13,7 +13,7 @@ from fairseq_xalign.options import PAIR_MARK
 
 
 def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, float]:
-    """Read ``name:weight,...``; every name must be known, every weight at least 0, one of them above."""
+    """Read ``name:weight,...``; every name must be known, every weight at least 0, and one of them above 0."""
     weights: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         # The last colon, since pairs have one too; "zh-TW-pt-BR" is another way to write "zh-TW:pt-BR".
@@ -43,11 +43,11 @@ def stream_probabilities(
     language_weights: str | None = None,
     stream_weights: str | None = None,
 ) -> np.ndarray:
-    """Probability of each stream, float64 [streams], summing to 1.
+    """Return the probability of each stream, float64 [streams], summing to 1.
 
-    Within a kind: by temperature over its streams' units, or by ``language_weights`` (languages, and
-    ``en-de`` directions). Between kinds: by ``stream_weights``, else in proportion to units, so that
-    all kinds end a pass together: what shuffling one concatenation would give (ALIGN-MLM, G.3).
+    Within a kind it follows the temperature over the units of its streams, or ``language_weights`` (languages, and
+    ``en-de`` directions). Between kinds it follows ``stream_weights``; without them it is proportional to units, so
+    that all kinds end a pass together, as if one concatenation were shuffled (ALIGN-MLM, Appendix G.3).
     """
     names = [s.name.split("/", 1)[1] for s in streams]
     sizes = np.array([len(s) for s in streams], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Sequences laid end to end without padding: what every objective and the encoder take."""
+"""Sequences laid end to end without padding: the batches of every objective and of the encoder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass
 class PackedBatch:
-    """B sequences of T tokens in all, one after the other.
+    """B sequences with T tokens in total, one after the other.
 
     Attributes:
         tokens: ids, int64 [T].
-        starts: where each sequence starts, and T at the end, int32 [B + 1].
+        starts: where each sequence starts, followed by T, int32 [B + 1].
         positions: 0-based position of each token in its sequence, int64 [T] (a second half may
             start again at 0).
         longest: length S of the longest sequence.
@@ -23,10 +23,10 @@ class PackedBatch:
         segments: 0 or 1 for each token, int64 [T], or None.
         masked: indices into ``tokens`` to be predicted, ascending, int64 [N], or None.
         targets: the ids to be predicted there, int64 [N], or None.
-        target_languages: the language of the text at ``masked``, int64 [N], or None (``languages`` says what is
-            seen there: with DICT-MLM a translation's).
-        keys: a 64-bit name of each sequence's draw, int64 [B], or None; random choices that
-            concern a sequence are functions of it alone.
+        target_languages: the language of the text at ``masked``, int64 [N], or None (``languages`` has the language of
+            what is seen there, which with DICT-MLM may be a translation).
+        keys: a 64-bit name of each sequence's draw, int64 [B], or None; random choices about a sequence are functions
+            of its key alone.
     """
 
     tokens: Tensor
@@ -49,7 +49,7 @@ class PackedBatch:
         return (self.starts[1:] - self.starts[:-1]).long()
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain dictionary: what fairseq's device and precision conversions understand."""
+        """Return a plain dictionary, which fairseq can move to another device or precision."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
@@ -57,7 +57,7 @@ class PackedBatch:
         return cls(**values)
 
     def to(self, device: torch.device | str) -> PackedBatch:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         moved: dict[str, Any] = {k: v.to(device) for k, v in self.to_dict().items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
@@ -78,7 +78,7 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
 
 
 def concatenate(batches: list[PackedBatch]) -> PackedBatch:
-    """One batch of all sequences, in order; what any of them lacks (languages, ...) none has."""
+    """Join batches into one, in order; an optional field that any of them does not have is None in the result."""
     if len(batches) == 1:
         return batches[0]
     offsets = [0]

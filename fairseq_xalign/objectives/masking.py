@@ -55,11 +55,11 @@ class Vocabulary:
             symbols of a foreign vocabulary lie outside and are neither selected nor drawn.
         pieces: in a doubled vocabulary the number of natural pieces (the copies follow them),
             else ``last - first``.
-        random_language: ``any`` ordinary token replaces; only one of the ``same`` language as the text's,
-            natural or derived; or only a natural one (``l1``: the released code of ALIGN-MLM). The last two
-            need a doubled vocabulary: elsewhere an id does not say its language.
-        random_pool: ``regular`` tokens only, or ``all`` ids (fairseq and transformers), with ``l1`` (the
-            released code) specials and natural pieces.
+        random_language: what may replace a token: ``any`` ordinary token, one of the ``same`` half as the text
+            (natural or derived), or a natural one (``l1``: the released code of ALIGN-MLM). The last two need a
+            doubled vocabulary, since elsewhere an id does not tell its language.
+        random_pool: ``regular`` tokens only, or ``all`` ids (fairseq and transformers); with ``l1`` these are specials
+            and natural pieces (the released code).
         shared: in a doubled vocabulary with overlap, bool [pieces]: this piece's copy never occurs.
     """
 

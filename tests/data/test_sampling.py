@@ -11,7 +11,7 @@ from fairseq_xalign.data.sampling import Quotas, permute, temperature_probabilit
 from fairseq_xalign.data.windows import shuffled
 from fairseq_xalign.errors import UserError
 
-# fidelity D4
+# MMTE, section 2.2
 D4 = [
     ((1e6, 1e4, 1e2), 1, (0.9900009900, 0.0099000099, 0.0000990001)),
     ((1e6, 1e4, 1e2), 5, (0.6424272485, 0.2557548942, 0.1018178573)),

@@ -15,7 +15,7 @@ V, D = 20, 6
 
 
 class TinyEncoder(nn.Module):
-    """Embeddings and a tied output: enough for every objective of this issue."""
+    """Embeddings and a tied output: enough for every objective."""
 
     def __init__(self) -> None:
         super().__init__()

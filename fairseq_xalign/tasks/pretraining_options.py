@@ -1,0 +1,95 @@
+"""The options of ``--task align_mlm``: what text pre-training reads, and how it prepares it."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from fairseq.dataclass import ChoiceEnum
+
+from fairseq_xalign.data.streams import BREAK_MODES, PACKING_MODES
+from fairseq_xalign.tasks.base import TrainingConfig
+
+
+@dataclass
+class AlignMLMConfig(TrainingConfig):
+    """Streams, sampling and masking of pre-training.
+
+    Options whose default is None and that ``objectives.view.Settings`` has too are the criterion's to choose.
+    """
+
+    languages: Optional[str] = field(
+        default=None, metadata={"help": "languages of the folder to train on, separated by commas (default: all)"}
+    )
+    tokens_per_sample: int = field(
+        default=512,
+        metadata={"help": "longest sequence in tokens, <s> included; 512 by default (ALIGN-MLM, Appendix G.3)"},
+    )
+    sample_break_mode: Optional[ChoiceEnum(BREAK_MODES)] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "how monolingual text becomes sequences: none (the default, MLM) cuts running text into "
+                  "blocks; complete takes consecutive whole sentences that fit and leaves longer ones out (ALIGN-MLM, "
+                  "Appendices G.3 and G.4: XLM, DICT-MLM); eos takes one sentence"},
+    )  # fmt: skip
+    mask_prob: Optional[float] = field(
+        default=None,
+        metadata={"help": "fraction of the tokens that are selected for prediction; 0.15 by default (BERT; ALIGN-MLM, "
+                  "Appendix G.2)"},
+    )  # fmt: skip
+    leave_unmasked_prob: Optional[float] = field(
+        default=None, metadata={"help": "fraction of the selected tokens left as they are; 0.1 by default (BERT)"}
+    )
+    random_token_prob: Optional[float] = field(
+        default=None,
+        metadata={"help": "fraction of the selected tokens replaced by a random token; 0.1 by default (BERT)"},
+    )
+    random_token_lang: ChoiceEnum(("any", "same", "l1")) = field(  # type: ignore[valid-type]
+        default="any",
+        metadata={"help": "where random replacements come from in a doubled vocabulary: from either half (any, the "
+                  "default), from the half of the text (same), or from the natural half (l1, ALIGN-MLM's released "
+                  "code)"},
+    )  # fmt: skip
+    random_token_pool: ChoiceEnum(("regular", "all")) = field(  # type: ignore[valid-type]
+        default="regular",
+        metadata={"help": "what random replacements are drawn from: ordinary pieces only (regular, the default), or "
+                  "every id (all: fairseq, transformers)"},
+    )  # fmt: skip
+    sampling_temperature: float = field(
+        default=1.0,
+        metadata={"help": "temperature T in p ~ n^(1/T) over languages; 1 by default (ALIGN-MLM; MMTE, section 2.2, "
+                  "has 5)"},
+    )  # fmt: skip
+    sampling_weights: Optional[str] = field(
+        default=None,
+        metadata={"help": "sampling weights of languages, for instance en:2,de:1, instead of a temperature"},
+    )
+    stream_weights: Optional[str] = field(
+        default=None,
+        metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "
+                  "to their sizes, so that all of them end a pass together)"},
+    )  # fmt: skip
+    window_size: int = field(
+        default=4096, metadata={"help": "number of draws that are sorted by length together; 4096 by default"}
+    )
+    tlm_packing: Optional[ChoiceEnum(PACKING_MODES)] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "how pairs of translations become sequences: halves (the default; ALIGN-MLM, Appendix G.3) "
+                  "packs many pairs, all originals first; pairs has one pair per sequence (XLM, PPA)"},
+    )  # fmt: skip
+    tlm_positions: Optional[ChoiceEnum(("reset", "continue"))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "whether positions start again in the second half of a pair (reset, the default: XLM and "
+                  "ALIGN-MLM's released code) or run on (continue: PPA, WEAM)"},
+    )  # fmt: skip
+    tlm_shuffle_order: bool = field(
+        default=False,
+        metadata={"help": "let a coin decide which side of a pair comes first (default: always the source)"},
+    )
+    unigram_bias: bool = field(
+        default=False,
+        metadata={"help": "start the bias of the LM head at the logarithm of unigram frequencies, which helps short "
+                  "runs"},
+    )  # fmt: skip
+    alignment_queries: int = field(
+        default=2048,
+        metadata={"help": "number of words whose nearest neighbour is looked up at validation; 2048 by default, 0 "
+                  "turns this off"},
+    )  # fmt: skip
