@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-SPLITS = ("train", "valid", "test")
 FEWEST_WORDS, MOST_WORDS = 3, 200
 """Sentences of running text outside these limits are dropped (headings, tables, unsplit lists)."""
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.cli import progress
+from fairseq_xalign.constants import SPLITS
 from preprocess.corpora.archive import Archive
-from preprocess.corpora.cleaning import SPLITS, clean, split_of
+from preprocess.corpora.cleaning import clean, split_of
 from preprocess.corpora.corpus import Corpus, CorpusFolder
 
 HOME_ASSISTANT = Archive(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fairseq_xalign.constants import SPLIT_ALIASES
 from preprocess.corpora.archive import Archive
 from preprocess.corpora.corpus import Corpus, CorpusFolder
 
 _SERVER = "https://raw.githubusercontent.com/UniversalDependencies"
-_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
 # Treebank -> (language, commit, {part of the release: (bytes, SHA-256)}).
 _EWT = (
@@ -113,7 +113,7 @@ def _build(language: str):
         for file, path in archives.items():
             part = file.removesuffix(".conllu").rpartition("-")[2]
             with (
-                folder.open(f"{_SPLITS[part]}.{language}.conllu") as stream,
+                folder.open(f"{SPLIT_ALIASES.get(part, part)}.{language}.conllu") as stream,
                 open(path, encoding="utf-8", newline="\n") as rows,
             ):
                 sentence: list[str] = []
@@ -132,9 +132,10 @@ def _corpus(
     treebank: str, licence: str, cite: str, language: str, commit: str, parts: dict[str, tuple[int, str]]
 ) -> Corpus:
     archives = _archives(treebank, language, commit, parts)
+    splits = ", ".join(SPLIT_ALIASES.get(part, part) for part in parts)
     return Corpus(
         name=f"ud-{treebank.lower()}",
-        summary=f"UD_{treebank}: words, UPOS and dependencies ({', '.join(_SPLITS[part] for part in parts)})",
+        summary=f"UD_{treebank}: words, UPOS and dependencies ({splits})",
         kind="treebank",
         languages=(language,),
         licence=licence,

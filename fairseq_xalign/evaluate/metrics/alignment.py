@@ -1,10 +1,10 @@
 """Word embedding alignment: nearest neighbours by cosine and CSLS, between two sets of rows.
 
 The alignment score (ALIGN-MLM, section 5; Deshpande et al. 2021) is the share of source rows whose
-nearest target row by cosine, among *all* rows of the target side, is their own counterpart. Rows of
-zeros have no direction: as a query such a row counts as a miss, as a candidate it is never nearest.
+nearest target row by cosine, among *all* rows of the target side, is their own counterpart. A row of
+zeros has no direction: as a query it counts as a miss, and as a candidate it is never nearest.
 
-Letters: n source rows, m target rows, D width, G right answers a query (padded with -1).
+Letters: n source rows, m target rows, D width, G right answers per query (padded with -1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIMILARITIES_AT_ONCE = 2**24
-"""Cells of the similarity matrix held at a time: memory does not grow with n times m."""
+"""Cells of the similarity matrix in memory at a time: memory does not grow with n times m."""
 CSLS_NEIGHBOURS = 10
 """k of CSLS (Conneau et al. 2018, "Word Translation Without Parallel Data", section 2.3)."""
 AUTHORS_SEED = 42
@@ -33,7 +33,7 @@ def directions(rows: Tensor) -> tuple[Tensor, Tensor]:
     rows = rows.detach()
     rows = rows if rows.dtype == torch.float64 else rows.float()
     if not bool(torch.isfinite(rows).all()):
-        raise ValueError("the embeddings hold NaN or infinity: training diverged, take an earlier checkpoint")
+        raise ValueError("the embeddings hold NaN or infinity: training diverged; use an earlier checkpoint")
     # The largest entry first: squares of very small or large entries would vanish or overflow.
     peak = rows.abs().amax(dim=1, keepdim=True)
     zero = peak[:, 0] == 0
@@ -52,15 +52,14 @@ def neighbour_means(rows: Tensor, others: Tensor, others_zero: Tensor, k: int) -
     return torch.cat(means) if means else rows.new_zeros(0)
 
 
-def nearest(source: Tensor, target: Tensor, k: int = 1, csls: int | None = None, pool: Tensor | None = None) -> Tensor:
+def nearest(source: Tensor, target: Tensor, k: int = 1, csls: int | None = None) -> Tensor:
     """Indices of the k target rows nearest to each source row, nearest first, int64 [n, k].
 
     Args:
         source: queries [n, D].
         target: candidates [m, D].
-        csls: None for cosine; else the k of CSLS, 2 cos(x, y) - r(x) - r(y), where r is the mean cosine
-            with the k nearest of the other side.
-        pool: the source side's rows for r(y) [p, D]; default ``source``.
+        csls: None for cosine, otherwise the k of CSLS, 2 cos(x, y) - r(x) - r(y), where r is the mean cosine
+            with the k nearest rows of the other side.
 
     Returns:
         Indices; ``NO_NEIGHBOUR`` for a zero query, and where there are fewer candidates than k.
@@ -72,8 +71,7 @@ def nearest(source: Tensor, target: Tensor, k: int = 1, csls: int | None = None,
         return result
     hubness = None
     if csls is not None:
-        others, others_zero = (x, x_zero) if pool is None else directions(pool)
-        hubness = neighbour_means(y, others, others_zero, csls)  # [m]
+        hubness = neighbour_means(y, x, x_zero, csls)  # [m]
     # r(x) moves all candidates of a query alike: it does not change their order.
     found = min(k, len(y))
     step = max(1, SIMILARITIES_AT_ONCE // len(y))
@@ -88,7 +86,7 @@ def nearest(source: Tensor, target: Tensor, k: int = 1, csls: int | None = None,
 
 
 def precision_at(neighbours: Tensor, gold: Tensor, k: int) -> float:
-    """Share in per cent of queries with a right answer among their first k neighbours.
+    """Return the share in per cent of queries with a right answer among their first k neighbours.
 
     Args:
         neighbours: from :func:`nearest`, int64 [n, at least k].
@@ -102,19 +100,19 @@ def precision_at(neighbours: Tensor, gold: Tensor, k: int) -> float:
 
 
 def alignment_score(source: Tensor, target: Tensor, gold: Tensor) -> float:
-    """Share in per cent of rows of ``source`` [n, D] nearest by cosine to row ``gold`` [n] of ``target`` [m, D]."""
+    """Return the per cent of rows of ``source`` [n, D] whose nearest row of ``target`` [m, D] is row ``gold`` [n]."""
     return precision_at(nearest(source, target), gold, 1)
 
 
 def mean_cosine(source: Tensor, target: Tensor) -> float:
-    """Mean cosine of row i of ``source`` with row i of ``target``, both [n, D]; a zero row counts 0."""
+    """Mean cosine of row i of ``source`` with row i of ``target``, both [n, D]; a row of zeros counts as 0."""
     return (directions(source)[0] * directions(target)[0]).sum(dim=1).double().mean().item()
 
 
 def authors_subset(rows: int, share: float, seed: int = AUTHORS_SEED) -> Tensor:
     """Sorted indices of a random share of ``rows`` rows, without replacement, int64.
 
-    The released scripts' shares and seed; the draw itself is ours, and specials are never in it.
+    The shares and the seed are those of the released scripts; the draw is our own and never contains specials.
     """
     count = max(1, round(share * rows))
     return torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(rows)[:count]))

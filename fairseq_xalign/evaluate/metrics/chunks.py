@@ -1,8 +1,8 @@
-"""Chunks (entities) out of a sequence of tags, in the two readings that papers use.
+"""Chunks (entities) of a sequence of tags, in the two readings that papers use.
 
-*Lenient* is conlleval's and seqeval's default reading: the first letter of a tag is its prefix, the
-rest its type, and a broken sequence is repaired (``I-PER`` after ``O`` starts a chunk). *Strict* is
-IOB2: a chunk starts with ``B-`` only, and an ``I-`` that does not continue its own type is no chunk.
+*Lenient* is the default reading of conlleval and seqeval: the first letter of a tag is its prefix, the
+rest is its type, and a broken sequence is repaired (``I-PER`` after ``O`` starts a chunk). *Strict* is
+IOB2: only ``B-`` starts a chunk, and an ``I-`` that does not continue a chunk of its type belongs to none.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def _split(tag: str) -> tuple[str, str]:
 def lenient_chunks(tags: Sequence[str]) -> set[Chunk]:
     """The chunks that seqeval 1.2.2 finds in one sentence in its default mode.
 
-    Every sentence begins afresh. seqeval lays all sentences end to end, which makes no difference
-    unless a tag is a single letter other than ``O`` (the universal part of speech ``X``): there a
-    sentence's chunks would depend on the sentence before it, which no score should.
+    Every sentence is read on its own. seqeval lays all sentences end to end, which makes no difference
+    unless a tag is a single letter other than ``O`` (the universal part of speech ``X``): then a sentence's
+    chunks would depend on the sentence before it.
     """
     chunks: set[Chunk] = set()
     first = 0
@@ -47,7 +47,7 @@ def lenient_chunks(tags: Sequence[str]) -> set[Chunk]:
 
 
 def strict_chunks(tags: Sequence[str]) -> set[Chunk]:
-    """The chunks of one sentence in strict IOB2: ``B-X`` and every ``I-X`` right after it."""
+    """The chunks of one sentence in strict IOB2: ``B-X`` with every ``I-X`` that directly follows."""
     chunks: set[Chunk] = set()
     first, kind = -1, ""
     for index, tag in enumerate([*tags, OUTSIDE]):
@@ -60,7 +60,7 @@ def strict_chunks(tags: Sequence[str]) -> set[Chunk]:
 
 
 def is_iob2(tags: Sequence[str]) -> bool:
-    """Whether every tag has a form that IOB2 knows (its order is another matter)."""
+    """Whether every tag has the form of an IOB2 tag; their order is not checked."""
     return all(IOB2_TAG.fullmatch(tag) for tag in tags)
 
 

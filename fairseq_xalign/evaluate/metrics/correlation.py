@@ -9,7 +9,7 @@ import numpy as np
 
 
 def ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 1, equal values sharing the mean of their ranks, float64 [n]."""
+    """Ranks from 1; equal values share the mean of their ranks. float64 [n]."""
     array = np.asarray(values, dtype=np.float64)
     _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     last = counts.cumsum()
@@ -17,10 +17,10 @@ def ranks(values: Sequence[float]) -> np.ndarray:
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rank correlation; NaN where a side does not vary or there are fewer than two points.
+    """Spearman's rank correlation; NaN if one side does not vary or there are fewer than two points.
 
-    ALIGN-MLM's 0.727 (appendix E) is the correlation of alignment with ZS - SUP; with SUP - ZS, the
-    quantity of its tables, the sign is negative.
+    ALIGN-MLM's 0.727 (appendix E) is the correlation of alignment with ZS - SUP. With SUP - ZS, which its
+    tables print, the sign is negative.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} values against {len(second)}")

@@ -1,10 +1,10 @@
 """Scores from per-item statistics: accuracy, chunk F1, classification F1.
 
 A metric turns each item (a sentence, a document) into a few counts, and sums of counts into a score
-in per cent. Whatever resamples, splits or adds items (confidence intervals, paired tests, tables
-by language) works on the counts and needs no word from the metric.
+in per cent. Confidence intervals, paired tests and tables by language resample, split or add the counts and
+need to know nothing else about the metric.
 
-Letters: I items, K counts an item.
+Letters: I items, K counts per item.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ Pair = tuple[Any, Any]
 
 
 def signature(name: str, **fields: object) -> str:
-    """How a figure was computed, in one line: ``accuracy|per:token|n:20|v:0.1.0``."""
+    """Say how a figure was computed, in one line: ``accuracy|per:token|n:20|v:0.1.0``."""
     return "|".join(
         [name, *(f"{key}:{value}" for key, value in fields.items() if value is not None), f"v:{__version__}"]
     )
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``part / whole``, and 0 where the whole is 0 (as seqeval and scikit-learn have it)."""
+    """Return ``part / whole``, and 0 where the whole is 0 (as seqeval and scikit-learn do)."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def f1(true_positive: np.ndarray, predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """F1 = 2 tp / (predicted + gold), 0 where nothing was predicted and nothing is there."""
+    """Return F1 = 2 tp / (predicted + gold), and 0 if there is nothing predicted and nothing to find."""
     return ratio(2 * np.asarray(true_positive), np.asarray(predicted) + np.asarray(gold))
 
 
 class Metric(ABC):
-    """Per-item counts, and a score from their sum."""
+    """Counts per item, and a score from their sum."""
 
     name: str
     per: str
@@ -56,7 +56,7 @@ class Metric(ABC):
         """Scores in per cent, float64 [...], of summed counts [..., K]."""
 
     def fields(self) -> dict[str, object]:
-        """What else the signature should say."""
+        """Further fields of the signature."""
         return {}
 
     def corpus(self, pairs: Sequence[Pair]) -> float:
@@ -69,7 +69,7 @@ class Metric(ABC):
 
 
 class TokenAccuracy(Metric):
-    """Share of tokens whose tag is right; a token without a prediction (truncated) is wrong.
+    """Share of tokens whose tag is right; a token without a prediction (after truncation) is wrong.
 
     Micro F1 over tokens is the same number (MMTE's "F1" of part-of-speech tags).
     """
@@ -87,7 +87,7 @@ class TokenAccuracy(Metric):
 
 
 class Accuracy(TokenAccuracy):
-    """Share of items whose label is right: micro F1 of single-label classification."""
+    """Share of items whose label is right, which is also micro F1 of single-label classification."""
 
     per = "item"
 
@@ -100,11 +100,11 @@ class ChunkF1(Metric):
     """Micro F1 over chunks: seqeval's number.
 
     On part-of-speech tags (XTREME, ALIGN-MLM) the same reading gives a figure that is *not* accuracy:
-    seqeval takes a tag's first letter for its prefix and the rest for its type, so a run of equal tags
-    is one chunk, ``CCONJ`` and ``SCONJ`` count as the same, every tag beginning with S is a chunk of its
-    own, and a lone ``X`` at the end of a sentence is none. Compare it with figures of the same kind only.
+    seqeval takes a tag's first letter as its prefix and the rest as its type. A run of equal tags is therefore
+    one chunk, ``CCONJ`` and ``SCONJ`` count as the same, every tag that begins with S is a chunk of its own, and
+    a single ``X`` at the end of a sentence is no chunk. Compare it only with figures of the same kind.
 
-    A token without a prediction is read as ``O``: a chunk lost by truncation is a miss.
+    A token without a prediction is read as ``O``, so a chunk lost by truncation is a miss.
     """
 
     per = "chunk"
@@ -115,7 +115,7 @@ class ChunkF1(Metric):
         self.name = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
 
     def fields(self) -> dict[str, object]:
-        """The reading of broken sequences."""
+        """The average, and how broken sequences are read."""
         return {"average": "micro", "mode": self.mode}
 
     def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
@@ -137,8 +137,8 @@ class ChunkF1(Metric):
 class ClassF1(Metric):
     """F1 of single-label classification, averaged over labels (macro) or over items (micro).
 
-    The macro average is over the labels that occur in gold or predictions, as scikit-learn has it.
-    Papers print both under the name F1: say which.
+    The macro average is over the labels that occur in gold or predictions, as in scikit-learn. Papers print
+    both averages under the name F1, so the signature says which one it is.
     """
 
     per = "label"
@@ -150,11 +150,11 @@ class ClassF1(Metric):
         self._index = {label: i for i, label in enumerate(self.labels)}
 
     def fields(self) -> dict[str, object]:
-        """How many labels there are."""
+        """The average, and the number of labels."""
         return {"average": self.average, "labels": len(self.labels)}
 
     def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Per label right, predicted and gold items, int64 [I, 3 * labels]."""
+        """Right, predicted and gold items per label, int64 [I, 3 * labels]."""
         counts = np.zeros((len(pairs), 3, len(self.labels)), dtype=np.int64)
         for row, (gold, predicted) in enumerate(pairs):
             counts[row, 2, self._index[gold]] = 1

@@ -1,10 +1,10 @@
 """Confidence intervals and paired tests by bootstrap, for any metric with per-item counts.
 
 Koehn, "Statistical Significance Tests for Machine Translation Evaluation", EMNLP 2004. Items are
-drawn with replacement; what varies is the test set. Training seeds are another source of variation,
-which ``compare`` reports from several runs.
+drawn with replacement: the intervals describe how scores vary with the test set. How they vary with the
+training seed is another matter, which ``compare`` reports from several runs.
 
-Letters: I items, K counts an item, R resamples.
+Letters: I items, K counts per item, R resamples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SAMPLES = 1000
 SEED = 12345
 CONFIDENCE = 0.95
 BLOCK = 4_000_000
-"""Random indices drawn at a time: bounds memory whatever the number of items."""
+"""Random indices drawn at a time, which bounds memory for any number of items."""
 
 Score = Callable[[np.ndarray], np.ndarray]
 
@@ -45,7 +45,7 @@ class PairedTest:
 def resampled_totals(statistics: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """Summed counts of ``samples`` resamples, float64 [R, K], of per-item counts [I, K].
 
-    Equal (I, samples, seed) give equal resamples: what pairs two systems.
+    Equal (I, samples, seed) give equal resamples, which is what pairs two systems.
     """
     items = len(statistics)
     generator = np.random.default_rng(seed)
@@ -97,6 +97,6 @@ def paired_bootstrap(
         raise ValueError("no items to resample")
     observed = float(score(first.sum(axis=0)) - score(second.sum(axis=0)))
     differences = score(resampled_totals(first, samples, seed)) - score(resampled_totals(second, samples, seed))
-    # Counts are whole numbers, yet scores are not: allow for the last bits of a division.
+    # Counts are whole numbers but scores are not: allow for rounding in the last bits of a division.
     extreme = np.abs(differences - differences.mean()) >= abs(observed) - 1e-9
     return PairedTest(observed, *_bounds(differences, confidence), p=(1 + int(extreme.sum())) / (samples + 1))

@@ -1,4 +1,4 @@
-"""Pairs of words whose embeddings should be aligned, and every figure of how well they are.
+"""Pairs of words whose embeddings should be aligned, and all figures of how well they are.
 
 The alignment score is that of ALIGN-MLM, section 5; precision at k by cosine and CSLS is that of Conneau et al. 2018.
 """
@@ -18,7 +18,7 @@ from fairseq_xalign.evaluate.metrics.labels import signature
 AT = (1, 5, 10)
 DERIVED, DICTIONARY = "derived-pieces", "dictionary-targets"
 Entry = tuple[int, ...]
-"""The ids of one side of a dictionary entry: their embeddings are averaged."""
+"""The ids of one side of a dictionary entry; their embeddings are averaged."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Pairs:
 
 
 def derived_pairs(tokenizer: Any) -> Pairs:
-    """Every ordinary piece of a doubled vocabulary and its copy; pieces that both languages share are left out."""
+    """Every ordinary piece of a doubled vocabulary with its copy; pieces that both languages share are left out."""
     natural, copies = _copies(tokenizer)
     if not copies:
         raise UserError(
@@ -50,11 +50,11 @@ def derived_pairs(tokenizer: Any) -> Pairs:
 
 
 def _copies(tokenizer: Any) -> tuple[list[Entry], list[Entry]]:
-    """The natural pieces that have a copy in use, and those copies; both empty when the vocabulary is not doubled."""
+    """The natural pieces that have a copy in use, and those copies; both are empty if the vocabulary is not doubled."""
     if not len(tokenizer.derived_ids):
         return [], []
     natural = list(tokenizer.natural_ids)
-    # A piece that was kept in common reads back as its natural id: its copy's row never occurs in text.
+    # A piece that both languages share reads back as its natural id: the row of its copy never occurs in text.
     pairs = [(n, copy) for n, copy in zip(natural, tokenizer.shift(natural)) if n != copy]
     return [(n,) for n, _ in pairs], [(copy,) for _, copy in pairs]
 
@@ -62,7 +62,7 @@ def _copies(tokenizer: Any) -> tuple[list[Entry], list[Entry]]:
 def dictionary_pairs(source: list[list[int]], target: list[list[int]], tokenizer: Any) -> Pairs:
     """A dictionary's distinct source words, each with all its answers.
 
-    The candidates are all copies in use where every target is one of them, else the distinct target words.
+    The candidates are all copies in use if every target is one of them, otherwise the distinct target words.
     """
     copies = _copies(tokenizer)[1]
     wanted = set(map(tuple, target))
@@ -80,9 +80,9 @@ def dictionary_pairs(source: list[list[int]], target: list[list[int]], tokenizer
 
 
 def heldout_queries(pairs: Pairs, source: list[list[int]], target: list[list[int]]) -> Tensor:
-    """Indices of the queries of which the training dictionary has seen neither side.
+    """Indices of the queries neither side of which is in the training dictionary.
 
-    A query is held out when it is not a source of the dictionary and none of its answers is a target.
+    A query is held out if it is not a source of the dictionary and none of its answers is a target.
     """
     left, right = set(map(tuple, source)), set(map(tuple, target))
     rows = [
@@ -117,9 +117,9 @@ def alignment_report(
     Args:
         embeddings: [V, D].
         heldout: indices of queries outside the training dictionary.
-        authors: add the released scripts' random subsets.
-        additions: language embeddings ([D], [D]) of source and target side; with ``authors``, scores with
-            them added come too.
+        authors: add the random subsets of the released scripts.
+        additions: language embeddings ([D], [D]) of the source and the target side; with ``authors``, scores
+            with them added are reported as well.
 
     Returns:
         ``alignment`` {name: per cent}, ``precision`` {cosine, csls: {k: per cent}}, ``mean_cosine``,

@@ -6,7 +6,7 @@ The file, format 1 (scores in per cent, never as fractions)::
      "objective": "align_mlm",              # name of the criterion or preset
      "pair": "en-en_transinv",              # source and target language
      "transform": "Trans∘Inv",              # how the target was derived; "natural" for a language of its own
-     "task": "pos",                         # pos, ner or classification
+     "task": "pos",                         # a task of labelled/registry.py: pos, ner, classification
      "seed": 1,
      "dictionary": "25 % frequent",         # or null: no dictionary
      "scores": {"source": {"accuracy": 88.1, "chunk_f1": 86.0},   # fine-tuned on source, tested on source
@@ -15,10 +15,10 @@ The file, format 1 (scores in per cent, never as fractions)::
      "alignment": {"all": 25.4, "heldout": 0.3},   # or {}: names as in `align --json`
      "retrieval": 71.2,                     # or null: mean of both directions
      "signature": {"accuracy": "..."},      # metric to signature, or one text
-     "settings": {"alpha": 10}}             # optional: anything worth keeping; runs that differ in one of
+     "settings": {"alpha": 10}}             # optional: further settings; runs that differ in one of
                                             # VARIED are different rows of a table
 
-``scores`` needs at least one of source, sup and zs. SUP - ZS is computed where it is needed, never stored.
+``scores`` needs at least one of source, sup and zs. SUP - ZS is computed when it is needed and never stored.
 """
 
 from __future__ import annotations
@@ -65,20 +65,20 @@ class Result:
         return tuple((name, str(self.settings[name])) for name in VARIED if name in self.settings)
 
     def score(self, condition: str, metric: str) -> float | None:
-        """The score of a condition (source, sup, zs), or None."""
+        """The score of a condition (source, sup, zs), or None if there is none."""
         return self.scores.get(condition, {}).get(metric)
 
     def delta(self, metric: str) -> float | None:
-        """SUP - ZS, the transfer gap: smaller is better. None when either is missing."""
+        """SUP - ZS, the transfer gap (smaller is better), or None if either is missing."""
         sup, zs = self.score("sup", metric), self.score("zs", metric)
         return None if sup is None or zs is None else sup - zs
 
 
 def validate(value: Any, where: str | Path | None = None) -> Result:
-    """The result in a JSON value; what does not fit the schema is a :class:`UserError` that names the field."""
+    """Return the result in a JSON value; a field that does not fit the schema is a :class:`UserError` that names it."""
 
     def wrong(what: str) -> UserError:
-        return UserError(what, where, remedy="The schema stands in fairseq_xalign/evaluate/report/results.py")
+        return UserError(what, where, remedy="fairseq_xalign/evaluate/report/results.py describes the schema")
 
     if not isinstance(value, Mapping):
         raise wrong("a result must be a JSON object")
@@ -140,7 +140,7 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
     """All results under the given folders (or files), each once, in the order of their paths.
 
     Two results of the same objective, pair, transform, task, dictionary, settings and seed are refused: one of them
-    is a copy or a seed was not changed, and a deviation over both would be wrong.
+    is a copy, or the seed was not changed, and a deviation over both would be wrong.
     """
     results: list[Result] = []
     read_paths: set[Path] = set()
