@@ -140,3 +140,9 @@ def pair_name(pair: Sequence[str]) -> str:
 def pair_file_name(pair: Sequence[str]) -> str:
     """Return the name of a pair within file names: ``en-de``, ``zh-TW--pt-BR``."""
     return ("-" if not any("-" in code for code in pair) else PAIR_FILE_MARK).join(pair)
+
+
+def other_spelling(code: str, known: Iterable[str]) -> str | None:
+    """Return a known code that differs from ``code`` only in case or in ``-`` and ``_``: probably the same language."""
+    folded = code.lower().replace("_", "-")
+    return next((other for other in known if other != code and other.lower().replace("_", "-") == folded), None)

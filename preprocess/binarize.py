@@ -35,6 +35,7 @@ from fairseq_xalign.options import (
     language_code,
     language_pair,
     named_files,
+    other_spelling,
     pair_file_name,
     pair_name,
     pair_splits,
@@ -157,6 +158,9 @@ def binarize(
     streams = [*_asked_text(mono, list(bitext), split, known), *_asked_dictionaries(dictionaries, known)]
     if not streams:
         raise UserError("nothing to binarize", remedy="Give --mono, --bitext or --dictionary")
+    for name in dict.fromkeys(name for stream in streams for name in stream_languages(stream)):
+        if other := other_spelling(name, sorted(known)):
+            say(f"{name} and {other} are two languages here: use one spelling if they are one")
     make = partial(ChunkEncoder, str(subword), max_length)
     with update:
         report, refused = [], []

@@ -1,7 +1,7 @@
-"""Word pairs from parallel text: those that are linked often, each word the other's most frequent partner.
+"""Word pairs from parallel text: words that are linked often and are each other's most frequent partner.
 
-Words are counted in lower case and given back as they are mostly written: a German noun with its capital, which is how
-a cased vocabulary has it. Words that begin a sentence do not say how they are written and count only where no others
+Words are counted in lower case and returned in their most frequent spelling: a German noun with its capital, as a
+cased vocabulary has it. Words that begin a sentence do not say how they are written and count only where no others
 do (as in truecasing). Memory grows with the distinct pairs that are linked and with the distinct words.
 """
 

@@ -16,6 +16,7 @@ from fairseq_xalign.options import (
     language_pair,
     name_list,
     named_files,
+    other_spelling,
     pair_file_name,
     pair_name,
     pair_splits,
@@ -141,3 +142,10 @@ def test_numbers_out_of_range_name_their_option(value):
     if value != 0:
         with pytest.raises(UserError, match=r"--dropout .* is not a share"):
             share(dropout=value)
+
+
+@pytest.mark.parametrize(
+    ("code", "other"), [("zh_TW", "zh-TW"), ("zh-tw", "zh-TW"), ("zh-TW", None), ("zh", None), ("EN", "en")]
+)
+def test_another_spelling_of_a_known_language_is_found(code, other):
+    assert other_spelling(code, ["en", "zh-TW"]) == other

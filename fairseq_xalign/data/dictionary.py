@@ -80,7 +80,7 @@ class Dictionary:
             columns = line.split("\t")
             if len(columns) != 3:
                 raise UserError(
-                    f"{len(columns)} columns, not 3 (source pieces, target pieces, weight; a tab between)",
+                    f"{len(columns)} columns, not 3 (source pieces, target pieces and weight, separated by tabs)",
                     path,
                     number,
                     MADE_WITH,
@@ -155,7 +155,10 @@ def _header(path: str | Path, line: str) -> dict[str, Any]:
     mark, _, rest = line.partition("\t")
     if mark != DICTIONARY_MARK:
         raise UserError(
-            f"does not begin with {DICTIONARY_MARK} and a tab: not a dictionary of ours", path, 1, MADE_WITH
+            f"not a dictionary of ours: it does not begin with {DICTIONARY_MARK} and a tab",
+            path,
+            1,
+            MADE_WITH,
         )
     try:
         header = json.loads(rest)

@@ -1,4 +1,4 @@
-"""Folders made by fairseq-preprocess: which of their files are recognised, and a manifest made up for them."""
+"""Folders made by fairseq-preprocess: which of their files are recognised, and a manifest that describes them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fairseq_dict(path: Path) -> Path:
     files = sorted(path.glob("dict.*.txt"))
     if not files:
         raise UserError(
-            f"neither {MANIFEST_FILE} nor {DICT_FILE} is there: not a data folder",
+            f"not a data folder: it has neither {MANIFEST_FILE} nor {DICT_FILE}",
             path,
             remedy="Make one with `xalign-preprocess binarize --output`",
         )
@@ -92,7 +92,9 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
         streams[-1] |= {"source": {}, "dropped": {}}
     if not streams:
         raise UserError(
-            f"neither {MANIFEST_FILE} nor a stream is there", path, remedy=f"Names that are recognised: {FAIRSEQ_NAMES}"
+            f"not a data folder: it has neither {MANIFEST_FILE} nor a file of text that is recognised",
+            path,
+            remedy=f"Names that are recognised: {FAIRSEQ_NAMES}",
         )
     languages = list(dict.fromkeys(name for stream in streams for name in stream_languages(stream)))
     return {
@@ -111,11 +113,11 @@ def _pair_of(pair: str, prefixes: Mapping[str, str], split: str, path: Path) -> 
         return pairs[0]
     if pairs:
         names = " or ".join(map(pair_name, pairs))
-        raise UserError(f"{split}.{pair} can be {names}", path, remedy="Take the files of one of them away")
+        raise UserError(f"{split}.{pair} can be {names}", path, remedy="Move the files of one of them away")
     raise UserError(
         f"{split}.{pair} has only one side: {next(iter(prefixes.values()))}",
         path,
-        remedy="Copy the other side's .bin and .idx here, or take this side's away",
+        remedy="Copy the .bin and .idx of the other side here, or move those of this side away",
     )
 
 

@@ -1,7 +1,7 @@
 """The data folder: a manifest, a tokenizer and memory-mapped streams of several kinds (docs/design.md, "Data folder").
 
-The manifest alone decides what a folder holds: it is written last, so that a folder whose making was killed is the old
-folder or none. Opening compares the manifest with the files' sizes, which takes the same time for any amount of text;
+The manifest alone decides what a folder holds. It is written last, so that an interrupted command leaves the old folder
+or none. Opening compares the manifest with the files' sizes, which takes the same time for any amount of text;
 ``xalign-preprocess check`` compares checksums and contents too.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer of a subword folder or a data folder."""
+    """Return the tokenizer of a subword folder or a data folder."""
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
     return Tokenizer.load(path)
@@ -53,7 +53,7 @@ class DataFolder:
 
     Attributes:
         path: the folder.
-        manifest: the parsed ``manifest.json`` (in fairseq mode, one made up from the files).
+        manifest: the parsed ``manifest.json`` (in fairseq mode, one that describes the files found).
         languages: their order of record; it only ever grows.
         fairseq_mode: whether there was no manifest.
     """
@@ -68,8 +68,8 @@ class DataFolder:
         """Open a folder and compare its manifest with its files.
 
         Raises:
-            UserError: no such folder, a manifest of a newer version, or files that are missing or of another size; it
-                names file and remedy.
+            UserError: no such folder, a manifest of a newer version, or files that are missing or of another size, each
+                with file and remedy.
         """
         path = Path(path)
         if not path.is_dir():
@@ -104,12 +104,12 @@ class DataFolder:
         return int(self.manifest["vocabulary"]["size"])
 
     def mono(self, split: str) -> dict[str, MappedTokens]:
-        """Monolingual text of a split by language, in the order of ``languages``."""
+        """Return the monolingual text of a split by language, in the order of ``languages``."""
         found = {s["language"]: self._mapped_streams(s)[0] for s in self._streams("mono", split)}
         return {language: found[language] for language in self.languages if language in found}
 
     def bitext(self, split: str) -> dict[tuple[str, str], tuple[MappedTokens, MappedTokens]]:
-        """Bitext of a split by (source, target): item i of the one translates item i of the other."""
+        """Return the bitext of a split by (source, target): item i of one side translates item i of the other."""
         found = {}
         for stream in self._streams("bitext", split):
             source, target = self._mapped_streams(stream)
@@ -117,16 +117,16 @@ class DataFolder:
         return found
 
     def dictionaries(self) -> dict[tuple[str, str], Path]:
-        """The dictionary file of every (source, target)."""
+        """Return the dictionary file of every (source, target)."""
         return {
             (s["source_language"], s["target_language"]): self.path / next(iter(s["files"]))
             for s in self._streams("dictionary")
         }
 
     def checksum(self, kinds: Collection[str], split: str, languages: Collection[str]) -> str:
-        """Short hash of the texts of a split: streams of these kinds that are wholly in these languages.
+        """Return a short hash of the texts of a split: the streams of these kinds all of whose languages are listed.
 
-        Of a folder of fairseq's, which has no checksums, only the files' sizes count.
+        A folder made by fairseq has no checksums: there only the sizes of the files count.
         """
         contents = [
             (stream_title(stream), about.get("sha256") or about["size"])
@@ -139,7 +139,7 @@ class DataFolder:
         return hashlib.sha256(json.dumps(sorted(contents, key=str)).encode()).hexdigest()[:16]
 
     def require(self, kind: str, split: str | None = None, names: Sequence[str] | None = None) -> dict[Any, Any]:
-        """What :meth:`mono`, :meth:`bitext` or :meth:`dictionaries` gives, none of it missing.
+        """Return what :meth:`mono`, :meth:`bitext` or :meth:`dictionaries` returns, and refuse if any of it is missing.
 
         Args:
             kind: ``mono``, ``bitext`` or ``dictionary``.

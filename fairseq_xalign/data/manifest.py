@@ -44,7 +44,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     manifest = read_json(file)
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(version, int):
-        raise UserError("not the manifest of a data folder: it names no format", file, remedy=MADE_WITH)
+        raise UserError("not the manifest of a data folder: it has no format number", file, remedy=MADE_WITH)
     if version > DATA_FORMAT:
         raise UserError(
             f"format {version} is newer than this fairseq_xalign, which knows formats up to {DATA_FORMAT}",
@@ -56,7 +56,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         known = set(manifest["languages"])
         for stream in manifest["streams"]:
             if stream["kind"] not in KINDS or not set(stream_languages(stream)) <= known or not stream["files"]:
-                raise UserError(f"damaged: it has a stream that cannot be: {stream}", file, remedy=MADE_WITH)
+                raise UserError(f"damaged: it lists an impossible stream: {stream}", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary" and len(stream_prefixes(stream)) != len(stream_languages(stream)):
                 raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary":

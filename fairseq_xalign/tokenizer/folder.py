@@ -54,7 +54,7 @@ def write(folder: Path, description: dict[str, Any], model_bytes: bytes, symbols
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse to put a subword folder in the place of anything but a subword folder or an empty one."""
+    """Refuse to replace anything but a subword folder or an empty folder."""
     if folder.exists():
         theirs = (folder / SUBWORD_FILE).exists() and not (folder / MANIFEST_FILE).exists()
         if not folder.is_dir() or (any(folder.iterdir()) and not theirs):
@@ -78,7 +78,7 @@ def write_files(folder: Path, description: dict[str, Any], model_bytes: bytes, s
 
 
 def read(folder: Path) -> tuple[str, bytes, dict[str, Any]]:
-    """(kind, model bytes, description) of a subword folder, checked.
+    """Return (kind, model bytes, description) of a subword folder after checking it.
 
     Raises:
         UserError: if the folder is missing, damaged, or of a newer format.

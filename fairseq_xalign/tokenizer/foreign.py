@@ -16,14 +16,14 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.models import SPACE, SubwordModel, open_model, wordpiece_symbols
 
 PROBES = 64
-"""How many words are tried when a model is tested for treating a word alone as in a sentence."""
+"""How many words are tried to see whether a model treats a word alone as it does in a sentence."""
 
 
 def kind_of(path: Path) -> str:
-    """The kind of a model file, by its name.
+    """Return the kind of a model file, judged by its name.
 
     Raises:
-        UserError: for a name that says nothing.
+        UserError: for a name with another ending.
     """
     if path.suffix == ".model":
         return "sentencepiece"
@@ -45,7 +45,7 @@ def is_lowercase(path: Path, data: bytes) -> bool:
         try:
             said = json.loads(config.read_text(encoding="utf-8")).get("do_lower_case")
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-            remedy = "Copy it again, or say --lowercase yes or no and move it away"
+            remedy = "Copy it again, or move it away and give --lowercase yes or no"
             raise UserError(f"not valid JSON: {error}", config, remedy=remedy) from error
         if isinstance(said, bool):
             return said

@@ -12,7 +12,7 @@ from fairseq_xalign.files import read_lines
 
 
 def symbols_sha256(symbols: Iterable[str]) -> str:
-    """What the manifest's ``vocabulary.sha256`` is: of all symbols in the order of their ids, each ended by ``\\n``."""
+    """Return the manifest's ``vocabulary.sha256``: the hash of all symbols by id, each followed by ``\\n``."""
     digest = hashlib.sha256()
     for symbol in symbols:
         digest.update(symbol.encode() + b"\n")
@@ -23,7 +23,7 @@ def read_dict(path: str | Path) -> list[str]:
     """All symbols of a ``dict.txt``, index = id, with the four that fairseq adds in front.
 
     Raises:
-        UserError: a line is not ``symbol count``, a symbol is there twice, or the first is not ``<mask>``.
+        UserError: a line is not ``symbol count``, a symbol is listed twice, or the first is not ``<mask>``.
     """
     symbols = list(SPECIAL_SYMBOLS[:FAIRSEQ_SPECIALS])
     seen = set(symbols)
@@ -35,10 +35,10 @@ def read_dict(path: str | Path) -> list[str]:
             )
         if symbol in seen:
             raise UserError(
-                f"{symbol!r} is there twice",
+                f"{symbol!r} is listed twice",
                 path,
                 number,
-                "fairseq adds <s>, <pad>, </s> and <unk> by itself: leave them out",
+                "fairseq adds <s>, <pad>, </s> and <unk> by itself: leave them out, and list every other symbol once",
             )
         if number == 1 and symbol != MASK_SYMBOL:
             raise UserError(

@@ -89,11 +89,11 @@ def test_a_file_that_disagrees_with_the_manifest_is_refused(data, name, how, mes
     "change, message",
     [
         (lambda m: m.update(format=2), "format 2 is newer than this fairseq_xalign, which knows formats up to 1"),
-        (lambda m: m.pop("format"), "names no format"),
+        (lambda m: m.pop("format"), "it has no format number"),
         (lambda m: m.pop("streams"), "damaged: KeyError"),
         (lambda m: m.pop("vocabulary"), "damaged: KeyError"),
-        (lambda m: m.update(languages=["en"]), "a stream that cannot be"),
-        (lambda m: m["streams"][0].update(kind="sound"), "a stream that cannot be"),
+        (lambda m: m.update(languages=["en"]), "it lists an impossible stream"),
+        (lambda m: m["streams"][0].update(kind="sound"), "it lists an impossible stream"),
         (lambda m: m["streams"][0].pop("sentences"), "damaged: KeyError"),
         (
             lambda m: m["streams"][-1]["files"].popitem() and m["streams"][-1]["files"].popitem(),
@@ -254,8 +254,8 @@ def test_a_folder_of_fairseq_preprocess_without_ends_of_sentences_is_refused(the
     [
         (["<mask> 1", "a b c"], 2, "not of the form `symbol count`"),
         (["<mask> 1", "alone"], 2, "not of the form"),
-        (["<mask> 1", "a 1", "a 2"], 3, "'a' is there twice"),
-        (["<mask> 1", "</s> 1"], 2, "'</s>' is there twice"),
+        (["<mask> 1", "a 1", "a 2"], 3, "'a' is listed twice"),
+        (["<mask> 1", "</s> 1"], 2, "'</s>' is listed twice"),
         (["a 1"], 1, "the first symbol is 'a', not <mask>"),
     ],
 )

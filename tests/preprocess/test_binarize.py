@@ -370,6 +370,8 @@ def test_a_dictionary_under_another_spelling_names_the_one_that_works(texts, sub
     assert run(subword, texts / "data", "--dictionary", f"zh_TW-pt_BR={words}") == 1
     error = capsys.readouterr().err
     assert "is of zh-TW and pt-BR, not of zh_TW and pt_BR" in error
+    assert run(subword, texts / "data", "--mono", f"zh_TW={texts}/text.en", "--mono", f"zh-TW={texts}/text.en") == 0
+    assert "zh_TW and zh-TW are two languages here" in capsys.readouterr().err
     (remedy,) = re.findall(r"Give it as --dictionary (\S+)", error)
     assert run(subword, texts / "data", "--dictionary", remedy) == 0
 
