@@ -4,11 +4,14 @@
 times. Importing this package imports neither fairseq nor torch.
 
 - :mod:`~fairseq_xalign.compat.checkpoints`: reading, broadcasting and writing checkpoints;
+- :mod:`~fairseq_xalign.compat.commands`: fairseq's other commands with our tasks;
 - :mod:`~fairseq_xalign.compat.errors`: one line instead of a traceback for what a user can correct;
 - :mod:`~fairseq_xalign.compat.hydra_warnings`: warnings that a user can do nothing about;
-- :mod:`~fairseq_xalign.compat.save_directory`: the folder of the checkpoints;
+- :mod:`~fairseq_xalign.compat.paths`: paths with a colon;
+- :mod:`~fairseq_xalign.compat.save_directory`: the folder of the checkpoints, and its lock;
 - :mod:`~fairseq_xalign.compat.settings`: settings that fairseq accepts and then crashes on;
 - :mod:`~fairseq_xalign.compat.stopping`: how a training ends;
+- :mod:`~fairseq_xalign.compat.stopping_state`: what decides when it ends, kept in checkpoints;
 - :mod:`~fairseq_xalign.compat.user_directory`: finding our tasks;
 - :mod:`~fairseq_xalign.compat.patching`: the helper that all of them share.
 """
@@ -23,14 +26,17 @@ from fairseq_xalign.compat.checkpoints import (
 from fairseq_xalign.compat.errors import DEBUG_VARIABLE, shorten_user_errors
 from fairseq_xalign.compat.hydra_warnings import HYDRA_WARNINGS, silence_hydra
 from fairseq_xalign.compat.patching import apply
-from fairseq_xalign.compat.save_directory import remove_empty_save_dir
-from fairseq_xalign.compat.settings import check_batch_size, check_precision
+from fairseq_xalign.compat.paths import keep_existing_paths_whole
+from fairseq_xalign.compat.save_directory import LOCK_FILE, remove_empty_save_dir
+from fairseq_xalign.compat.settings import check_batch_size, check_precision, keep_bf16_on_the_gpu
 from fairseq_xalign.compat.stopping import end_training_well
+from fairseq_xalign.compat.stopping_state import keep_stopping_state
 from fairseq_xalign.compat.user_directory import complete_user_directory, register
 
 __all__ = [
     "DEBUG_VARIABLE",
     "HYDRA_WARNINGS",
+    "LOCK_FILE",
     "TEMPORARY_SUFFIX",
     "allow_broadcast_classes",
     "allow_checkpoint_classes",
@@ -39,6 +45,9 @@ __all__ = [
     "check_precision",
     "complete_user_directory",
     "end_training_well",
+    "keep_bf16_on_the_gpu",
+    "keep_existing_paths_whole",
+    "keep_stopping_state",
     "last_good_checkpoint",
     "register",
     "remove_empty_save_dir",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,22 @@ from fairseq_xalign.errors import UserError
 
 DEBUG_VARIABLE = "XALIGN_DEBUG"
 """Set in the environment, it shows the whole traceback of a user's mistake too."""
+NO_GPU = re.compile(
+    "no CUDA GPUs|NVIDIA driver|not compiled with CUDA|CUDA is not available|only supported with GPUs"
+    "|CUDA driver|invalid device ordinal|CUDA-capable device|libcuda"
+)
+"""How torch says that there is no GPU, or not the one that was asked for."""
+NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+DISK_REMEDIES = {
+    errno.ENOSPC: "Free space on the disk",
+    errno.EDQUOT: "Free space in your quota",
+    errno.EROFS: "Choose a place on a file system that can be written to",
+    errno.EACCES: "Change its permissions, or choose another place",
+    errno.EPERM: "Change its permissions, or choose another place",
+    errno.ENOENT: "Check the name",
+    errno.EMFILE: "Raise the limit of open files with `ulimit -n`, or lower --num-workers",
+}
+"""What a user can do about an error of the operating system."""
 
 
 def in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
@@ -22,17 +40,65 @@ def in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseExce
     return error
 
 
+def explain(error: BaseException) -> UserError | None:
+    """What a user should read about an error: itself, or what it means; None for an error of ours."""
+    mistake = in_chain(error, UserError)
+    if isinstance(mistake, UserError):
+        return mistake
+    link: BaseException | None = error
+    while link is not None:
+        found = _explain_one(link)
+        if found is not None:
+            return found
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def _explain_one(error: BaseException) -> UserError | None:
+    text = str(error).strip()
+    first = text.splitlines()[0].rstrip(".") if text else type(error).__name__
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(text)):
+        return UserError(f"out of memory: {first}", remedy="Lower --max-tokens or --batch-size and raise --update-freq")
+    if isinstance(error, (RuntimeError, AssertionError, ValueError)) and NO_GPU.search(text):
+        return UserError(
+            f"no GPU to use: {first}",
+            remedy="Add --cpu (and --distributed-backend gloo for several workers), or check nvidia-smi",
+        )
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+        return UserError(os.strerror(error.errno), _place(error.filename), remedy=DISK_REMEDIES.get(error.errno, ""))
+    if isinstance(error, AssertionError) and "please reset the optimizer" in text:
+        return UserError(first, remedy="Resume with the options of the checkpoint, or add --reset-optimizer")
+    if "please ensure that the architectures match" in text:
+        return UserError(first, remedy="Give the options of the model that the checkpoint was trained with")
+    return _explain_worker(error, text)
+
+
+def _explain_worker(error: BaseException, text: str) -> UserError | None:
+    """What a spawned worker ended of: torch passes its error on as the text of a traceback."""
+    if type(error).__name__ == "ProcessExitedException":
+        return UserError(f"a worker ended: {text}", remedy="Its own lines above say why")
+    if type(error).__name__ != "ProcessRaisedException":
+        return None
+    said = re.findall(r"^(?:fairseq_xalign\.errors\.)?UserError: (.*)$", text, re.MULTILINE)
+    return UserError(said[-1]) if said else None
+
+
+def _place(filename: Any) -> str | None:
+    return os.fsdecode(filename) if isinstance(filename, (str, bytes, os.PathLike)) else None
+
+
 @workaround
 def shorten_user_errors() -> None:
-    """End fairseq's commands with one line, not a traceback, where the user can put things right.
+    """End fairseq's commands with one line, not a traceback, where the user can correct the cause.
 
     Reason: fairseq has no such class of errors, and hides those raised while a model is loaded behind
-    "please ensure that the architectures match". ``XALIGN_DEBUG=1`` shows the traceback.
+    "please ensure that the architectures match". Errors of torch and of the operating system (no GPU, out of memory, a
+    full or read-only disk) are explained in one line too. ``XALIGN_DEBUG=1`` shows the traceback.
     """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def excepthook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-            cause = in_chain(error, UserError)
+            cause = explain(error)
             if cause is None or os.environ.get(DEBUG_VARIABLE):
                 original(kind, error, trace)
             else:

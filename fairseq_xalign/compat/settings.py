@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.errors import UserError
@@ -38,3 +39,46 @@ def check_batch_size(cfg: Any) -> None:
     """
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         raise UserError("a batch needs a limit", remedy="Give --max-tokens or --batch-size")
+
+
+def keep_bf16_on_the_gpu(cfg: Any) -> None:
+    """Let ``--bf16`` train on a GPU.
+
+    Reason: fairseq takes ``--bf16`` for a TPU (``parse_args_and_arch`` sets ``tpu`` whenever it sees ``bf16``), and
+    ends with "NoneType has no attribute xla_device" where torch_xla is not installed. Where it is, nothing changes.
+
+    Args:
+        cfg: fairseq's whole configuration (``tpu`` is changed where it stands).
+
+    Raises:
+        UserError: ``--tpu`` without torch_xla.
+    """
+    from fairseq import utils
+
+    if not cfg.common.tpu or utils.xm is not None:
+        return
+    if not cfg.common.bf16:
+        raise UserError("--tpu needs torch_xla, which is not installed", remedy="Leave it out to train on a GPU or CPU")
+    cfg.common.tpu = cfg.distributed_training.tpu = False
+
+
+CHECKPOINT_OPTIONS = ("restore_file", "finetune_from_model", "continue_once")
+
+
+def resolve_checkpoint_folders(cfg: Any) -> None:
+    """Replace each folder that an option names by the checkpoint it stands for: the best, else the last.
+
+    Reason: fairseq finds no *file* of that name, and trains from random weights without a word. A folder without a
+    checkpoint stays as it is: the task refuses it if it would be read.
+
+    Args:
+        cfg: fairseq's whole configuration (``cfg.checkpoint`` is changed).
+    """
+    from fairseq_xalign.models.checkpoint import checkpoint_in
+
+    for name in CHECKPOINT_OPTIONS:
+        named = getattr(cfg.checkpoint, name, None)
+        found = checkpoint_in(named) if named and Path(named).is_dir() else None
+        if found is not None:
+            # Absolute, as a bare "checkpoint_last.pt" would mean the one in --save-dir.
+            setattr(cfg.checkpoint, name, str(found.resolve()))

@@ -19,36 +19,53 @@ from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 NAMES = ("checkpoint_best.pt", "checkpoint_last.pt")
+"""The checkpoint that a folder stands for, in every command and option: the best, else the last."""
+
+
+def checkpoint_in(folder: str | Path) -> Path | None:
+    """The checkpoint that a folder stands for: the best, else the last, else None."""
+    return next((Path(folder) / name for name in NAMES if (Path(folder) / name).exists()), None)
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """Return the ``.pt`` that a user means: the file itself, or the best (else the last) checkpoint of a folder."""
+    """The ``.pt`` that CKPT means: the file itself, or the best (else the last) of a folder.
+
+    Raises:
+        UserError: there is no such file or folder, or no checkpoint in the folder.
+    """
     path = Path(path)
     if path.is_dir():
-        for name in NAMES:
-            if (path / name).exists():
-                return path / name
-        raise UserError("no checkpoint in this folder", path, remedy=f"Looked for {' and '.join(NAMES)}")
+        found = checkpoint_in(path)
+        if found is None:
+            raise UserError("no checkpoint in this folder", path, remedy=f"It must have {' or '.join(NAMES)}")
+        return found
     if not path.exists():
-        raise UserError("no such checkpoint", path)
+        raise UserError("no such checkpoint", path, remedy="Name a .pt file, or a folder that has one")
     return path
 
 
 def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
-    """Load the whole checkpoint to the CPU, weights only, and check its ``task_state``.
+    """Read a whole checkpoint to the CPU, weights-only, and check its ``task_state``.
 
     Args:
-        mapped: leave tensors on disk until they are used, for callers that need the settings only.
+        path: a ``.pt`` file, or a folder with one.
+        mapped: leave tensors on disk until they are used. This is fast where only the settings are needed.
 
     Raises:
-        UserError: if the file is not a checkpoint, was not written by this package, or comes from a newer version.
+        UserError: the file is not a checkpoint, is not one of ours, or comes from a newer version.
     """
     file = find_checkpoint(path)
     torch.serialization.add_safe_globals([argparse.Namespace])
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", file, remedy="Check its permissions") from error
     except Exception as error:
-        raise UserError("cannot be read as a checkpoint", file, remedy="Give a .pt that fairseq-train wrote") from error
+        raise UserError(
+            f"cannot be read as a checkpoint ({file.stat().st_size:,} bytes)",
+            file,
+            remedy="It is damaged, cut short, or was not written by fairseq-train. Use another checkpoint",
+        ) from error
     task = state.get("task_state") if isinstance(state, dict) else None
     if not task or "encoder" not in task:
         raise UserError("not a checkpoint of fairseq_xalign", file, remedy="It must come from a task of this plugin")

@@ -22,12 +22,14 @@ from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
-from fairseq_xalign.models.checkpoint import read_checkpoint
+from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
 from fairseq_xalign.objectives.random import name_key
-from fairseq_xalign.options import at_least
+from fairseq_xalign.options import at_least, flag
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 compat.apply()
+DEFAULT_RESTORE = "checkpoint_last.pt"
+"""fairseq's default of ``--restore-file``: the last checkpoint of ``--save-dir``, if there is one."""
 VALIDATION_CHUNK = 4096
 """Units of validation that are sorted by length together."""
 
@@ -58,6 +60,7 @@ class TrainingConfig(FairseqDataclass):
     max_tokens: Optional[int] = II("dataset.max_tokens")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     restore_file: str = II("checkpoint.restore_file")
+    continue_once: Optional[str] = II("checkpoint.continue_once")
     reset_optimizer: bool = II("checkpoint.reset_optimizer")
     reset_dataloader: bool = II("checkpoint.reset_dataloader")
 
@@ -296,28 +299,39 @@ class TrainingTask(FairseqTask, ABC):
 
 
 def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
-    """``task_state`` (and ``path``) of the checkpoint that training will resume or start from."""
-    save_dir = getattr(cfg, "save_dir", None) or ""
-    restore = getattr(cfg, "restore_file", None) or "checkpoint_last.pt"
-    last = Path(save_dir) / restore if restore == "checkpoint_last.pt" else Path(restore)
-    for name in ("reset_optimizer", "reset_dataloader") if cfg.finetune_from_model else ():
+    """``task_state`` (and ``path``) of the checkpoint that training will resume or start from, or None.
+
+    Every option takes a ``.pt`` file or a folder, which stands for its best checkpoint, else its last.
+
+    Raises:
+        UserError: the options exclude each other, or name no checkpoint.
+    """
+    restore, finetune = cfg.restore_file or DEFAULT_RESTORE, cfg.finetune_from_model
+    for name in ("reset_optimizer", "reset_dataloader") if finetune else ():
         if getattr(cfg, name):
             raise UserError(
-                f"--{name.replace('_', '-')} does not go with --finetune-from-model",
-                remedy="Leave it out: that resets all",
+                f"{flag(name)} cannot be combined with --finetune-from-model",
+                remedy="Leave it out: --finetune-from-model resets everything but the weights",
             )
-    if last.exists():
-        chosen, option = last, "--restore-file"
-    elif restore != "checkpoint_last.pt":
-        raise UserError("--restore-file names no file", last, remedy="Name a .pt file, or leave it out")
-    elif cfg.finetune_from_model:
-        chosen, option = Path(cfg.finetune_from_model), "--finetune-from-model"
+    resumed = True
+    if restore != DEFAULT_RESTORE:
+        if finetune:
+            raise UserError(
+                "--restore-file cannot be combined with --finetune-from-model",
+                remedy="Resume with the one, or start from weights with the other",
+            )
+        if not Path(restore).exists():
+            raise UserError("--restore-file: no such file", restore, remedy="Name a .pt file, or leave it out")
+        chosen = find_checkpoint(restore)
+    elif (Path(cfg.save_dir or "") / restore).exists():
+        chosen = Path(cfg.save_dir or "") / restore
+    elif cfg.continue_once:
+        chosen = find_checkpoint(cfg.continue_once)
+    elif finetune:
+        chosen, resumed = find_checkpoint(finetune), False
     else:
         return None
-    if chosen.is_dir():  # fairseq would find no file there and train from random weights
-        raise UserError(f"{option} names a folder", chosen, remedy=f"Name the file: {chosen / 'checkpoint_last.pt'}")
     state = read_checkpoint(chosen, mapped=True)
-    resumed = option == "--restore-file" and not cfg.reset_optimizer
     history = state.get("optimizer_history") or [{}]
-    criterion = history[-1].get("criterion_name") if resumed else None
+    criterion = history[-1].get("criterion_name") if resumed and not cfg.reset_optimizer else None
     return {**state["task_state"], "path": str(chosen), "criterion_name": criterion}

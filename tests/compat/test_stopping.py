@@ -103,7 +103,7 @@ ENDS = [
     (["--max-update", "3"], 0, 3),
     (["--max-update", "2"], 0, 2),  # already done: fairseq alone does one more
     (["--max-update", "1000", "--max-epoch", "1"], 0, 9),
-    (["--max-update", "1000", "--stop-time-hours", "0.0000001"], 1, 3),
+    (["--max-update", "1000", "--stop-time-hours", "0.0000001"], 1, 2),
     (["--max-update", "1000", "--stop-min-lr", "1"], 0, 2),
 ]
 

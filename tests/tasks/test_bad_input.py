@@ -227,12 +227,24 @@ def test_a_mistake_is_one_line_that_names_it_and_nothing_is_written(data, tmp_pa
     assert "Traceback" not in run.text and not list(run.save_dir.glob("*.pt"))
 
 
-def test_a_folder_instead_of_a_checkpoint_is_refused_before_it_trains_from_random_weights(data, tmp_path):
+def test_a_folder_without_a_checkpoint_is_refused_before_it_trains_from_random_weights(data, tmp_path):
     (tmp_path / "pretrained").mkdir()
-    run = pretrain(data, tmp_path / "run", "mlm", 3, "--finetune-from-model", tmp_path / "pretrained")
-    assert run.status == 1 and "--finetune-from-model names a folder" in run.text.splitlines()[-1]
+    for option in ("--finetune-from-model", "--restore-file", "--continue-once"):
+        run = pretrain(data, tmp_path / "run", "mlm", 3, option, tmp_path / "pretrained")
+        assert run.status == 1 and "pretrained: no checkpoint in this folder" in run.text.splitlines()[-1], run.text
     run = pretrain(data, tmp_path / "run", "mlm", 3, "--restore-file", tmp_path / "no.pt")
-    assert run.status == 1 and "--restore-file names no file" in run.text.splitlines()[-1]
+    assert run.status == 1 and "no.pt: --restore-file: no such file" in run.text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("spoil", ["cut short", "empty", "text"])
+def test_a_damaged_checkpoint_is_one_line(data, tmp_path, spoil):
+    assert pretrain(data, tmp_path / "run", "mlm", 1).status == 0
+    file = tmp_path / "run" / "checkpoints" / "checkpoint_last.pt"
+    contents = {"cut short": file.read_bytes()[:-1000], "empty": b"", "text": b"not a checkpoint"}[spoil]
+    file.write_bytes(contents)
+    run = pretrain(data, tmp_path / "run", "mlm", 2)
+    assert run.status == 1 and "Traceback" not in run.text
+    assert f"{file}: cannot be read as a checkpoint ({len(contents):,} bytes)" in run.text.splitlines()[-1]
 
 
 def test_language_embeddings_that_the_checkpoint_lacks_are_refused(data, tmp_path):
