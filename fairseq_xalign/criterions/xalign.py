@@ -32,7 +32,8 @@ class ObjectivesConfig(FairseqDataclass):
             "help": "how several objectives are mixed: mixture (the default) takes the hidden tokens of all of them as "
             "one data set (ALIGN-MLM's released code); sum adds the means of the objectives, as the formulas of "
             "ALIGN-MLM, section 3, are printed; alternate trains one objective per update, in turn (XLM's released "
-            "code). With sum and alternate every batch holds its share of every kind of text"
+            "code). With sum and alternate every batch holds its share of every kind of text, as long as a window has "
+            "as many sequences of each kind as batches (give a scarce kind more with --stream-weights)"
         },
     )
 

@@ -147,6 +147,8 @@ def combined_loss(
     for name, module in context.modules.items():
         if name not in losses:
             result = sum((p.sum() * 0.0 for p in module.parameters()), result)
-    if not parts:  # the objective whose turn it is finds none of its text here
-        result = encoder.embed_tokens.weight.sum() * 0.0 + result
+    if mix == ALTERNATE or not parts:
+        # An objective without a forward pass, or without its text here: Adam skips a parameter that has no gradient,
+        # but not one whose gradient is 0, and several workers make it 0.
+        result = sum((p.sum() * 0.0 for p in encoder.parameters()), result)
     return result, size, losses

@@ -117,6 +117,16 @@ def test_a_turn_without_its_text_is_zero_and_reaches_the_weights():
     assert (loss.item(), size) == (0.0, 0) and encoder.embed_tokens.weight.grad.abs().sum() == 0
 
 
+@pytest.mark.parametrize("turn", [0, 1])
+def test_every_weight_has_a_gradient_whoever_has_its_turn(turn):
+    """Adam moves a weight whose gradient is 0 and skips one that has none: on any number of workers it must be 0."""
+    encoder = Counting()
+    encoder.other = torch.nn.Linear(2, 2)
+    loss, _, _ = combined_loss(listed("mlm,align"), encoder, BATCHES, replace(CONTEXT, turn=turn), "alternate")
+    loss.backward()
+    assert all(p.grad is not None for p in encoder.parameters()) and encoder.other.weight.grad.abs().sum() == 0
+
+
 @pytest.mark.parametrize("mix", ["mixture", "sum", "alternate"])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_gradients_do_not_depend_on_how_four_micro_batches_are_dealt_out(mix, turn):

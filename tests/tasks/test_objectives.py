@@ -5,6 +5,7 @@ import torch
 
 from tests.support.extra_objectives import pretrain_with_extras
 from tests.support.running import Run, pretrain, pretrain_two_workers, same_optimizer, same_weights
+from tests.tasks.test_bad_input import prepare
 
 XALIGN = ["--criterion", "xalign", "--objectives"]
 PAIRS = ["--stream-weights", "mono:1,bitext:8"]
@@ -51,7 +52,8 @@ def test_a_resumed_run_equals_one_that_never_stopped(data, tmp_path, whole, name
 
 @pytest.mark.parametrize("name", LISTS)
 def test_two_workers_equal_one_with_twice_the_micro_batches(data, tmp_path, name):
-    options = [*LISTS[name], "--updates-per-epoch", 4, "--optimizer", "sgd", "--lr", "0.5"]
+    plain = [] if name == "an alternation" else ["--optimizer", "sgd", "--lr", "0.5"]  # Adam: see test_combined.py
+    options = [*LISTS[name], "--updates-per-epoch", 4, *plain]
     one = done(pretrain(data, tmp_path / "one", "mlm", SAVED, *options, "--update-freq", 2))
     two = pretrain_two_workers(data, tmp_path / "two", "mlm", SAVED, *options)
     assert [r.status for r in two] == [0, 0], two[0].text[-3000:]
@@ -92,6 +94,17 @@ def test_an_alternation_trains_mlm_tlm_and_align_in_turn(whole):
     assert len(losses) == END and losses[2] < 0 and losses[5] < 0 < min(losses[0], losses[1], losses[3], losses[4])
     assert trained[0] == ["mlm_loss"]
     assert {f"valid_{name}" for name in names} <= valid(whole("an alternation")).keys()
+
+
+def test_a_dictionary_is_looked_up_in_both_directions_each_from_its_own_language(data):
+    task = prepare(data, "--criterion", "dict_mlm", "--language-embeddings")
+    (dictionary,), table = task.dictionaries.values(), task.resources.translations
+    for english, other in zip(dictionary.source[:20], dictionary.target[:20]):
+        for language, token, translation in ((1, english[0], other[0]), (2, other[0], english[0])):
+            at, count = table.find(torch.tensor([language]), torch.tensor([token]))
+            assert table.values[at : at + int(count)].tolist() == [translation]
+            assert table.languages[at].tolist() == [3 - language]
+            assert int(table.find(torch.tensor([3 - language]), torch.tensor([token]))[1]) == 0
 
 
 # A paper's settings
