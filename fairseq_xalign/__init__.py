@@ -5,7 +5,7 @@
 ``models`` of this folder; importing the package alone imports neither fairseq nor torch.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from fairseq_xalign import compat as _compat
 

@@ -18,9 +18,16 @@ from omegaconf import II
 class AdamWConfig(FairseqDataclass):
     """Settings of AdamW; defaults are ALIGN-MLM's released ones (torch's own)."""
 
-    adam_betas: str = field(default="(0.9, 0.999)", metadata={"help": "betas of Adam (RoBERTa: (0.9, 0.98))"})
-    adam_eps: float = field(default=1e-8, metadata={"help": "epsilon of Adam (RoBERTa: 1e-6)"})
-    weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay (RoBERTa, PPA, TPP: 0.01)"})
+    adam_betas: str = field(
+        default="(0.9, 0.999)", metadata={"help": "betas of Adam, as a pair (RoBERTa: (0.9, 0.98))"}
+    )
+    adam_eps: float = field(
+        default=1e-8, metadata={"help": "epsilon of Adam, added to the denominator (RoBERTa: 1e-6)"}
+    )
+    weight_decay: float = field(
+        default=0.0,
+        metadata={"help": "decoupled weight decay; 0 by default, as in ALIGN-MLM (RoBERTa, PPA, TPP: 0.01)"},
+    )
     lr: List[float] = II("optimization.lr")
 
 
