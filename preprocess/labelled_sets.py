@@ -22,7 +22,7 @@ from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
 from fairseq_xalign.labelled.kind import Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import language_code, named_files
 
 _WIDTH = max(map(len, TASKS)) + 2
 __doc__ = __doc__.replace("{tasks}", "\n".join(f"{t.name:{_WIDTH}}{t.files}" for t in TASKS.values()))
@@ -142,6 +142,7 @@ def _named_by_hand(explicit: list[str] | None) -> dict[Key, Path]:
         split = _split_name(name)
         if split is None:
             raise unknown_name("split", name, [*SPLITS, *SPLIT_ALIASES])
+        language_code(language, "--input")
         if (split, language) in chosen:
             raise UserError(f"--input names {place} twice", remedy="Keep one: a split of a language is one file")
         chosen[split, language] = Path(file)

@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         model_type=args.model_type,
         seed=args.seed,
         sentences=args.sentences,
-        language_tokens=[name for name in args.language_tokens.split(",") if name],
+        language_tokens=[name.strip() for name in args.language_tokens.split(",") if name.strip()],
         lowercase=LOWERCASE[args.lowercase],
     )
     if args.json:

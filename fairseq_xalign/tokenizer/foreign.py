@@ -39,7 +39,7 @@ def kind_of(path: Path) -> str:
 
 
 def is_lowercase(path: Path, data: bytes) -> bool:
-    """Whether a ``vocab.txt`` is uncased: what the configuration beside it says, or its pieces."""
+    """Return whether a ``vocab.txt`` is uncased, from the configuration beside it or else from its pieces."""
     config = path.with_name("tokenizer_config.json")
     if config.exists():
         try:
@@ -56,7 +56,7 @@ def is_lowercase(path: Path, data: bytes) -> bool:
 def adopt(
     path: Path, token_languages: list[str], lowercase: bool | None, languages: list[str]
 ) -> tuple[str, bytes, dict[str, Any]]:
-    """(kind, model bytes, layout) of a published model file, for :class:`Tokenizer`.
+    """Return (kind, model bytes, layout) of a published model file, for :class:`Tokenizer`.
 
     Raises:
         UserError: if it cannot be read, has no unknown or byte pieces, or treats a word differently
@@ -79,7 +79,7 @@ def adopt(
     tokens = [LANGUAGE_TOKEN.format(name) for name in token_languages]
     taken = {model.piece(foreign) for foreign in model.known()} & set(tokens)
     if taken:
-        raise UserError(f"the model has {min(taken)!r} already", path, remedy="Leave it out of --language-tokens")
+        raise UserError(f"the model already has {min(taken)!r}", path, remedy="Leave it out of --language-tokens")
     first_excluded = FIRST_PIECE + len(pieces) + len(tokens)
     layout = {
         "pieces": len(pieces),

@@ -79,7 +79,7 @@ class SubwordModel(Protocol):
         """Whether white space stands before a piece."""
 
     def spell(self, pieces: Sequence[str], first: bool = True) -> str:
-        """The characters of one word, without the mark of its beginning; ``first`` is false for a later part of it."""
+        """The characters of one word without the mark of its beginning; ``first`` is false for a later part of it."""
 
 
 def _by_name(find: Callable[[str], int | None]) -> dict[int, int]:
@@ -209,8 +209,8 @@ class HuggingFaceModel:
         return self._tokenizer.encode(self._bare(text), add_special_tokens=False).ids
 
     def _bare(self, text: str) -> str:
-        """``text`` without outer characters that normalise to white space: a zero-width non-joiner at
-        a word's end joins the space after it in a line, and must not become a space of its own here."""
+        """Strip outer characters that normalise to white space: at the end of a word in a line, a zero-width
+        non-joiner merges with the space that follows, and must not become a space of its own here."""
         if text.isascii() or self._tokenizer.normalizer is None:
             return text
         normal = self._tokenizer.normalizer.normalize_str(text)
@@ -307,8 +307,8 @@ def with_hidden_symbols(text: str) -> str:
 def with_prefix_space(value: Any) -> Any:
     """A ``tokenizer.json`` in which byte-level models see the first word as they see every other.
 
-    RoBERTa's leaves the first word of a line without the space mark, so that a word would have
-    other ids alone than in a sentence.
+    RoBERTa's has no space mark before the first word of a line, so that a word would have other ids
+    alone than in a sentence.
     """
     if isinstance(value, dict):
         changed = {key: with_prefix_space(item) for key, item in value.items() if key != "vocab"}

@@ -1,8 +1,8 @@
-"""Text to ids and back, for natural and for transliterated text: the one vocabulary of a project.
+"""Text to ids and back, for natural and transliterated text: the vocabulary that all languages of a project share.
 
 Ids follow ``docs/design.md``, "Vocabulary". Text is cut at white space first and every word is
-encoded by itself, so a word has the same ids in any sentence, whatever the library underneath
-(scores summed along a whole line may break ties differently at its end). The ids of frequent words
+encoded by itself, so that it has the same ids in every sentence, whatever the library
+(scores summed over a whole line may break ties differently towards its end). The ids of frequent words
 are remembered in a cache of fixed size.
 
 A *doubled* vocabulary holds every piece twice (ALIGN-MLM, Tang et al. 2022, after Deshpande et al. 2021: the ids of
@@ -36,7 +36,9 @@ from fairseq_xalign.tokenizer.transliteration import (
 
 
 class Tokenizer:
-    """A subword model in our id order. Made by :meth:`load`, :meth:`from_state`, :meth:`trained`, :meth:`adopted`.
+    """A subword model whose ids are in our order.
+
+    Make one with :meth:`load`, :meth:`from_state`, :meth:`trained` or :meth:`adopted`.
 
     Args:
         kind: ``sentencepiece``, ``wordpiece`` or ``tokenizers``.
@@ -89,7 +91,7 @@ class Tokenizer:
         options: dict[str, Any] | None = None,
         kind: str = "sentencepiece",
     ) -> Tokenizer:
-        """A tokenizer over a model, of SentencePiece if not said otherwise, whose ids already are ours."""
+        """Make a tokenizer of a model whose ids are in our order already; ``kind`` is the library's."""
         size = open_model(kind, model_bytes, {}).size
         layout = {
             "pieces": size - FIRST_PIECE,
@@ -110,7 +112,7 @@ class Tokenizer:
         lowercase: bool | None = None,
         languages: Sequence[str] = (),
     ) -> Tokenizer:
-        """A tokenizer over somebody's ``.model``, ``vocab.txt`` or ``tokenizer.json``, permuted into our order.
+        """Make a tokenizer of a published ``.model``, ``vocab.txt`` or ``tokenizer.json``, its ids put into our order.
 
         Args:
             lowercase: for ``vocab.txt``; None reads it from ``tokenizer_config.json`` beside the
@@ -122,12 +124,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
-        """Open a subword folder (or a data folder); a damaged one is a :class:`UserError` with a remedy."""
+        """Open a subword folder or a data folder; a damaged one raises a :class:`UserError` with a remedy."""
         return cls(*subword_folder.read(Path(folder)), where=str(folder))
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Tokenizer:
-        """The tokenizer that :meth:`state` describes; needs no file."""
+        """Restore the tokenizer that :meth:`state` describes; no file is needed."""
         if state.get("format") != SUBWORD_FORMAT:
             raise UserError(
                 f"the checkpoint's tokenizer has format {state.get('format')}, this version reads {SUBWORD_FORMAT}",
@@ -136,14 +138,14 @@ class Tokenizer:
         return cls(state["kind"], state["model_bytes"], state)
 
     def state(self) -> dict[str, Any]:
-        """Everything that :meth:`from_state` needs, as plain str, int, bytes, list: goes into checkpoints."""
+        """Return all that :meth:`from_state` needs, as plain str, int, bytes and list, for checkpoints."""
         return {**self.description(), "model_bytes": self.model_bytes}
 
     def __reduce__(self) -> tuple[Any, ...]:  # loader processes get a copy without the caches
         return Tokenizer.from_state, (self.state(),)
 
     def description(self) -> dict[str, Any]:
-        """The contents of ``subword.json``, but for the hash of ``dict.txt``."""
+        """Return the contents of ``subword.json`` except for the hash of ``dict.txt``."""
         return {
             "format": SUBWORD_FORMAT,
             "kind": self.kind,
@@ -159,15 +161,15 @@ class Tokenizer:
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write a subword folder, whole or not at all; only an earlier subword folder is replaced."""
+        """Write a subword folder atomically; only an earlier subword folder is replaced."""
         subword_folder.write(Path(folder), self.description(), self.model_bytes, self.symbols())
 
     def save_into(self, folder: str | Path) -> None:
-        """Write the three files into a folder that exists (a data folder in the making)."""
+        """Write the three files into an existing folder (a data folder that is being made)."""
         subword_folder.write_files(Path(folder), self.description(), self.model_bytes, self.symbols())
 
     def doubled(self, overlap: float = 0.0, seed: int = 1) -> Tokenizer:
-        """The same pieces with a transliterated copy of each.
+        """Return a tokenizer of the same pieces and a transliterated copy of each.
 
         Args:
             overlap: share of pieces that keep their natural id in transliterated text: exactly
@@ -199,7 +201,7 @@ class Tokenizer:
     # Text
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ``text``, natural or transliterated, without ``<s>`` and ``</s>``; of specials only ``<unk>``.
+        """Return the ids of natural or transliterated text, without ``<s>`` and ``</s>``; of specials only ``<unk>``.
 
         A word of characters that the model drops (control characters, a lone variation selector)
         has no ids here; :meth:`encode_words` gives it ``<unk>``.
@@ -212,11 +214,14 @@ class Tokenizer:
         return ids
 
     def encode_words(self, words: Iterable[str]) -> list[list[int]]:
-        """Ids of each word, at least one: ``<unk>`` for a word that the model drops altogether."""
+        """Return the ids of each word, at least one: ``<unk>`` for a word of which the model keeps nothing."""
         return [self.encode(word) or [UNK] for word in words]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids; derived ids become reserved symbols. Specials (but ``<unk>``) and ``<2xx>`` are left out."""
+        """Return the text of ids, with reserved symbols for derived ids.
+
+        Specials are left out, except ``<unk>``, and so are ``<2xx>`` tokens.
+        """
         wanted = [i for i in map(int, ids) if (i >= FIRST_PIECE and i not in self.language_ids) or i == UNK]
         if not any(i in self.derived_ids for i in wanted):
             return self._decode_natural(wanted)
@@ -231,7 +236,7 @@ class Tokenizer:
         return " ".join(text for text in [*texts, self._decode_natural(natural)] if text)
 
     def transliterate(self, word: str) -> str:
-        """A word as one reserved symbol a piece; characters that the model does not know stay as they are.
+        """Write a word with one reserved symbol per piece; characters that the model does not know stay as they are.
 
         ``doubled().encode`` of the result is ``shift(encode(word))``. A word that has no known
         piece is returned unchanged.
@@ -242,18 +247,18 @@ class Tokenizer:
         return self._transliteration.write(word)
 
     def untransliterate(self, word: str) -> str:
-        """The natural spelling of a transliterated word (as the model normalises it)."""
+        """Return the natural spelling of a transliterated word, as the model normalises it."""
         return self._transliteration.spell(word) if has_reserved(word) else word
 
     def character_counts(self, word: str) -> tuple[int, int]:
-        """How many (normalised) characters of a natural word have a piece, and how many have none."""
+        """Count the (normalised) characters of a natural word that have a piece, and those that have none."""
         counts = [0, 0]
         for foreign, text in self.model.parts(word):
             counts[self._from_text[foreign] == UNK] += len(text.removeprefix(SPACE))
         return counts[0], counts[1]
 
     def shift(self, ids: Iterable[int]) -> list[int]:
-        """Natural ids as transliterated text has them: copies, but for pieces that kept their id."""
+        """Return natural ids as they are in transliterated text: the copies, except for pieces that keep their id."""
         if not self.derived:
             raise UserError(
                 "this vocabulary has no transliterated half", remedy="Use the doubled one that `derive` writes"
@@ -267,17 +272,17 @@ class Tokenizer:
         return self.excluded_ids.stop
 
     def piece(self, number: int) -> str:
-        """The symbol of an id."""
+        """Return the symbol of an id."""
         return self.symbols()[number]
 
     def id(self, piece: str) -> int | None:
-        """The id of a symbol, None if there is none; of a reserved symbol, its row in the derived half."""
+        """Return the id of a symbol, or None; a reserved symbol has its row in the derived half."""
         if self._numbers is None:
             self._numbers = {symbol: number for number, symbol in enumerate(self.symbols())}
         return self._numbers.get(piece)
 
     def symbols(self) -> list[str]:
-        """All V symbols, index = id; what ``dict.txt`` lists from id 4."""
+        """Return all V symbols, index = id; ``dict.txt`` lists them from id 4."""
         if self._symbols is None:
             symbols: list[str] = list(SPECIAL_SYMBOLS)
             taken = {*symbols, *self.language_tokens}
@@ -297,16 +302,16 @@ class Tokenizer:
         return self._symbols
 
     def language_id(self, language: str) -> int | None:
-        """The id of ``<2language>``, None if the vocabulary has none."""
+        """Return the id of ``<2language>``, or None if the vocabulary does not have it."""
         token = LANGUAGE_TOKEN.format(language)
         return self.language_ids[self.language_tokens.index(token)] if token in self.language_tokens else None
 
     def to_foreign(self, ids: Iterable[int]) -> list[int | None]:
-        """Ids of the model as it was published (its specials too); None for what it lacks (copies, ``<2xx>``)."""
+        """Return the ids in the published model, its specials too; None for what is only ours (copies, ``<2xx>``)."""
         return [self._to_foreign[i] for i in ids]
 
     def from_foreign(self, ids: Iterable[int]) -> list[int]:
-        """Our ids of the published model's ids.
+        """Return our ids for ids of the published model.
 
         Raises:
             KeyError: for an id that the model does not have.
@@ -315,7 +320,7 @@ class Tokenizer:
 
     @property
     def sha256(self) -> str:
-        """A hash of everything that fixes ids; the same after save, load and checkpoints."""
+        """A hash of everything that determines ids; saving, loading and checkpoints do not change it."""
         if self._sha256 is None:
             fixed = self.description()
             for key in ("languages", "options"):

@@ -1,4 +1,4 @@
-"""Transliterated text: the reserved characters, and how words are written in them and read back.
+"""Transliterated text: the reserved characters, and how words are written with them and read back.
 
 ALIGN-MLM (Tang et al. 2022, after Deshpande et al. 2021) makes a derived language by shifting ids by the
 size of the vocabulary. Here a shifted id is one private-use character in the text itself, so that
@@ -17,7 +17,7 @@ from fairseq_xalign.tokenizer.models import SPACE, SubwordModel
 
 CACHED_WORDS = 1 << 16
 CACHED_LENGTH = 32
-"""Longer words are rare, or whole clauses of a script without spaces: not worth remembering."""
+"""Longer words are rare, or whole clauses of a script without spaces, and not worth remembering."""
 
 _BELOW_GAP = RESERVED_GAP[0] - RESERVED_FIRST
 _GAP = RESERVED_GAP[1] - RESERVED_GAP[0]
@@ -29,14 +29,14 @@ _RUNS = re.compile(f"[{_RANGES}]+|[^{_RANGES}]+")
 
 
 def reserved_symbol(number: int) -> str:
-    """The character that stands for natural piece ``number`` (from 0) in transliterated text."""
+    """Return the character that stands for natural piece ``number`` (from 0) in transliterated text."""
     if not 0 <= number < RESERVED_SYMBOLS:
         raise ValueError(f"piece {number} has no reserved symbol; there are {RESERVED_SYMBOLS}")
     return chr(RESERVED_FIRST + number + (_GAP if number >= _BELOW_GAP else 0))
 
 
 def reserved_index(character: str) -> int | None:
-    """The piece number that a reserved symbol stands for; None for any other character."""
+    """Return the number of the piece that a reserved symbol stands for; None for any other character."""
     if not _ANY_RESERVED.fullmatch(character):
         return None
     number = ord(character) - RESERVED_FIRST
@@ -44,7 +44,7 @@ def reserved_index(character: str) -> int | None:
 
 
 def has_reserved(text: str) -> bool:
-    """Whether any character of ``text`` is a reserved symbol (of whatever vocabulary)."""
+    """Return whether any character of ``text`` is a reserved symbol (of any vocabulary)."""
     return not text.isascii() and _ANY_RESERVED.search(text) is not None
 
 
@@ -78,7 +78,7 @@ class Transliteration:
         self._written = WordCache()
 
     def is_derived(self, word: str) -> bool:
-        """Whether a word is to be read as transliterated: it holds a symbol of this doubled vocabulary."""
+        """Return whether a word is read as transliterated: whether it has a symbol of this doubled vocabulary."""
         return bool(self.rows) and has_reserved(word) and any(character in self._row_of for character in word)
 
     def write(self, word: str) -> str:
@@ -102,7 +102,7 @@ class Transliteration:
         return result
 
     def read(self, word: str) -> list[int]:
-        """Ids of a transliterated word; a run of other characters is unknown."""
+        """Return the ids of a transliterated word; a run of other characters is unknown."""
         ids: list[int] = []
         unreadable = ""
         for character in word:
