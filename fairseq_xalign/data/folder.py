@@ -99,6 +99,11 @@ class DataFolder:
         return load_tokenizer(self.path)
 
     @property
+    def can_grow(self) -> bool:
+        """Whether `xalign-preprocess binarize` can add text: not to fairseq's folders, which have no tokenizer."""
+        return not self.fairseq_mode and (self.path / SUBWORD_FILE).exists()
+
+    @property
     def vocabulary_size(self) -> int:
         """V."""
         return int(self.manifest["vocabulary"]["size"])
@@ -183,7 +188,7 @@ class DataFolder:
         """Return a remedy that can be followed: a command that adds the stream, or what can be chosen instead."""
         if split is not None and split not in SPLITS:
             return other_split(split, self.manifest)
-        if self.fairseq_mode:
+        if not self.can_grow:
             return "Give a folder that has it, made by `xalign-preprocess binarize` or by fairseq-preprocess"
         files = "FILE,FILE" if kind == "bitext" else "FILE"
         when = f" --split {split}" if split else ""

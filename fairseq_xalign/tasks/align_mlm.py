@@ -264,7 +264,7 @@ class AlignMLMTask(TrainingTask):
 
     def _how_to_add(self, split: str) -> str:
         """The part of a remedy that adds text, where that is possible."""
-        possible = split in SPLITS and not self.folder.fairseq_mode
+        possible = split in SPLITS and self.folder.can_grow
         return f"add text with `xalign-preprocess binarize --split {split}`, or " if possible else ""
 
     @property

@@ -290,3 +290,10 @@ def test_text_is_not_added_to_a_read_only_folder_of_fairseqs(theirs):
     with pytest.raises(UserError) as caught:
         folder.require("bitext", "test")
     assert "Give a folder that has it" in caught.value.remedy and "--output" not in caught.value.remedy
+
+
+def test_text_is_not_added_to_an_adopted_folder_without_a_tokenizer(data):
+    (data / "subword.json").unlink()
+    with pytest.raises(UserError) as caught:
+        DataFolder.open(data).require("mono", "test")
+    assert "Give a folder that has it" in caught.value.remedy
