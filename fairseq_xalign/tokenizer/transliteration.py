@@ -8,6 +8,7 @@ derived text is ordinary UTF-8 which keeps its words, lines and labels.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,7 +118,12 @@ class Transliteration:
         return ids + self._unknowns(unreadable) if unreadable else ids
 
     def _unknowns(self, run: str) -> list[int]:
-        """One ``<unk>``, as SentencePiece has it for a run; WordPiece has one for each word or sign of it."""
+        """One ``<unk>``, as SentencePiece has it for a run; WordPiece has one for each word or sign of it.
+
+        Control and format characters that normalisation removes (U+200C, say) have none, in natural text as here.
+        """
+        if all(unicodedata.category(character) in ("Cc", "Cf") for character in run) and not self._model.encode(run):
+            return []
         if self._model.merges_unknown:
             return [UNK]
         return [UNK] * max(1, sum(self._from_text[foreign] == UNK for foreign in self._model.encode(run)))

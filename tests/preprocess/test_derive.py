@@ -183,6 +183,62 @@ def test_text_of_any_characters_comes_back_as_the_tokenizer_spells_it(doubled):
     check()
 
 
+NO_WIDTH = {
+    "zero-width non-joiner": "\u200c",
+    "zero-width joiner": "\u200d",
+    "zero-width space": "\u200b",
+    "soft hyphen": "\u00ad",
+    "byte order mark": "\ufeff",
+    "word joiner": "\u2060",
+    "left-to-right mark": "\u200e",
+    "arabic letter mark": "\u061c",
+    "combining mark": "\u0328",
+    "variation selector": "\ufe0f",
+    "combining grapheme joiner": "\u034f",
+    "control character": "\x01",
+    "no-break space": "\u00a0",
+    "narrow no-break space": "\u202f",
+    "ideographic space": "\u3000",
+    "line separator": "\u2028",
+}
+
+
+@pytest.mark.parametrize("transform", ["trans", "trans,inv", "trans,perm"])
+@pytest.mark.parametrize("character", NO_WIDTH.values(), ids=NO_WIDTH)
+def test_characters_of_no_width_and_spaces_of_any_kind_come_back(character, transform, natural, doubled):
+    """By themselves, at either end of a word and between pieces; and their ids are those of the natural text."""
+    there, back = pipelines(transform, doubled)
+    for word in (
+        character,
+        f"walk{character}",
+        f"{character}walk",
+        f"walk{character}tree",
+        f"a{character}{character}b",
+    ):
+        if character == "\u0328" and word[0] not in character:
+            continue  # a letter before a combining mark makes one letter of both: see the next test
+        line = f"the {word} house {word}"
+        derived = running_text.derive(running_text.Line(1, line), there, Counter())
+        assert "▁" not in derived.text
+        assert running_text.derive(derived, back, Counter()).text == line
+        spelled = there.spell(word)
+        assert doubled.encode(spelled) == doubled.shift(natural.encode(word))
+
+
+@pytest.mark.parametrize(("word", "again"), [("walk\u0301", "wal\u1e31"), ("wa\u2026", "wa..."), ("\uff41b", "ab")])
+def test_a_word_that_the_tokenizer_respells_comes_back_as_it_spells_it_and_is_counted(doubled, word, again):
+    there, back = pipelines("trans,inv", doubled)
+    derived = running_text.derive(running_text.Line(1, f"the {word}"), there, Counter())
+    assert running_text.derive(derived, back, Counter()).text == f"the {again}"
+    assert there.transliteration.counts["words respelled by the tokenizer"] == 1
+
+
+def test_a_character_without_ids_inside_a_piece_is_lost_and_counted(doubled):
+    there, back = pipelines("trans", doubled)
+    assert back.spell(there.spell("tre\x01e")) == "tree"
+    assert there.transliteration.counts["characters without ids lost within pieces"] == 1
+
+
 @st.composite
 def treebank_sentences(draw):
     forms = draw(st.lists(WORDS, min_size=1, max_size=7))
