@@ -17,12 +17,14 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli, files
+from fairseq_xalign.data.formats import header
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.outputs import is_special
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive import manifest
 from preprocess.derive.manifest import DEFAULT_OVERLAP, DEFAULT_SEED, Settings
@@ -30,9 +32,9 @@ from preprocess.derive.marks import SPLITS
 from preprocess.derive.order import OrderOptions
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
-from preprocess.derive.transliteration import Transliteration
+from preprocess.derive.transliteration import LOST, Transliteration
 from preprocess.derive.vocabulary import doubled_tokenizer, recorded_tokenizer
-from preprocess.readers import FORMATS
+from preprocess.readers import FORMATS, WITH_HEADER
 
 EXAMPLE = """example:
   xalign-preprocess derive --transform inv,trans --subword subword --output-subword subword-doubled \\
@@ -71,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="What ends a sentence within an example: . ! or ? (all-final), only . (period), or nothing (none). "
         "Default: all-final for text, qa and classification; none for conllu, ner and nli (ALIGN-MLM's released code).",
     )
+    header.add_option(parser, "as label<TAB>text or premise<TAB>hypothesis<TAB>label do, or their common variants")
+    parser.set_defaults(header=None)
     parser.add_argument(
         "--reverse",
         action="store_true",
@@ -79,37 +83,107 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    source, output = Path(args.input), Path(args.output)
-    if output.resolve() == source.resolve():
-        raise UserError("--output and --input are the same file", output, remedy="Write to another file")
-    if args.reverse and args.output_subword:
-        raise UserError("--reverse writes no vocabulary", remedy="Leave --output-subword out")
-    recorded = manifest.read(source) if args.reverse else None
-    settings = _recorded_settings(args, recorded, source) if recorded else _settings(args, source)
-    counts = Counter[str]()
-    tokenizer = None
-    if settings.transliterated:
-        tokenizer = _tokenizer(args, settings, recorded)
-        assert tokenizer.derived is not None
-        settings = replace(settings, overlap=tokenizer.derived["overlap"])
-    elif args.subword or args.output_subword or args.overlap:
-        raise UserError("--subword, --output-subword and --overlap are for trans", remedy="Add trans to --transform")
-    options = OrderOptions(settings.split, settings.seed)
-    orders = [WORD_ORDERS[name](options) for name in settings.orders]
-    pipeline = Pipeline(orders, Transliteration(tokenizer, counts) if tokenizer else None, args.reverse)
-    derive_file(settings.data_format, source, output, pipeline, counts)
-    manifest.write(output, source, settings, args.reverse, tokenizer.sha256 if tokenizer else None, counts)
-    done = "reversed" if args.reverse else "derived"
-    figures = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-    cli.say(f"{output}: {done} {'∘'.join(reversed(settings.transforms))}; {figures}")
+    """Derive, or undo, the file that the command line names."""
+    derive(
+        args.input,
+        args.output,
+        args.format,
+        transform=args.transform,
+        subword=args.subword,
+        output_subword=args.output_subword,
+        overlap=args.overlap,
+        seed=args.seed,
+        inv_split=args.inv_split,
+        has_header=args.header,
+        reverse=args.reverse,
+    )
     return 0
 
 
-def derive_file(data_format: str, source: Path, output: Path, pipeline: Pipeline, counts: Counter[str]) -> None:
+def derive(
+    source: str | Path,
+    output: str | Path,
+    data_format: str,
+    *,
+    transform: str | None = None,
+    subword: str | None = None,
+    output_subword: str | None = None,
+    overlap: float | None = None,
+    seed: int | None = None,
+    inv_split: str | None = None,
+    has_header: str | None = None,
+    reverse: bool = False,
+) -> Counter[str]:
+    """Write the derived language's version of a file, and its manifest beside it; or undo one.
+
+    Args:
+        source, output: files of ``data_format``, one of :data:`preprocess.readers.FORMATS`.
+        transform: names separated by commas; with ``reverse`` None takes the manifest's, as for all that follow.
+        subword, output_subword: with trans, the folder of the vocabulary, and the one for the doubled vocabulary.
+        overlap, seed, inv_split: None for the defaults of the command.
+        has_header: whether the first row of a table names its columns: auto (the default), yes or no.
+        reverse: ``source`` is the derived file.
+
+    Returns:
+        what was counted: examples, words, and what was dropped or respelled.
+
+    Raises:
+        UserError: for options that contradict each other, the manifest or the vocabulary, and for malformed input.
+    """
+    source, output = Path(source), Path(output)
+    if output.resolve() == source.resolve():
+        raise UserError("--output is the --input itself", output, remedy="Write to another file")
+    if reverse and output_subword:
+        raise UserError("--reverse writes no vocabulary", remedy="Leave --output-subword out")
+    given = Given(transform, data_format, overlap, seed, inv_split, has_header)
+    recorded = manifest.read(source) if reverse else None
+    settings = _recorded_settings(given, recorded, source) if recorded else _settings(given, source, reverse)
+    counts = Counter[str]()
+    tokenizer = None
+    if settings.transliterated:
+        tokenizer = _tokenizer(given, subword, output_subword, settings, recorded)
+        assert tokenizer.derived is not None
+        settings = replace(settings, overlap=tokenizer.derived["overlap"])
+    elif subword or output_subword or overlap:
+        raise UserError("--subword, --output-subword and --overlap are for trans", remedy="Add trans to --transform")
+    options = OrderOptions(settings.split, settings.seed)
+    orders = [WORD_ORDERS[name](options) for name in settings.orders]
+    pipeline = Pipeline(orders, Transliteration(tokenizer, counts) if tokenizer else None, reverse)
+    derive_file(settings, source, output, pipeline, counts)
+    if is_special(output):
+        cli.say(f"{output} is no regular file: no manifest is written beside it")
+    else:
+        manifest.write(output, source, settings, reverse, tokenizer.sha256 if tokenizer else None, counts)
+    done = "reversed" if reverse else "derived"
+    figures = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    cli.say(f"{output}: {done} {'∘'.join(reversed(settings.transforms))}; {figures}")
+    if counts[LOST]:
+        cli.say(f"warning: {counts[LOST]:,} {LOST}: --reverse cannot bring them back")
+    return counts
+
+
+@dataclass(frozen=True)
+class Given:
+    """The options that a manifest records too, as the user gave them; None where not."""
+
+    transform: str | None
+    data_format: str
+    overlap: float | None
+    seed: int | None
+    inv_split: str | None
+    header: str | None
+
+
+def derive_file(settings: Settings, source: Path, output: Path, pipeline: Pipeline, counts: Counter[str]) -> None:
     """Pass every example of ``source`` through ``pipeline`` into ``output``, which appears whole or not at all."""
+    data_format = settings.data_format
     reader = importlib.import_module(FORMATS[data_format])
+    examples = reader.read(source, settings.header) if data_format in WITH_HEADER else reader.read(source)
     with files.atomic_file(output) as stream:
-        for example in cli.progress(reader.read(source), "derive"):
+        for example in cli.progress(examples, "derive"):
+            if getattr(example, "header", False):
+                counts["headers kept"] += 1
+                cli.say(f"{source}: the first row was taken for the names of the columns and kept; see --header")
             try:
                 derived = reader.derive(example, pipeline, counts)
             except UserError as error:
@@ -122,42 +196,43 @@ def derive_file(data_format: str, source: Path, output: Path, pipeline: Pipeline
             raise UserError("no words in it", source, remedy=f"Give a file of --format {data_format} with examples")
 
 
-def _settings(args: argparse.Namespace, source: Path) -> Settings:
-    if args.reverse:
-        cli.say(f"{manifest.manifest_path(source)} is missing, so the options cannot be checked against it")
-    if not args.transform:
+def _settings(given: Given, source: Path, reverse: bool) -> Settings:
+    if reverse:
+        cli.say(f"{manifest.manifest_path(source)} is missing: the options are taken as they are, unchecked")
+    if not given.transform:
         known = ", ".join([*WORD_ORDERS, TRANSLITERATION])
         raise UserError("--transform is missing", remedy=f"Name one or more of {known}")
-    orders, transliterated = manifest.parse_transforms(args.transform)
-    by_sentence = importlib.import_module(FORMATS[args.format]).SENTENCE_BY_SENTENCE
+    if given.header is not None and given.data_format not in WITH_HEADER:
+        raise UserError(
+            f"--header {given.header}: a file of --format {given.data_format} has no header",
+            remedy=f"Leave it out; it is for --format {' and '.join(WITH_HEADER)}",
+        )
+    orders, transliterated = manifest.parse_transforms(given.transform)
+    by_sentence = importlib.import_module(FORMATS[given.data_format]).SENTENCE_BY_SENTENCE
     return Settings(
         orders,
         transliterated,
-        args.inv_split or ("all-final" if by_sentence else "none"),
-        args.format,
-        DEFAULT_SEED if args.seed is None else args.seed,
-        DEFAULT_OVERLAP if args.overlap is None else args.overlap,
+        given.inv_split or ("all-final" if by_sentence else "none"),
+        given.data_format,
+        DEFAULT_SEED if given.seed is None else given.seed,
+        DEFAULT_OVERLAP if given.overlap is None else given.overlap,
+        given.header or header.AUTO,
     )
 
 
-def _recorded_settings(args: argparse.Namespace, recorded: dict[str, Any], source: Path) -> Settings:
+def _recorded_settings(given: Given, recorded: dict[str, Any], source: Path) -> Settings:
     transforms = None
-    if args.transform:
-        orders, transliterated = manifest.parse_transforms(args.transform)
+    if given.transform:
+        orders, transliterated = manifest.parse_transforms(given.transform)
         transforms = [*orders, *([TRANSLITERATION] if transliterated else [])]
-    given = {
-        "transforms": transforms,
-        "inv_split": args.inv_split,
-        "data_format": args.format,
-        "seed": args.seed,
-        "overlap": args.overlap,
-    }
-    return manifest.settings_for_reverse(recorded, given, source)
+    return manifest.settings_for_reverse(recorded, vars(given) | {"transforms": transforms}, source)
 
 
-def _tokenizer(args: argparse.Namespace, settings: Settings, recorded: dict[str, Any] | None) -> Tokenizer:
+def _tokenizer(
+    given: Given, subword: str | None, output: str | None, settings: Settings, recorded: dict[str, Any] | None
+) -> Tokenizer:
     if recorded is None:
         # With a doubled vocabulary at hand the seed may be meant for a random order.
         of_order = any(WORD_ORDERS[name].seeded for name in settings.orders)
-        return doubled_tokenizer(args.subword, args.output_subword, args.overlap, args.seed, of_order)
-    return recorded_tokenizer(args.subword, settings.overlap, settings.seed, recorded["subword_sha256"])
+        return doubled_tokenizer(subword, output, given.overlap, given.seed, of_order)
+    return recorded_tokenizer(subword, settings.overlap, settings.seed, recorded["subword_sha256"])

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import files
+from fairseq_xalign.data.formats.header import AUTO
 from fairseq_xalign.errors import UserError, unknown_name
 from preprocess.derive.marks import SPLITS
 from preprocess.derive.registry import PLANNED, TRANSLITERATION, WORD_ORDERS
+from preprocess.readers import WITH_HEADER
 
 FORMAT = 1
 SUFFIX = ".manifest.json"
@@ -27,7 +29,7 @@ class Settings:
         transliterated: whether words are then transliterated.
         split: how sentences are found.
         data_format: the format of the file.
-        seed, overlap: as the options.
+        seed, overlap, header: as the options.
     """
 
     orders: tuple[str, ...]
@@ -36,6 +38,7 @@ class Settings:
     data_format: str
     seed: int = DEFAULT_SEED
     overlap: float = DEFAULT_OVERLAP
+    header: str = AUTO
 
     @property
     def transforms(self) -> list[str]:
@@ -50,6 +53,7 @@ class Settings:
             "data_format": self.data_format,
             "seed": self.seed,
             "overlap": self.overlap if self.transliterated else None,
+            **({"header": self.header} if self.data_format in WITH_HEADER else {}),
         }
 
 
@@ -127,11 +131,12 @@ def settings_for_reverse(manifest: dict[str, Any], given: Mapping[str, Any], pat
         ("data_format", "--format"),
         ("seed", "--seed"),
         ("overlap", "--overlap"),
+        ("header", "--header"),
     )
     for key, option in names:
-        if given.get(key) is not None and given[key] != manifest[key]:
+        if given.get(key) is not None and given[key] != manifest.get(key, AUTO):
             raise UserError(
-                f"{option} says {_shown(given[key])}, the manifest {_shown(manifest[key])}",
+                f"{option} says {_shown(given[key])}, the manifest {_shown(manifest.get(key, AUTO))}",
                 manifest_path(path),
                 remedy=f"Leave {option} out to take the manifest's",
             )
@@ -139,7 +144,15 @@ def settings_for_reverse(manifest: dict[str, Any], given: Mapping[str, Any], pat
     if manifest["inv_split"] not in SPLITS:
         raise unknown_name("sentence split", manifest["inv_split"], list(SPLITS))
     overlap = DEFAULT_OVERLAP if manifest["overlap"] is None else manifest["overlap"]
-    return Settings(orders, transliterated, manifest["inv_split"], manifest["data_format"], manifest["seed"], overlap)
+    return Settings(
+        orders,
+        transliterated,
+        manifest["inv_split"],
+        manifest["data_format"],
+        manifest["seed"],
+        overlap,
+        manifest.get("header", AUTO),  # not recorded by the first version, which knew one header only
+    )
 
 
 def _shown(value: Any) -> str:

@@ -13,3 +13,5 @@ FORMATS = {
     "qa": "preprocess.readers.qa",
     "classification": "preprocess.readers.classification",
 }
+WITH_HEADER = ("nli", "classification")
+"""Formats whose first row may name the columns: their ``read`` takes whether it does, and their examples say so."""

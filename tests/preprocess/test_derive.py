@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import threading
 import tracemalloc
 from collections import Counter
 from itertools import islice
@@ -14,6 +16,7 @@ from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
+from preprocess import derive as command
 from preprocess.__main__ import main
 from preprocess.derive.manifest import parse_transforms
 from preprocess.derive.marks import SPLITS, Marked, cut
@@ -623,3 +626,64 @@ def test_a_span_is_never_taken_for_a_final_mark():
 def test_an_unknown_transformation_names_the_known_ones():
     with pytest.raises(UserError, match=r"inv, perm, trans"):
         parse_transforms("invert")
+
+
+@pytest.mark.parametrize(
+    ("data_format", "content", "choice", "expected"),
+    [
+        ("classification", "label\ttext\nask\ta b\n", "auto", "label\ttext\nask\tb a\n"),
+        ("classification", "label\tsome text\nask\ta b\n", "auto", "label\ttext some\nask\tb a\n"),
+        ("classification", "what\tis said\nask\ta b\n", "yes", "what\tis said\nask\tb a\n"),
+        ("nli", "premise\thypothesis\tlabel\na b\tc d\tx\n", "no", "premise\thypothesis\tlabel\nb a\td c\tx\n"),
+        ("nli", "a b\tc d\tx\na b\tc d\tx\n", "yes", "a b\tc d\tx\nb a\td c\tx\n"),
+    ],
+)
+def test_a_header_passes_through_and_comes_back(tmp_path, capsys, data_format, content, choice, expected):
+    (tmp_path / "t").write_text(content)
+    options = ["--format", data_format, "--input", f"{tmp_path}/t", "--output", f"{tmp_path}/d"]
+    assert main(["derive", "--transform", "inv", *options, "--header", choice]) == 0
+    assert (tmp_path / "d").read_text() == expected
+    assert ("taken for the names of the columns" in capsys.readouterr().err) == expected.startswith(
+        content.partition("\n")[0]
+    ) or choice == "no"
+    back = ["--format", data_format, "--input", f"{tmp_path}/d", "--output", f"{tmp_path}/b", "--reverse"]
+    assert main(["derive", *back]) == 0
+    assert (tmp_path / "b").read_text() == content
+    assert main(["derive", *back, "--header", "no" if choice != "no" else "yes"]) == 1
+    assert "--header says" in capsys.readouterr().err
+
+
+def test_a_header_of_running_text_is_refused(tmp_path, capsys):
+    write_lines(tmp_path / "t", ["a b"])
+    options = ["--format", "text", "--input", f"{tmp_path}/t", "--output", f"{tmp_path}/d", "--header", "yes"]
+    assert main(["derive", "--transform", "inv", *options]) == 1
+    assert "has no header" in capsys.readouterr().err
+
+
+def test_derive_is_a_function_that_returns_its_counts(tmp_path):
+    source = write_lines(tmp_path / "t", ["a b c.", "d e"])
+    counts = command.derive(source, tmp_path / "d", "text", transform="inv")
+    assert (counts["examples"], counts["words"]) == (2, 5)
+    assert (tmp_path / "d").read_text() == "c b a.\ne d\n"
+    command.derive(tmp_path / "d", tmp_path / "b", "text", reverse=True)
+    assert (tmp_path / "b").read_text() == source.read_text()
+
+
+def test_an_output_that_is_a_pipe_has_no_manifest_beside_it(tmp_path):
+    write_lines(tmp_path / "t", ["a b c."])
+    os.mkfifo(tmp_path / "pipe")
+    found = []
+    reader = threading.Thread(daemon=True, target=lambda: found.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    command.derive(tmp_path / "t", tmp_path / "pipe", "text", transform="inv")
+    reader.join()
+    assert found == ["c b a.\n"] and sorted(p.name for p in tmp_path.iterdir()) == ["pipe", "t"]
+
+
+def test_a_pipe_is_derived_like_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(daemon=True, target=lambda: (tmp_path / "pipe").write_text("a b c.\n"))
+    writer.start()
+    command.derive(tmp_path / "pipe", tmp_path / "d", "text", transform="inv")
+    writer.join()
+    assert (tmp_path / "d").read_text() == "c b a.\n"

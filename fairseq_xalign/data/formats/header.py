@@ -15,8 +15,8 @@ def add_option(parser: argparse.ArgumentParser, recognised: str) -> None:
         "--header",
         choices=CHOICES,
         default=AUTO,
-        help=f"whether the first row of a table names its columns. With auto it does if it reads {recognised} "
-        "(default: %(default)s)",
+        help=f"Whether the first row of a table names its columns. With auto it does if it reads {recognised} "
+        f"(default: {AUTO}).",
     )
 
 
