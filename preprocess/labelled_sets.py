@@ -84,7 +84,7 @@ def benchmark(
         has_header: whether a table's first row names its columns: auto, yes or no.
 
     Returns:
-        Counts of each file (``examples``, ``labels``, ``source``, ``mended``: what was repaired or skipped,
+        Counts of each file (``examples``, ``labels``, ``source``, ``mended``: what was changed or repeats,
         ``by label``), and the labels.
     """
     if name not in TASKS:
@@ -160,6 +160,7 @@ def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, 
     changes: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     lines: dict[str, int] = {}
+    contents: set[str] = set()
     with files.atomic_file(target) as stream:
         for found in cli.progress(task.rows(source, changes, has_header), name):
             row = found.row
@@ -172,6 +173,9 @@ def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, 
                 kind.check_row(row, task)
             except UserError as error:
                 raise UserError(error.what, source, found.line, error.remedy) from None
+            content = json.dumps({key: value for key, value in row.items() if key != "id"}, sort_keys=True)
+            changes["examples that repeat an earlier one, kept"] += content in contents
+            contents.add(content)
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             counted.update(kind.labels_of(row))
     if not lines:

@@ -85,6 +85,7 @@ def ner_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRo
         return
     for sentence in columns.read(path):
         counts["comments skipped"] += sentence.comments
+        counts["-DOCSTART- lines skipped"] += sentence.documents
         row = {"id": str(sentence.number), "tokens": sentence.tokens, "tags": sentence.tags}
         yield FileRow(row, sentence.line, tuple(sentence.lines))
 

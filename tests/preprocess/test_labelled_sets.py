@@ -134,6 +134,14 @@ def test_tables_become_rows_of_text_and_label(tmp_path):
     assert labels == {"format": 1, "task": "classification", "labels": ["bad", "good"], "name": "classification"}
 
 
+def test_repeated_examples_are_kept_and_counted(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "test.en.tsv", ["good\tfine", "bad\tfine", "good\tfine", "good\tfine"])
+    assert benchmark("classification", tmp_path / "in", tmp_path / "out") == 0
+    assert len(read(tmp_path / "out" / "test.en.jsonl")) == 4
+    assert "2 examples that repeat an earlier one, kept" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("line", ["no tab", "\ttext", "label\t ", "a\tb\tc"])
 def test_a_malformed_table_is_named_with_its_line(tmp_path, capsys, line):
     (tmp_path / "in").mkdir()

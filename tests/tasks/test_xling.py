@@ -240,6 +240,28 @@ def test_info_describes_a_checkpoint(tagger, capsys):
     assert values["languages"] == ["en", "xx"] and values["task"] == "tagging" and "NOUN" in values["labels"]
 
 
+def test_entities_are_learned_predicted_and_scored_as_a_task_of_their_own(pretrained, tmp_path, capsys):
+    from tests.tasks.conftest import TEXT
+    from tests.tasks.conftest import run as preprocess
+
+    lines = [line.split() for line in TEXT.read_text("utf-8").splitlines() if line]
+    for split, part in (("train", lines[:100]), ("valid", lines[100:110]), ("test", lines[110:120])):
+        sentences = ["\n".join(f"{word}\t{'B-CAP' if word[0].isupper() else 'O'}" for word in line) for line in part]
+        (tmp_path / f"{split}.en.tsv").write_text("\n\n".join(sentences) + "\n", "utf-8")
+    preprocess("benchmark", "ner", "--from", tmp_path, "--output", tmp_path / "LABELLED")
+    run = finetune(tmp_path / "LABELLED", pretrained, tmp_path / "run", "tagging", 60)
+    assert run.status == 0, run.text[-2000:]
+    guess = tmp_path / "pred.jsonl"
+    arguments = ["--checkpoint", run.save_dir, "--data", tmp_path / "LABELLED", "--output", guess]
+    assert evaluate(["predict", *map(str, arguments)]) == 0
+    capsys.readouterr()
+    assert evaluate(["score", "--task", "pos", "--predictions", str(guess)]) == 1
+    assert "labels of the task ner, not pos" in capsys.readouterr().err
+    assert evaluate(["score", "--task", "ner", "--predictions", str(guess), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["scores"]["en"]
+    assert found["chunk_f1"] > 50 and found["chunk_f1_strict"] > 50
+
+
 def test_a_folder_of_another_task_of_the_same_kind_is_refused_by_name(tagger, labelled, tmp_path, capsys):
     folder = shutil.copytree(labelled, tmp_path / "LABELLED")
     description = json.loads((folder / "labels.json").read_text("utf-8"))
