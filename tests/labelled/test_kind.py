@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from fairseq_xalign.evaluate.__main__ import main as evaluate
+from fairseq_xalign.evaluate.report.results import Result
+from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from fairseq_xalign.labelled.batches import LabelledCollater
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.folder import LabelledFolder
@@ -69,7 +71,10 @@ def test_the_worked_example_of_contributing_works_in_every_command(tmp_path, mon
     capsys.readouterr()
     assert evaluate(["score", "--task", "titled", "--predictions", str(tmp_path / "p.jsonl"), "--json"]) == 0
     right = sum(row["label"] == p for row, p in zip(found, predictions))
-    assert json.loads(capsys.readouterr().out)["scores"]["all"]["accuracy"] == 50.0 * right
+    scores = json.loads(capsys.readouterr().out)["scores"]["all"]
+    assert scores["accuracy"] == 50.0 * right
+    (row,) = group_over_seeds([Result("mlm", "en-de", "natural", "titled", 1, {"zs": scores})])
+    assert row.metric == "accuracy"
 
 
 class Span(Classification):

@@ -14,9 +14,9 @@ from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.evaluate import papers
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
 from fairseq_xalign.evaluate.report.results import VARIED, Result
+from fairseq_xalign.labelled.registry import TASKS
 
 OBJECTIVE_ORDER = ("mlm", "tlm", "xlm", "dict_mlm", "align_mlm")
-DEFAULT_METRIC = {"pos": "accuracy", "ner": "chunk_f1", "classification": "accuracy"}
 
 COLUMNS = {
     "source": "source",
@@ -83,6 +83,13 @@ def order_of(objective: str) -> tuple[int, str]:
     return known, objective
 
 
+def default_metric(task: str, paper: bool = False) -> str:
+    """The name of the metric that a task's rows show: the task's first one, or the one that papers print."""
+    if paper and task in papers.PAPER_METRIC:
+        return papers.PAPER_METRIC[task]
+    return TASKS[task].metrics([])[0].name
+
+
 def group_over_seeds(results: Sequence[Result], metric: str | None = None, tables: Sequence[str] = ()) -> list[Row]:
     """One row for all runs that differ by their seed alone, ordered by task, pair, transformation, then objective.
 
@@ -93,7 +100,6 @@ def group_over_seeds(results: Sequence[Result], metric: str | None = None, table
     Raises:
         UserError: a run has no score of this metric.
     """
-    defaults = papers.PAPER_METRIC if tables else DEFAULT_METRIC
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         key = (
@@ -109,7 +115,7 @@ def group_over_seeds(results: Sequence[Result], metric: str | None = None, table
     for key in sorted(groups):
         group = sorted(groups[key], key=lambda result: result.seed)
         first = group[0]
-        name = metric or defaults[first.task]
+        name = metric or default_metric(first.task, bool(tables))
         for result in group:
             known = sorted({m for by_metric in result.scores.values() for m in by_metric})
             if name not in known:
