@@ -90,15 +90,17 @@ choose_task() {
 
 # Stage 1
 make_text() {
-    local text files=() shares=() share
+    local text files=() shares=() share coverage=()
     [ -f "$WORK/subword/subword.json" ] && return
     title "stage 1: text and vocabulary"
     for text in $(cat "$WORK/texts" 2> /dev/null || echo "$TEXTS"); do files+=(--corpus "$XALIGN_CACHE/${text/://}"); done
     for share in $PARALLEL_SHARES; do shares+=(--parallel-share "$share"); done
     "$PYTHON" recipes/lib/english.py "${files[@]}" --labelled "$XALIGN_CACHE/$LABELS" --output "$WORK/text" \
         --lines "$LINES" --valid-lines "$VALID_LINES" "${shares[@]}"
+    # A byte-level vocabulary has a piece for every byte: nothing is left uncovered.
+    if [ "$MODEL_TYPE" != bbpe ]; then coverage=(--character-coverage 0.9995); fi
     preprocess subword --input en="$WORK/text/train.en.txt" --vocab-size "$VOCABULARY" --model-type "$MODEL_TYPE" \
-        --character-coverage 0.9995 --output "$WORK/subword"
+        ${coverage[@]+"${coverage[@]}"} --output "$WORK/subword"
 }
 
 # Stage 2: derive_language TRANSFORM OVERLAP
