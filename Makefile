@@ -11,6 +11,9 @@ CONF ?= demo
 # Additional arguments for pytest: make test ARGS="tests/data -n 0"
 ARGS ?=
 
+# What `make bench` runs; benchmarks/gpu_check.sh is for a GPU.
+BENCHMARKS := throughput binarize derive predict
+
 VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/install.log
@@ -52,7 +55,7 @@ check: $(STAMP)  ## the same checks, lint, formatting and types first
 	@$(BIN)/python -m pytest $(ARGS) --ignore tests/test_style.py
 
 bench: $(STAMP)  ## run every benchmark, one after the other
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove everything that the other targets created, including .venv
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo align_mlm

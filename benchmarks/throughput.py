@@ -1,15 +1,18 @@
 """Training throughput of masked language modelling: real tokens per second, against fairseq and transformers.
 
 Everyone trains the same shape on the same rows with the same 15 % masked: forward, loss, backward, gradient
-norm, Adam step, from batches that lie ready in memory. Padding is nobody's token. A repetition passes over the
-same pool of rows; repetitions of the contenders are interleaved, their order rotates. Printed: median and range
-of tokens per second, and ratios to ours pair by pair with a 95 % interval of their geometric mean.
+norm, Adam step, from batches that lie ready in memory. Padding does not count as a token. A repetition passes over the
+same pool of rows; repetitions of the contenders are interleaved, their order rotates. Printed, as soon as a kind of
+rows is measured: median and range of tokens per second, and ratios to ours pair by pair with a 95 % interval of their
+geometric mean.
 
 Contenders:
   ours             this project's encoder: bf16 autocast, no padding, LM head on masked positions, fused AdamW
   fairseq          its masked_lm criterion, RoBERTa model and Adam at their defaults: float32, padded, rows at random
   transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 autocast, rows sorted by length, fused AdamW
-                   (on CUDA through torch.compile as well)
+                   (on CUDA through torch.compile as well: each layer and the head, which are compiled once and
+                   used by all layers and all kinds of rows; --compile whole compiles the whole model, which takes
+                   minutes, --no-compile none of it)
   transformers-fp32  the same in its defaults: float32, rows at random
 
 Rows (``--rows``; batches of all kinds hold about as many real tokens as a batch of blocks):
@@ -70,6 +73,8 @@ LENGTHS = {
     "863 940 1049 1146 1297 1416 1611 1672 1896 2235 3850",
 }
 
+COMPILED: dict[tuple[str, str, bool], nn.Module] = {}
+"""The models of transformers that were built."""
 Row = tuple[Tensor, Tensor, Tensor]
 """Input ids, places masked (int64), ids to be predicted there."""
 Step = Callable[[Any], None]
@@ -170,8 +175,17 @@ def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: 
         attention_probs_dropout_prob=config.attention_dropout,
         **options,
     )
-    model = RobertaForMaskedLM(theirs).to(args.device).train()
-    run = torch.compile(model, dynamic=True) if args.device == "cuda" and best else model
+    key = (str(theirs.to_dict()), args.device, best)
+    if key not in COMPILED:  # compiled once: all kinds of rows train the same model
+        model = RobertaForMaskedLM(theirs).to(args.device).train()
+        how = args.compile if best else "none"
+        if how == "layers":
+            for part in [*model.roberta.encoder.layer, model.lm_head]:
+                part.compile(dynamic=True)
+        elif how == "whole":
+            model.compile(dynamic=True)
+        COMPILED[key] = model
+    model = run = COMPILED[key]
     if best:
         rows = sorted(rows, key=lambda row: row[0].numel())
     batches = []
@@ -277,7 +291,8 @@ def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]
         torch.manual_seed(args.seed)
         runs[name] = MAKE[name](config, rows, args)
         warm = runs[name][1] if args.device == "cuda" else runs[name][1][:2]
-        seconds(runs[name][0], warm, args.device)
+        took = seconds(runs[name][0], warm, args.device)
+        print(f"{kind}: {name} is warm after {took:.1f} s", file=sys.stderr, flush=True)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(args.repeat):
         names = list(runs)
@@ -298,11 +313,15 @@ def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]
     return {"rows": kind, **sizes, "contenders": found}
 
 
+HEADER = f"{'rows':<10} {'contender':<18} {'tokens/s':>9} {'range':>17}  ours is ... times faster (95 % interval)"
+
+
 def table(results: list[dict[str, Any]]) -> str:
-    lines = [f"{'rows':<10} {'contender':<18} {'tokens/s':>9} {'range':>17}  ours is ... times faster (95 % interval)"]
+    """The lines of one or more kinds of rows."""
+    lines = []
     for result in results:
         sizes = (
-            "{rows_in_batch} rows, {tokens_in_batch:,.0f} tokens in a batch; padding at random {padding_at_random:.0%}"
+            "{rows_in_batch} rows, {tokens_in_batch:,.0f} tokens per batch; padding at random {padding_at_random:.0%}"
         )
         lines.append(f"{result['rows']:<10} {sizes.format(**result)}")
         for name, entry in result["contenders"].items():
@@ -321,33 +340,55 @@ def table(results: list[dict[str, Any]]) -> str:
 def parse(argv: list[str] | None) -> Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--rows", default="blocks,real", help="kinds of rows, comma-separated (default: %(default)s)")
     parser.add_argument(
-        "--contenders", help=f"comma-separated, of {', '.join(CONTENDERS)} (default: all; CUDA: no fairseq)"
+        "--rows", default="blocks,real", help="kinds of rows, separated by commas (default: %(default)s)"
     )
-    parser.add_argument("--repeat", type=int, default=5, help="repetitions of each contender (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=4, help="updates in a repetition (default: %(default)s)")
+    parser.add_argument(
+        "--contenders", help=f"separated by commas, of {', '.join(CONTENDERS)} (default: all; CUDA: no fairseq)"
+    )
+    parser.add_argument("--repeat", type=int, help="repetitions of each contender (default: 5; CUDA: 3)")
+    parser.add_argument("--steps", type=int, default=4, help="updates per repetition (default: %(default)s)")
+    parser.add_argument(
+        "--compile",
+        choices=("layers", "whole", "none"),
+        help="what torch.compile compiles of transformers (default: none; CUDA: layers)",
+    )
+    parser.add_argument("--no-compile", dest="compile", action="store_const", const="none", help="the same as none")
+    parser.add_argument("--small", action="store_true", help="try it in seconds; the figures mean nothing")
     parser.add_argument("--arch", help="a preset for the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base)")
     parser.add_argument("--vocabulary", type=int, help="symbols (default: 8,000; CUDA: 250,002)")
-    parser.add_argument("--length", type=int, default=128, help="of blocks (default: %(default)s)")
-    parser.add_argument("--batch", type=int, help="blocks in a batch (default: 16; CUDA: 256)")
+    parser.add_argument("--length", type=int, default=128, help="tokens per block (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="blocks per batch (default: 16; CUDA: 256)")
     parser.add_argument(
-        "--real-batch", type=int, help="rows in a batch of any kind (default: as many tokens as --batch)"
+        "--real-batch", type=int, help="rows per batch of any kind (default: as many tokens as --batch)"
     )
-    parser.add_argument("--attention-dropout", type=float, default=0.1, help="for everyone (default: %(default)s)")
+    parser.add_argument(
+        "--attention-dropout",
+        type=float,
+        default=0.1,
+        help="attention dropout of every contender (default: %(default)s)",
+    )
     parser.add_argument(
         "--transformers-attention",
         default="sdpa",
-        help="of its fastest setting: sdpa, eager, flash_attention_2 (default: %(default)s)",
+        help="attention of its fastest setting: sdpa, eager, flash_attention_2 (default: %(default)s)",
     )
-    parser.add_argument("--threads", type=int, default=2, help="of torch on CPU (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch on CPU (default: %(default)s)")
     parser.add_argument(
-        "--peak-tflops", type=float, default=PEAK_TFLOPS, help="of the GPU in bf16 (default: %(default)s)"
+        "--peak-tflops",
+        type=float,
+        default=PEAK_TFLOPS,
+        help="peak of the GPU in bf16, in TFLOPS (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     args = parser.parse_args(argv)
     cuda = args.device == "cuda"
+    args.repeat = args.repeat or (3 if cuda else 5)
+    args.compile = args.compile or ("layers" if cuda else "none")
+    if args.small:
+        args.arch, args.vocabulary, args.length, args.batch = args.arch or "xalign_tiny", 500, 16, 2
+        args.repeat, args.steps = 1, 1
     args.arch = args.arch or ("xalign_xlmr_base" if cuda else None)
     args.vocabulary = args.vocabulary or (250_002 if cuda else 8_000)
     args.batch = args.batch or (256 if cuda else 16)
@@ -375,12 +416,15 @@ def main(argv: list[str] | None = None) -> int:
         config = preset(args.arch, args.vocabulary, **changes)
     else:
         config = EncoderConfig(args.vocabulary, layers=4, heads=4, width=256, ffn_width=1024, **changes)
-    results = [measure(kind, config, args) for kind in args.rows]
+    print(HEADER, flush=True)
+    results = []
+    for kind in args.rows:
+        results.append(measure(kind, config, args))
+        print(table(results[-1:]), flush=True)
     host = platform.processor() or platform.machine()
     where = torch.cuda.get_device_name() if args.device == "cuda" else f"{host}, {args.threads} threads"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
     signature = f"torch {torch.__version__}, {where}, load {load:.1f}, {args.repeat} x {args.steps} updates"
-    print(table(results))
     print(signature)
     if args.json:
         text = json.dumps({"signature": signature, "arguments": vars(args), "results": results}, indent=1, default=str)

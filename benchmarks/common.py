@@ -1,0 +1,99 @@
+"""What the benchmarks share: made-up text, processes with their time and memory, and a report as table and JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+WORDS, MEAN_LENGTH = 20_000, 20
+
+
+def made_up_lines(count: int, seed: int = 1, words: int = WORDS) -> list[str]:
+    """``count`` sentences of 3 to 40 words, whose frequencies fall as in language (Zipf)."""
+    draws = random.Random(seed)
+    letters = "etaoinshrdlcumwfgypbvk"
+    vocabulary = ["".join(draws.choices(letters, k=draws.randint(1, 9))) for _ in range(words)]
+    heights = list(itertools.accumulate(1 / rank for rank in range(1, words + 1)))
+    lengths = [min(40, max(3, round(draws.gauss(MEAN_LENGTH, 8)))) for _ in range(count)]
+    return [" ".join(draws.choices(vocabulary, cum_weights=heights, k=n)).capitalize() + "." for n in lengths]
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def environment() -> dict[str, str]:
+    """Variables for a process that runs this checkout's modules."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+
+
+def run_process(*arguments: object) -> tuple[float, float]:
+    """Run a Python module or script; seconds, and the highest resident memory in MB of it or one of its children.
+
+    Raises:
+        SystemExit: it failed; the end of its output is shown.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    # A process between reads the peak: RUSAGE_CHILDREN of this one would keep that of earlier calls.
+    watch = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; "
+    watch += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(code)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", watch, *command], env=environment(), capture_output=True, text=True)
+    taken = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
+    return taken, int(done.stderr.strip().splitlines()[-1]) / (1024 if sys.platform != "darwin" else 1 << 20)
+
+
+def interleaved(contenders: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[Any]]:
+    """What each contender returns, ``repeat`` times; the contenders take turns and their order rotates."""
+    found: dict[str, list[Any]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for turn in range(repeat):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            found[name].append(contenders[name]())
+    return found
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and range, for a reader."""
+    return f"{statistics.median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
+
+
+def signature(repeat: int) -> str:
+    """Where and how often it was measured."""
+    import torch
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    host = platform.processor() or platform.machine()
+    return f"{host}, {os.cpu_count()} cores, load {load:.1f}, torch {torch.__version__}, {repeat} repetitions"
+
+
+def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], figures: Any, args: Any) -> None:
+    """Print one table and its signature, and write all figures to ``args.json`` if it is given."""
+    from fairseq_xalign.evaluate.report.tables import text_table
+
+    said = signature(args.repeat)
+    print(f"{title}\n\n{text_table(columns, rows)}\n{said}", flush=True)
+    if args.json:
+        value = {"title": title, "signature": said, "arguments": vars(args), "figures": figures}
+        args.json.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def add_common_arguments(parser: Any, repeat: int = 3) -> None:
+    parser.add_argument("--repeat", type=int, default=repeat, help="repetitions of each (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--small", action="store_true", help="try it in seconds; the figures mean nothing")

@@ -1,0 +1,196 @@
+"""The work of ``benchmarks/gpu_check.sh``. Each step has a time limit, and a failed one does not end the others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.common import ROOT, environment, made_up_lines, report, run_process, write_lines
+
+PRECISIONS: dict[str, list[str]] = {
+    "float32": [],
+    "--autocast bf16": ["--autocast", "bf16"],
+    "--fp16": ["--fp16"],
+    "--amp": ["--amp"],
+    "--bf16": ["--bf16"],
+}
+ON_CPU = ("float32", "--autocast bf16")
+"""fairseq's other precisions are for GPUs."""
+
+
+LIMITS = 1.0
+"""Every step's time limit is multiplied by this: a machine without a GPU is slow."""
+
+
+@dataclass
+class Step:
+    """What one step found: a result for the table, and its figures."""
+
+    name: str
+    passed: bool
+    result: str
+    seconds: float
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def call(name: str, command: list[object], limit: float) -> tuple[Step, str]:
+    """Run a command; the step, failed with the last line of its errors, and its output."""
+    limit *= LIMITS
+    began = time.perf_counter()
+    words = [sys.executable, *map(str, command)]
+    try:
+        done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=limit)
+        output, code = done.stdout + done.stderr, done.returncode
+    except subprocess.TimeoutExpired as error:
+        output, code = str(error.stdout or b""), -1
+    taken = time.perf_counter() - began
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
+    said = "" if code == 0 else f"no end after {limit:.0f} s" if code == -1 else last[:100]
+    return Step(name, code == 0, said, taken), output
+
+
+def tests(args: argparse.Namespace) -> Step:
+    """The tests of models and objectives, those that need a GPU among them."""
+    where = ["tests/models/test_dropout.py"] if args.small else ["tests/models", "tests/objectives"]
+    step, output = call("CUDA tests" if args.device == "cuda" else "tests", ["-m", "pytest", "-n", 0, *where], 150)
+    if found := re.search(r"\d+ passed.*", output):
+        step.result = found[0].strip(" =")
+    return step
+
+
+def last_values(output: str, kind: str) -> dict[str, Any]:
+    """The last JSON line of fairseq's log of this kind: train_inner or valid."""
+    lines = [line for line in output.splitlines() if f"| {kind} | {{" in line]
+    return json.loads(lines[-1][lines[-1].index("{") :]) if lines else {}
+
+
+def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *options: object) -> list[object]:
+    device = ["--cpu"] if args.device == "cpu" else []
+    return [
+        *("-m", "fairseq_cli.train", data, "--user-dir", "fairseq_xalign", *device, "--task", "align_mlm"),
+        *("--criterion", "align_mlm", "--arch", args.arch, "--tokens-per-sample", args.length, "--num-workers", 0),
+        *("--batch-size", args.batch, "--optimizer", "adamw", "--lr", "1e-4", "--max-update", updates),
+        *("--save-dir", folder, "--log-format", "json", "--log-interval", 5, "--no-epoch-checkpoints", *options),
+    ]
+
+
+def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> Step:
+    """Train some updates, resume for as many again."""
+    half = 2 if args.small else 10
+    options = PRECISIONS[name]
+    first, _ = call(name, training(data, folder, args, half, *options), 60)
+    if not first.passed:
+        return first
+    step, output = call(name, training(data, folder, args, 2 * half, *options, "--log-interval", 1), 60)
+    values, resumed = last_values(output, "train_inner"), f"@ {half} updates" in output
+    updates, loss = values.get("num_updates"), values.get("loss")
+    step.passed = step.passed and resumed and updates == str(2 * half)
+    step.seconds += first.seconds
+    step.result = step.result or f"resumed at {half}, update {updates}, loss {loss}"
+    step.figures = values
+    return step
+
+
+def throughput(folder: Path, args: argparse.Namespace) -> Step:
+    """Tokens per second of ours and its peers."""
+    file = folder / "throughput.json"
+    command: list[object] = ["benchmarks/throughput.py", "--device", args.device, "--json", file]
+    if args.small:
+        command += ["--small", "--rows", "blocks", "--contenders", "ours,transformers"]
+    else:
+        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 64, "--attention-dropout", 0]
+    step, output = call("throughput", command, 240)
+    print(output, file=sys.stderr)
+    if file.exists():
+        step.figures = json.loads(file.read_text("utf-8"))
+        step.result = "; ".join(
+            f"{kind['rows']}: {ours['tokens_per_second']:,.0f} tokens/s"
+            + (f", MFU {ours['model_flop_utilisation']:.1%}" if "model_flop_utilisation" in ours else "")
+            + "".join(
+                f", {entry['ours_is_times_faster']['median']:.2f} x {name}"
+                for name, entry in kind["contenders"].items()
+                if name != "ours"
+            )
+            for kind in step.figures["results"]
+            for ours in [kind["contenders"]["ours"]]
+        )
+    return step
+
+
+def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
+    """Tokens per second of ``fairseq-train`` itself, and how much of the time it waits for data."""
+    step, output = call(
+        "fairseq-train", training(data, folder, args, 4 if args.small else 60, "--autocast", "bf16", "--no-save"), 90
+    )
+    values = last_values(output, "train_inner")
+    step.passed = step.passed and bool(values)
+    step.result = step.result or f"{values.get('wps')} tokens/s, data_wait {values.get('data_wait')}"
+    step.figures = values
+    return step
+
+
+def make_data(folder: Path, args: argparse.Namespace) -> Path:
+    """English of made-up words, and the language that is derived from it by Trans."""
+    count, size = (300, 200) if args.small else (30_000, 32_000)
+    text, other, valid = folder / "text.en.txt", folder / "text.xx.txt", folder / "valid.en.txt"
+    write_lines(text, made_up_lines(count, words=500 if args.small else 60_000))
+    write_lines(valid, made_up_lines(100, words=500 if args.small else 60_000))
+    sub, doubled, data = folder / "sub", folder / "doubled", folder / "data"
+    run_process("-m", "preprocess", "subword", "--input", f"en={text}", "--vocab-size", size, "--output", sub)
+    run_process("-m", "preprocess", "derive", "--transform", "trans", "--subword", sub, "--output-subword", doubled,
+                "--format", "text", "--input", text, "--output", other)  # fmt: skip
+    run_process("-m", "preprocess", "dictionary", "--derived", doubled, "--source", "en", "--target", "xx", "--output",
+                folder / "d.tsv")  # fmt: skip
+    made = ["-m", "preprocess", "binarize", "--subword", doubled, "--output", data]
+    run_process(*made, "--split", "train", "--mono", f"en={text}", "--mono", f"xx={other}", "--dictionary",
+                f"en-xx={folder / 'd.tsv'}")  # fmt: skip
+    run_process(*made, "--split", "valid", "--mono", f"en={valid}")
+    return data
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="What a GPU must show, in one table.")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--small", action="store_true", help="try the script itself; the figures mean nothing")
+    args = parser.parse_args(argv)
+    import torch
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch sees no GPU; --device cpu --small tries the script without one")
+    global LIMITS
+    LIMITS = 1.0 if args.device == "cuda" else 10.0
+    args.repeat, args.arch = 1, "xalign_tiny" if args.small else "xalign_xlmr_base"
+    args.length, args.batch = (32, 4) if args.small else (512, 32)
+    steps = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        work = [lambda: tests(args)]
+        data = make_data(folder, args)
+        for kind in PRECISIONS if args.device == "cuda" else ON_CPU:
+            save = folder / re.sub(r"\W+", "", kind)
+            work.append(lambda kind=kind, save=save: precision(kind, data, save, args))
+        work += [lambda: throughput(folder, args), lambda: rate(data, folder / "rate", args)]
+        for do in work:
+            steps.append(do())
+            last = steps[-1]
+            print(f"{last.name}: {'passed' if last.passed else 'FAILED'}, {last.result}", file=sys.stderr, flush=True)
+    where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
+    rows = [[s.name, "passed" if s.passed else "FAILED", s.result, f"{s.seconds:.0f}"] for s in steps]
+    columns = ["step", "", "result", "seconds"]
+    report(f"GPU check on {where}, {args.arch}", columns, rows, [asdict(step) for step in steps], args)
+    return 0 if all(step.passed for step in steps) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,62 @@
+"""Every benchmark runs, prints one table and writes JSON; their figures are measured by `make bench`, not here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="no benchmarks beside this package")
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    variables = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*map(str, command)], env=variables, text=True, capture_output=True, timeout=900, cwd="/")
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "said"),
+    [
+        ("throughput", ["--contenders", "ours,fairseq"], "ours is ... times faster"),
+        ("binarize", [], "equal bytes: yes"),
+        ("derive", [], "trans,inv"),
+        ("predict", [], "times as fast"),
+    ],
+)
+def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp_path):
+    pytest.importorskip("transformers" if script == "predict" else "torch")
+    done = run(sys.executable, BENCHMARKS / f"{script}.py", "--small", "--json", tmp_path / "out.json", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert said in done.stdout
+    value = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert "torch" in value["signature"] and value["arguments"]["small"] is True
+
+
+def test_make_bench_runs_every_benchmark():
+    line = next(line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if line.startswith("BENCHMARKS"))
+    scripts = {path.stem for path in BENCHMARKS.glob("[a-z]*.py")} - {"common"}
+    assert set(line.split(":=")[1].split()) == scripts
+
+
+def test_what_a_gpu_must_show_is_tried_without_one(tmp_path):
+    pytest.importorskip("transformers")
+    done = run("bash", BENCHMARKS / "gpu_check.sh", "--device", "cpu", "--small", "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    steps = {step["name"]: step for step in json.loads((tmp_path / "out.json").read_text("utf-8"))["figures"]}
+    assert set(steps) == {"tests", "float32", "--autocast bf16", "throughput", "fairseq-train"}
+    assert "resumed at 2, update 4" in steps["float32"]["result"]
+    assert all(step["passed"] for step in steps.values())
+    assert "FAILED" not in done.stdout and "passed" in done.stdout
+
+
+def test_without_a_gpu_the_check_says_how_to_try_it():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run("bash", BENCHMARKS / "gpu_check.sh")
+    assert done.returncode == 2 and "--device cpu --small" in done.stderr
