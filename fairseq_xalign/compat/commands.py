@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fairseq_xalign.compat.patching import workaround, wrap
 from fairseq_xalign.errors import UserError
 
 INSTEAD = {
@@ -14,6 +16,23 @@ INSTEAD = {
     "interactive": "An encoder generates no text. Use `xalign-evaluate predict` for tags and labels",
 }
 """The commands that cannot work with an encoder, by the name of their module."""
+
+
+@workaround
+def check_generation() -> None:
+    """Check ``fairseq-generate`` too, which runs its main function without ``call_main``."""
+    main = sys.modules.get("__main__")
+    scripts = [main] if str(getattr(main, "__file__", "") or "").endswith("fairseq_cli/generate.py") else []
+    for module in [*scripts, *filter(None, [sys.modules.get("fairseq_cli.generate")])]:
+        wrap(module, "_main", _make_main)
+
+
+def _make_main(original: Callable[..., Any]) -> Callable[..., Any]:
+    def main(cfg: Any, output_file: Any) -> Any:
+        check_command(cfg, original, {})
+        return original(cfg, output_file)
+
+    return main
 
 
 def check_command(cfg: Any, main: Callable[..., Any], arguments: dict[str, Any]) -> None:

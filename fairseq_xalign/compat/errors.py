@@ -17,7 +17,8 @@ DEBUG_VARIABLE = "XALIGN_DEBUG"
 """Set in the environment, it shows the whole traceback of a user's mistake too."""
 NO_GPU = re.compile(
     "no CUDA GPUs|NVIDIA driver|not compiled with CUDA|CUDA is not available|only supported with GPUs"
-    "|CUDA driver|invalid device ordinal|CUDA-capable device|libcuda"
+    "|CUDA driver|invalid device ordinal|CUDA-capable device|libcuda|have NCCL built in",
+    re.IGNORECASE,
 )
 """How torch says that there is no GPU, or not the one that was asked for."""
 NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
