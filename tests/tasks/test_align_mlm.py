@@ -11,6 +11,8 @@ import torch
 
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.files import sha256
+from fairseq_xalign.objectives.align import alignment_loss
+from fairseq_xalign.tasks.align_mlm import AlignMLMTask
 from tests.support.running import CRITERIONS, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
 from tests.support.small_tokenizers import small
 from tests.support.trainings import wait
@@ -211,3 +213,18 @@ def adopt_dictionary(folder, file):
             if (folder / name) == file:
                 stream["files"][name] = {"size": file.stat().st_size, "sha256": sha256(file)}
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def test_a_pair_counts_once_in_the_loss_however_often_it_is_listed(tmp_path, caplog):
+    tokenizer, embeddings = small("trained"), torch.randn(1000, 8, generator=torch.Generator().manual_seed(1))
+    a, b, c, d = map(tokenizer.piece, (5, 6, 7, 8))
+    header = '#xalign-dictionary\t{"source": "en", "target": "de"}'
+    (tmp_path / "en-de").write_text("\n".join([header, *9 * [f"{a}\t{b}\t1"], f"{c}\t{d}\t1"]) + "\n", "utf-8")
+    (tmp_path / "de-en").write_text("\n".join([header, f"{b}\t{a}\t1"]) + "\n", "utf-8")
+    files = {("en", "de"): "en-de", ("de", "en"): "de-en"}
+    task = SimpleNamespace(dictionaries={k: Dictionary.load(tmp_path / f, tokenizer) for k, f in files.items()})
+    with caplog.at_level("INFO"):
+        entries = AlignMLMTask._all_entries.func(task)
+    cosines = torch.cosine_similarity(embeddings[[5, 7]], embeddings[[6, 8]])
+    assert alignment_loss(embeddings, entries).item() == pytest.approx(-cosines.mean().item(), abs=1e-6)
+    assert "dictionaries: 2 pairs, 9 more are repetitions and left out" in caplog.text
