@@ -13,6 +13,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print the result as JSON on stdout.")
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a check found: the problems, the streams of the folder, and whether a manifest was written."""
+
+    problems: list[UserError]
+    streams: list[str]
+    written: bool = False
+
+
 def run(args: argparse.Namespace) -> int:
     """Check the folder; 1 if anything is wrong with it."""
     path = Path(args.data)
+    report = check(path, write_manifest=args.write_manifest)
+    problems = report.problems
+    for problem in problems:
+        say(f"problem: {problem}")
+    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problem"
+    say(f"{path}: {len(report.streams)} streams, {count}{f'; {MANIFEST_FILE} written' if report.written else ''}")
+    if args.json:
+        found = [{"what": p.what, "where": str(p.where or path), "line": p.line, "remedy": p.remedy} for p in problems]
+        result = {
+            "data": str(path),
+            "ok": not problems,
+            "written": report.written,
+            "streams": report.streams,
+            "problems": found,
+        }
+        json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
+        print()
+    return 1 if problems else 0
+
+
+def check(path: str | Path, *, write_manifest: bool = False) -> Report:
+    """Check a data folder.
+
+    Args:
+        path: the folder.
+        write_manifest: adopt a folder made by fairseq-preprocess, if nothing is wrong with it.
+
+    Raises:
+        UserError: there is no such folder. What is wrong inside is reported, not raised.
+    """
+    path = Path(path)
     if not path.is_dir():
         raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
     streams: list[dict[str, Any]] = []
     problems: list[UserError] = []
     written = False
     try:
-        if args.write_manifest:
+        if write_manifest:
             manifest = _adopted(path)
         elif (path / MANIFEST_FILE).exists():
             manifest = read_manifest(path)
@@ -72,24 +113,14 @@ def run(args: argparse.Namespace) -> int:
             problems.append(UserError(f"there is no {MANIFEST_FILE}", path, remedy=remedy))
         streams = manifest["streams"]
         problems += find_problems(path, manifest)
-        if args.write_manifest and not problems:
+        if write_manifest and not problems:
             if not (path / DICT_FILE).exists():
                 shutil.copyfile(fairseq_dict(path), path / DICT_FILE)
             write_json(path / MANIFEST_FILE, manifest)
             written = True
     except UserError as error:
         problems.append(error)
-    for problem in problems:
-        say(f"problem: {problem}")
-    titles = [stream_title(stream) for stream in streams]
-    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problem"
-    say(f"{path}: {len(titles)} streams, {count}{f'; {MANIFEST_FILE} written' if written else ''}")
-    if args.json:
-        found = [{"what": p.what, "where": str(p.where or path), "line": p.line, "remedy": p.remedy} for p in problems]
-        result = {"data": str(path), "ok": not problems, "written": written, "streams": titles, "problems": found}
-        json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
-        print()
-    return 1 if problems else 0
+    return Report(problems, [stream_title(stream) for stream in streams], written)
 
 
 def find_problems(path: Path, manifest: dict[str, Any]) -> Iterator[UserError]:

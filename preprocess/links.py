@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
@@ -55,17 +56,34 @@ def run(args: argparse.Namespace) -> int:
         named_files([value], option)[0] for value, option in ((args.source, "--source"), (args.target, "--target"))
     )
     if args.prepare:
-        with files.atomic_file(args.prepare) as stream:
-            written = prepare(source, target, stream, empty=True)
-        cli.say(f"{args.prepare}: the words of {written} sentence pairs")
-        return 0
+        write_words(source, target, args.prepare)
+    else:
+        write_links(source, target, args.output, args.symmetrize)
+    return 0
+
+
+def write_words(source: str, target: str, output: str | Path) -> int:
+    """Write the words of two parallel files as other aligners read them; return the number of sentence pairs."""
+    with files.atomic_file(output) as stream:
+        written = prepare(source, target, stream, empty=True)
+    cli.say(f"{output}: the words of {written} sentence pairs")
+    return written
+
+
+def write_links(source: str, target: str, output: str | Path, symmetrize: str = "gdfa") -> int:
+    """Link the words of two parallel files and write a Pharaoh file; return the number of links.
+
+    Args:
+        source, target: text files whose lines are translations of each other.
+        symmetrize: how the two directions are combined, one of :data:`SYMMETRIZE`.
+    """
     pairs = count = empty = 0
-    with files.atomic_file(args.output) as stream:
-        for links in align(source, target, args.symmetrize):
+    with files.atomic_file(output) as stream:
+        for links in align(source, target, symmetrize):
             stream.write(pharaoh.line_of(links) + "\n")
             pairs, count, empty = pairs + 1, count + len(links), empty + (not links)
-    cli.say(f"{args.output}: {count} links in {pairs} sentence pairs, {empty} without any")
-    return 0
+    cli.say(f"{output}: {count} links in {pairs} sentence pairs, {empty} without any")
+    return count
 
 
 def align(source: str, target: str, symmetrize: str) -> Iterator[Links]:

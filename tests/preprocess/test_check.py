@@ -243,3 +243,11 @@ def test_a_folder_with_a_problem_is_not_adopted(made, tmp_path, capsys):
 def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
     assert main(["check", str(tmp_path / "nowhere")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_check_is_a_function_that_returns_what_it_found(tmp_path):
+    from preprocess.check import check
+
+    (tmp_path / "empty").mkdir()
+    report = check(tmp_path / "empty")
+    assert report.problems and not report.written and report.streams == []
