@@ -9,40 +9,29 @@ and ``{train,valid,test}.en.{conllu,tsv}``.
 from __future__ import annotations
 
 import argparse
-import lzma
 from pathlib import Path
 
+from fairseq_xalign.data.formats import conllu, table
 from fairseq_xalign.files import atomic_file, read_lines
 
 LABELLED_SPLITS = {"train": "train", "valid": "dev", "test": "test"}
 """Our names of a labelled corpus's splits, and UD's."""
 
 
-def labelled_text(folder: Path, split: str) -> tuple[str, str]:
-    """The content of a split's file and its suffix, whether named train.en.conllu, as UD names it, or train.en.tsv."""
-    patterns = (f"{split}.en.conllu*", f"*-{LABELLED_SPLITS[split]}.conllu*", f"{split}.en.tsv")
+def labelled_file(folder: Path, split: str) -> tuple[Path, str]:
+    """A split's file and its suffix, whether named train.en.conllu, as UD names it, or train.en.tsv."""
+    patterns = (f"{split}.en.conllu*", f"*-{LABELLED_SPLITS[split]}.conllu*", f"{split}.en.tsv*")
     files = [file for pattern in patterns for file in sorted(folder.glob(pattern))]
     if not files:
         raise SystemExit(f"{folder}: no CoNLL-U file and no table for {split}")
-    opener = lzma.open if files[0].suffix == ".xz" else open
-    with opener(files[0], "rt", encoding="utf-8") as stream:
-        return stream.read(), "tsv" if files[0].suffix == ".tsv" else "conllu"
+    return files[0], "tsv" if ".tsv" in files[0].suffixes else "conllu"
 
 
-def example_texts(content: str, suffix: str) -> list[str]:
+def example_texts(path: Path, suffix: str) -> list[str]:
     """The text of each example; for a treebank its words, separated by spaces, as tagging sees them."""
     if suffix == "tsv":
-        return [line.split("\t")[1] for line in content.split("\n") if line]
-    found, words = [], []
-    for line in [*content.splitlines(), ""]:
-        if line and not line.startswith("#"):
-            number, word = line.split("\t")[:2]
-            if number.isdigit():
-                words.append(word)
-        elif not line and words:
-            found.append(" ".join(words))
-            words = []
-    return found
+        return [example.text for example in table.read(path) if not (example.empty or example.header)]
+    return [" ".join(sentence.column(conllu.FORM)) for sentence in conllu.read(path)]
 
 
 def spread(corpora: list[Path], lines: int) -> list[str]:
@@ -70,15 +59,15 @@ def main() -> None:
     every = max(2, len(picked) // args.valid_lines)
     valid = picked[::every][: args.valid_lines]
     train = [line for i, line in enumerate(picked) if i % every or i // every >= args.valid_lines]
-    labelled = {split: labelled_text(args.labelled, split) for split in LABELLED_SPLITS}
+    labelled = {split: labelled_file(args.labelled, split) for split in LABELLED_SPLITS}
     train += example_texts(*labelled["train"])
     parallel = {f"parallel{share * 100:g}": train[:: max(1, round(1 / share))] for share in args.parallel_share}
     for name, lines in {"train": train, "valid": valid, **parallel}.items():
         with atomic_file(args.output / f"{name}.en.txt") as out:
             out.writelines(line + "\n" for line in lines)
-    for split, (content, suffix) in labelled.items():
+    for split, (path, suffix) in labelled.items():
         with atomic_file(args.output / f"{split}.en.{suffix}") as out:
-            out.write(content)
+            out.writelines(line + "\n" for _, line in read_lines(path))
 
 
 if __name__ == "__main__":
