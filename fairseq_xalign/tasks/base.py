@@ -31,16 +31,20 @@ compat.apply()
 DEFAULT_RESTORE = "checkpoint_last.pt"
 """fairseq's default of ``--restore-file``: the last checkpoint of ``--save-dir``, if there is one."""
 VALIDATION_CHUNK = 4096
-"""Units of validation that are sorted by length together."""
+"""How many units of validation are sorted by length together."""
 
 
 @dataclass
 class TrainingConfig(FairseqDataclass):
-    """Options of all our tasks."""
+    """Options that all our tasks share."""
 
-    data: str = field(default="", metadata={"help": "data folder (xalign-preprocess binarize or benchmark makes it)"})
+    data: str = field(default="", metadata={"help": "data folder made by xalign-preprocess binarize or benchmark"})
     autocast: ChoiceEnum(("none", "bf16")) = field(  # type: ignore[valid-type]
-        default="none", metadata={"help": "bf16: mixed precision on CPU and GPU (fairseq's --bf16 needs a GPU)"}
+        default="none",
+        metadata={
+            "help": "mixed precision on CPU or GPU: bf16 computes in bfloat16 and keeps weights in float32 (default: "
+            "none; fairseq's --bf16 needs a GPU)"
+        },
     )
     updates_per_epoch: Optional[int] = field(
         default=None,
@@ -66,7 +70,7 @@ class TrainingConfig(FairseqDataclass):
 
 
 class StreamDataset(FairseqDataset):
-    """What fairseq keeps as the dataset of a split: a list of streams, and the iterator once made."""
+    """What fairseq keeps as the dataset of a split: its streams, and the iterators made for them."""
 
     def __init__(self, streams: list[Any], split: str) -> None:
         self.streams, self.split = streams, split
@@ -102,7 +106,7 @@ class TrainingTask(FairseqTask, ABC):
     # -- what a checkpoint holds -------------------------------------------------------------
 
     def checkpoint_fields(self) -> dict[str, Any]:
-        """Further fields of ``task_state``; plain values only."""
+        """Return further fields of ``task_state``; plain values only."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,10 +119,10 @@ class TrainingTask(FairseqTask, ABC):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What fairseq restores when it loads a model to use it: nothing that the folder lacks."""
+        """Restore nothing: fairseq calls this when it loads a model, and the task has what it needs."""
 
     def check_vocabulary(self, where: str) -> None:
-        """Refuse a checkpoint whose vocabulary is another than ``self.tokenizer``'s."""
+        """Refuse a checkpoint whose vocabulary differs from that of ``self.tokenizer``."""
         if self.start is None:
             return
         other = Tokenizer.from_state(self.start["tokenizer"])
@@ -139,15 +143,15 @@ class TrainingTask(FairseqTask, ABC):
 
     @abstractmethod
     def collater_for(self, streams: list[Any], split: str) -> Any:
-        """What builds samples of these streams, a split's."""
+        """Return what builds samples of the streams of a split."""
 
     @abstractmethod
     def shares(self, streams: list[Any]) -> np.ndarray:
-        """Probability of each stream in training, float64 [streams]."""
+        """Return the probability of each stream in training, float64 [streams]."""
 
     @abstractmethod
     def window(self, streams: list[Any]) -> int:
-        """Draws that are sorted by length together."""
+        """Return how many draws are sorted by length together."""
 
     @property
     def every_kind(self) -> bool:
@@ -155,7 +159,7 @@ class TrainingTask(FairseqTask, ABC):
         return False
 
     def order_settings(self) -> dict[str, Any]:
-        """Further settings that the order of draws depends on, by option."""
+        """Return further settings that the order of draws depends on, by option."""
         return {}
 
     def get_batch_iterator(
@@ -163,7 +167,7 @@ class TrainingTask(FairseqTask, ABC):
         num_shards: int = 1, shard_id: int = 0, num_workers: int = 0, epoch: int = 1, data_buffer_size: int = 0,
         **options: Any,
     ) -> Any:  # fmt: skip
-        """The dataset's one iterator for this use; fairseq asks again at every epoch."""
+        """Return the one iterator of a dataset for this use; fairseq asks again at every epoch."""
         training = self.for_training(options)
         key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
         if key not in dataset.iterators:
