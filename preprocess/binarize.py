@@ -172,7 +172,7 @@ def binarize(
                 refused += _write_text(stream, update, make, workers, max_unknown)
             report.append(_report(stream, time.perf_counter() - began))
             if update.replaced(stream):
-                say(f"{stream_title(stream)} takes the place of the one in {output}")
+                say(f"{stream_title(stream)} replaces the one in {output}")
             update.add(stream)
             say(_report_line(report[-1]))
         if refused:
@@ -215,7 +215,7 @@ def _asked_text(
         if lines[0] != lines[1]:
             raise UserError(
                 f"{sides[0]} has {lines[0]} lines, {sides[1]} has {lines[1]}",
-                remedy="Line i of the one must translate line i of the other",
+                remedy="Line i of one file must be the translation of line i of the other",
             )
         yield stream
 

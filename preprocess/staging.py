@@ -173,7 +173,7 @@ class FolderUpdate:
                 leftover.unlink()
 
     def _old_manifest(self) -> dict[str, Any] | None:
-        """The manifest of an existing folder, judged; None if there is no folder (or an empty one)."""
+        """Return the checked manifest of an existing folder; None if there is no folder, or an empty one."""
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return None
         if not (self.path / MANIFEST_FILE).exists():

@@ -42,7 +42,7 @@ def check_parallel(source: str, target: str) -> int:
     if counts[0] != counts[1]:
         raise UserError(
             f"{source} has {counts[0]} lines, {target} has {counts[1]}",
-            remedy="Line i of the one must belong to line i of the other",
+            remedy="Line i of one file must belong to line i of the other",
         )
     return counts[0]
 

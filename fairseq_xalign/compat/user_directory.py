@@ -27,7 +27,7 @@ def complete_user_directory() -> None:
     """Let ``--user-dir`` register our tasks and models even if the package was imported before.
 
     Reason: ``import_user_module`` imports tasks and models only when it imports the package itself.
-    Whoever says ``import fairseq_xalign`` first (a notebook, or a spawned worker that unpickles a
+    A program that imports ``fairseq_xalign`` first (a notebook, or a spawned worker that unpickles a
     configuration of ours) then gets "invalid choice: 'align_mlm'". Where ``fairseq.utils`` is not
     imported yet, this waits until it is, and imports nothing.
     """
@@ -50,7 +50,7 @@ def complete_user_directory() -> None:
 
 
 class _WhenImported(importlib.abc.MetaPathFinder):
-    """Calls ``action`` once, right after the module ``name`` has been imported by whoever needs it."""
+    """Calls ``action`` once, right after the module ``name`` has been imported by any module."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
         self.name, self.action = name, action

@@ -1,6 +1,6 @@
-"""Windows: some thousand draws, sorted by length and cut into batches, the same on every machine.
+"""Windows: several thousand draws, sorted by length and cut into batches, the same on every machine.
 
-Every worker plans every window (a few milliseconds, lengths only) and so knows the one global
+Every worker plans every window (a few milliseconds, lengths only) and so knows the global
 sequence of batches; batch number g goes to rank ``g mod W``. The place in training is (window,
 batch), whatever the number of workers, loader processes or micro-batches.
 """
@@ -91,7 +91,7 @@ class Planner:
     Args:
         streams: what to draw from, in a fixed order.
         probabilities: of each stream, summing to 1.
-        window: draws a window.
+        window: draws per window.
         budget: of a batch.
         seed: of all draws.
         every_kind: every batch holds its share of every kind of stream (``--objective-mix sum`` and ``alternate``),

@@ -20,7 +20,7 @@ PROBES = 64
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of a model file, judged by its name.
+    """Return the kind of a model file, which its name shows.
 
     Raises:
         UserError: for a name with another ending.

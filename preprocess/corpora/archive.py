@@ -240,5 +240,6 @@ def _unreachable(archive: Archive, reason: str) -> UserError:
     return UserError(
         f"cannot download {archive.file}: {reason}",
         archive.url,
-        remedy=f"Try again (it goes on where it stopped), or put the file (plain or .xz) at {where}, or use --from DIR",
+        remedy="Try again (the download continues where it stopped), or put the file (plain or .xz) at "
+        f"{where}, or use --from DIR",
     )

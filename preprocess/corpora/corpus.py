@@ -76,7 +76,7 @@ class Corpus:
     Attributes:
         build: reads the archives (by file name) and writes the corpus.
         working_space: bytes that building needs at most on the disk beside the archives.
-        revision: goes up when ``build`` changes, so that caches made by an older one are built anew.
+        revision: goes up when ``build`` changes, so that caches made by an older one are built again.
     """
 
     name: str

@@ -93,5 +93,5 @@ def _check_agreement(base: Tokenizer, subword: str, overlap: float | None, seed:
             f"the options say overlap {made['overlap'] if overlap is None else overlap:g}, "
             f"seed {made['seed'] if seed is None else seed}",
             subword,
-            remedy="Leave the options out, or double the natural vocabulary anew",
+            remedy="Leave the options out, or double the natural vocabulary again",
         )

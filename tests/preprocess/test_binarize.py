@@ -326,7 +326,7 @@ def test_a_stream_is_replaced_and_the_old_files_go(texts, subword, capsys):
         names.append(next(iter(folder.manifest["streams"][0]["files"])))
     plain, numbered = "mono/train.en.bin", "mono/train.en.1.bin"
     assert names == [plain, plain, numbered, plain]
-    assert "mono train en takes the place of the one in" in capsys.readouterr().err
+    assert "mono train en replaces the one in" in capsys.readouterr().err
 
 
 def test_a_damaged_stream_is_mended_by_binarizing_it_again(texts, subword):

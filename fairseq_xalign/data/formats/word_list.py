@@ -1,7 +1,7 @@
 """Lists of word pairs: MUSE's (two words per line) and tables of comma-separated values.
 
 Nothing is lost in silence: a row that names the columns, and a row of another shape than the first, are yielded as
-such, so that whoever reads the list can count and report them.
+such, so that the caller can count and report them.
 """
 
 from __future__ import annotations
