@@ -32,7 +32,7 @@ TENSION = 4.0
 """How strongly links keep to the diagonal, the published starting value. It is not estimated: the table of
 systran-align does not say what it came to."""
 NULL_PROBABILITY = 0.08
-"""That a word is linked to none (ibid., section 2)."""
+"""Probability that a word is linked to no word (Dyer et al. 2013, section 2)."""
 PRUNED = -8.0
 """Natural logarithm: a table drops translations that are less probable than e^-8 of the word's best."""
 UNSEEN = 1e-9
@@ -193,7 +193,7 @@ class Table:
 
 @lru_cache(maxsize=2048)
 def diagonal(given: int, emitted: int) -> np.ndarray:
-    """[emitted, given + 1] how probable it is, before the words are looked at, that a word is linked to the empty word
+    """[emitted, given + 1] The prior probability, whatever the words are, that a word is linked to the empty word
     (column 0) or to each of the given ones (equation (1), positions from 1)."""
     there = np.arange(1, given + 1) / given
     here = np.arange(1, emitted + 1) / emitted
