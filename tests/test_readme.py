@@ -79,7 +79,7 @@ def smaller(command: str) -> str:
 
 def run(command: str, folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(smaller(command), cwd=folder, env=environment, text=True, capture_output=True, timeout=120,
+    done = subprocess.run(smaller(command), cwd=folder, env=environment, text=True, capture_output=True, timeout=300,
                           shell=True, check=False)  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     return done.stdout
