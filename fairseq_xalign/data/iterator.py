@@ -234,10 +234,11 @@ class BatchIterator:
                 "the checkpoint's place in the data is not one of this task's",
                 remedy="Start from its weights with --finetune-from-model and another --save-dir",
             )
+        before, now = state["fingerprint"], self.fingerprint
         changed = {
-            name: (state["fingerprint"].get(name), value)
-            for name, value in self.fingerprint.items()
-            if state["fingerprint"].get(name) != value
+            name: (before.get(name), now.get(name))
+            for name in {**now, **before}  # what only one of them has is a change too
+            if before.get(name) != now.get(name)
         }
         if changed:
             said = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())

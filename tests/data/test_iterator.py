@@ -146,6 +146,15 @@ def test_a_changed_setting_is_refused_by_name(streams):
         iterator(streams, fingerprint={"--max-tokens": 128}).load_state_dict(state)
 
 
+@pytest.mark.parametrize(("before", "after"), [("sum", None), (None, "sum")])
+def test_a_setting_that_only_one_of_the_runs_has_is_refused(streams, before, after):
+    """``--objective-mix sum`` cuts other batches than the default, which the state does not name."""
+    fingerprints = [{"--seed": 1} | ({"--objective-mix": mix} if mix else {}) for mix in (before, after)]
+    state = iterator(streams, fingerprint=fingerprints[0]).state_dict()
+    with pytest.raises(UserError, match=f"--objective-mix was {before}, is {after}"):
+        iterator(streams, fingerprint=fingerprints[1]).load_state_dict(state)
+
+
 def test_a_state_of_fairseqs_own_iterator_is_refused_with_a_remedy(streams):
     with pytest.raises(UserError, match="--finetune-from-model"):
         iterator(streams).load_state_dict({"epoch": 1, "version": 2, "iterations_in_epoch": 3, "shuffle": True})
