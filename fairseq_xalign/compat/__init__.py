@@ -7,6 +7,7 @@ times. Importing this package imports neither fairseq nor torch.
 - :mod:`~fairseq_xalign.compat.commands`: fairseq's other commands with our tasks;
 - :mod:`~fairseq_xalign.compat.errors`: one line instead of a traceback for what a user can correct;
 - :mod:`~fairseq_xalign.compat.hydra_warnings`: warnings that a user can do nothing about;
+- :mod:`~fairseq_xalign.compat.mixed_precision`: gradients under ``--amp``;
 - :mod:`~fairseq_xalign.compat.paths`: paths with a colon;
 - :mod:`~fairseq_xalign.compat.save_directory`: the folder of the checkpoints, and its lock;
 - :mod:`~fairseq_xalign.compat.settings`: settings that fairseq accepts and then crashes on;
@@ -25,6 +26,7 @@ from fairseq_xalign.compat.checkpoints import (
 )
 from fairseq_xalign.compat.errors import DEBUG_VARIABLE, shorten_user_errors
 from fairseq_xalign.compat.hydra_warnings import HYDRA_WARNINGS, silence_hydra
+from fairseq_xalign.compat.mixed_precision import unscale_once
 from fairseq_xalign.compat.patching import apply
 from fairseq_xalign.compat.paths import keep_existing_paths_whole
 from fairseq_xalign.compat.save_directory import LOCK_FILE, remove_empty_save_dir
@@ -53,5 +55,6 @@ __all__ = [
     "remove_empty_save_dir",
     "shorten_user_errors",
     "silence_hydra",
+    "unscale_once",
     "write_checkpoints_whole",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from fairseq.logging import metrics
+from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import register_task
 
 from fairseq_xalign.constants import PAD, SPLITS
@@ -173,9 +174,12 @@ class AlignMLMTask(TrainingTask):
                 self._model.objectives[objective.name] = module
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        owning = [objective for objective in self.objectives if objective.name in self._model.objectives]
+        scaler = optimizer.scaler if owning and isinstance(optimizer, AMPOptimizer) else None
+        scale = scaler.get_scale() if scaler else 0.0
         super().optimizer_step(optimizer, model, update_num)
-        for objective in self.objectives:
-            if objective.name in self._model.objectives:
+        if scaler is None or scaler.get_scale() >= scale:  # --amp leaves out an overflowing step and lowers the scale
+            for objective in owning:
                 objective.after_step(self._model.objectives[objective.name], self._model.encoder)
 
     def train_step(

@@ -1,5 +1,7 @@
 """Lists of objectives, papers' settings, ways of mixing, and what objectives own: real runs of ``fairseq-train``."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -205,3 +207,23 @@ def test_what_objectives_own_stays_in_float32_when_the_model_is_halved():
     kinds = {name: value.dtype for name, value in model.objectives["centring"].state_dict().items()}
     assert kinds == {"direction": torch.float32, "average": torch.float32, "steps": torch.int64}
     assert model.double().objectives["centring"].average.dtype == torch.float64
+
+
+def test_a_step_that_amp_leaves_out_changes_nothing_that_objectives_own():
+    """The step that overflows, and not the one before or after it."""
+    from fairseq_xalign.tasks.align_mlm import AlignMLMTask
+    from tests.support.amp import amp_on_a_cpu
+    from tests.support.extra_objectives import Centre, Centring
+
+    task, model = AlignMLMTask.__new__(AlignMLMTask), torch.nn.Module()
+    model.encoder, model.objectives = torch.nn.Linear(2, 2), torch.nn.ModuleDict({"centring": Centre(2)})
+    task._model, task.criterion = model, SimpleNamespace(objectives=[SimpleNamespace(objective=Centring())])
+    own = model.objectives["centring"]
+    optimizer, counted = amp_on_a_cpu([own.direction], 128.0), []
+    for slope in (1.0, float("inf"), 1.0):
+        optimizer.zero_grad()
+        optimizer.backward((own.direction * slope).sum())
+        optimizer.clip_grad_norm(0.0)
+        task.optimizer_step(optimizer, model, 0)
+        counted.append(int(own.steps))
+    assert counted == [1, 1, 2]
