@@ -26,11 +26,11 @@ def main() -> int:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=__version__, help="Print the version and exit.")
     parser.add_argument(
-        "--options", action="store_true", help="list every option that this plugin adds to fairseq-train"
+        "--options", action="store_true", help="List every option that this plugin adds to fairseq-train."
     )
-    parser.add_argument("--debug", action="store_true", help="show the whole traceback if the command fails")
+    parser.add_argument("--debug", action="store_true", help="Show the whole traceback if the command fails.")
     if parser.parse_args().options:
         print_options()
     else:

@@ -52,7 +52,7 @@ def _run(program: str, description: str, commands: Mapping[str, str], argv: list
             epilog=getattr(module, "EXAMPLE", None),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        child.add_argument("--debug", action="store_true", help="show the whole traceback if the command fails")
+        child.add_argument("--debug", action="store_true", help="Show the whole traceback if the command fails.")
         module.add_arguments(child)
     args = parser.parse_args(argv)
     return int(modules[args.command].run(args) or 0)

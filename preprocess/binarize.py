@@ -5,7 +5,7 @@ are those that `xalign-preprocess dictionary` writes. The data folder is created
 the streams are added to it, or replace those of the same name, provided that its vocabulary is the same.
 
 If the command fails or is interrupted, the folder stays as it was. Empty lines, and pairs with an empty side, are
-dropped and counted. Text is refused if too much of it becomes <unk>, because it was made for another vocabulary.
+dropped and counted. Text is refused if too much of it becomes <unk>, because it probably needs another vocabulary.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ EXAMPLE = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--subword", required=True, metavar="DIR", help="The subword folder to encode with; a data folder is one too."
+        "--subword", required=True, metavar="DIR", help="Subword folder to encode with; a data folder works too."
     )
     parser.add_argument(
         "--mono",
@@ -76,10 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dictionary",
         action="append",
         metavar="XX-YY=FILE",
-        help="A dictionary made by `xalign-preprocess dictionary` with this subword folder. Repeat it for more pairs.",
+        help="Dictionary made by `xalign-preprocess dictionary` with this subword folder. Repeat it for more pairs.",
     )
     parser.add_argument("--split", choices=SPLITS, default="train", help="What the text is for (default: %(default)s).")
-    parser.add_argument("--output", required=True, metavar="DATA", help="The data folder to create or to add to.")
+    parser.add_argument("--output", required=True, metavar="DATA", help="Data folder to create or to add to.")
     parser.add_argument(
         "--workers",
         type=int,
@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=MAX_UNKNOWN,
         metavar="SHARE",
-        help="Refuse text of which a larger share of the pieces is <unk> (default: %(default)s).",
+        help="Refuse text if more than this share of its pieces is <unk> (default: %(default)s).",
     )
     parser.add_argument(
         "--max-length",

@@ -1,4 +1,4 @@
-"""Check a data folder: manifest, checksums, every id, every pair of lines, dictionaries.
+"""Check a data folder: its manifest, its checksums, every id, every pair of lines, and its dictionaries.
 
 Each problem is reported with its file and a remedy; the exit status is 1 if there is any. --write-manifest adopts a
 folder made by fairseq-preprocess with --dataset-impl mmap and the dict.txt of a subword folder: the folder is checked,
@@ -49,7 +49,7 @@ names of fairseq-preprocess that are recognised: {FAIRSEQ_NAMES}"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("data", metavar="DATA", help="The data folder to check.")
+    parser.add_argument("data", metavar="DATA", help="Data folder to check.")
     parser.add_argument("--write-manifest", action="store_true", help="Adopt a folder made by fairseq-preprocess.")
     parser.add_argument("--json", action="store_true", help="Print the result as JSON on stdout.")
 

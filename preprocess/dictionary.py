@@ -1,16 +1,16 @@
 """Make a bilingual dictionary over pieces of the vocabulary: of a derived language, word lists or parallel text.
 
---derived pairs natural pieces with their transliterated copies, one to one: an exact share of the
-vocabulary, drawn at random (as the authors of ALIGN-MLM did) or the most frequent pieces. Pieces
-that the two languages share and special symbols are never in it.
+--derived pairs natural pieces with their transliterated copies, one to one: an exact share of the vocabulary, either
+drawn at random (as the authors of ALIGN-MLM did) or the most frequent pieces. Pieces that the two languages share, and
+special symbols, are never included.
 
---muse reads word pairs, one per line, separated by a space or a tab. --csv reads tables of two columns, and tables
-whose first row names the columns by their languages or as sourceString and targetString. What is taken for such a
-row is said. Several translations of a word are kept. Pairs that cannot be used, and pairs that were there before,
-are dropped, counted and reported.
+--muse reads word pairs, one per line, the two words separated by a space or a tab. --csv reads tables with two columns,
+and tables whose first row names the columns, either by their languages or as sourceString and targetString; a row that
+is taken for column names is reported. A word may have several translations. Pairs that cannot be used, and repeated
+pairs, are dropped, counted and reported.
 
---bitext finds the pairs in parallel text: words that are linked often and are each other's most frequent
-partner, spelled as they mostly are, the most frequent first. Memory grows with its distinct linked pairs.
+--bitext finds word pairs in parallel text: words that are often linked and are each other's most frequent partner, in
+their most frequent spelling, the most frequent pair first. Memory grows with the number of distinct linked pairs.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from preprocess import induce
 from preprocess.derived_dictionary import CHOICES, DEFAULT_SEED, DEFAULT_SHARE, make_derived_dictionary
 
 EXAMPLE = """examples:
-  xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --source en --target xx \
+  xalign-preprocess dictionary --derived subword-doubled --share 0.25 --choose random --source en --target xx \\
       --output en-xx.tsv
   xalign-preprocess dictionary --muse en-de.txt --source en --target de --subword subword --output en-de.tsv
   xalign-preprocess dictionary --bitext pair.en,pair.de --source en --target de --subword subword --output en-de.tsv"""
 
 PIECES = ("single", "first", "mean")
-DUPLICATE = "the pair was there before"
+DUPLICATE = "the pair is repeated"
 Ids = list[int]
 
 
@@ -62,13 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     header.add_option(parser, word_list.RECOGNISED)
     induce.add_arguments(parser)
-    parser.add_argument("--subword", metavar="DIR", help="The vocabulary; --derived DIR brings its own.")
-    parser.add_argument("--source", metavar="XX", help="Language of the first side (of --derived: the natural one).")
-    parser.add_argument("--target", metavar="YY", help="Language of the second side (of --derived: the derived one).")
+    parser.add_argument("--subword", metavar="DIR", help="Subword folder; not needed with --derived DIR.")
+    parser.add_argument("--source", metavar="XX", help="Language of the first side (with --derived: the natural one).")
+    parser.add_argument("--target", metavar="YY", help="Language of the second side (with --derived: the derived one).")
     parser.add_argument(
         "--share",
         type=float,
-        help="With --derived: exact share of the vocabulary, above 0 and at most 1 "
+        help="With --derived: exact share of the vocabulary to take, above 0 and at most 1 "
         f"(default: {DEFAULT_SHARE}, ALIGN-MLM, section 5 and Appendices G.4 and G.5).",
     )
     parser.add_argument(
@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text",
         action="append",
         metavar="FILE",
-        help="With --choose frequent: natural text whose pieces are counted; repeatable. Without it the order of the "
-        "vocabulary is taken for the order of frequency.",
+        help="With --choose frequent: natural text whose pieces are counted. Repeat it for more files. Without it, the "
+        "vocabulary is assumed to be sorted by frequency.",
     )
     parser.add_argument(
         "--pieces",
@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="What to do with a word of several pieces: single drops its entry, first takes its first piece, mean "
         "averages all of them (default: single).",
     )
-    parser.add_argument("--output", required=True, metavar="FILE", help="The dictionary file to write.")
+    parser.add_argument("--output", required=True, metavar="FILE", help="Dictionary file to write.")
     parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
 

@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--links",
         metavar="FILE",
-        help="With --bitext: a file of its links, from `xalign-preprocess links` (default: they are estimated and "
+        help="With --bitext: file of word links from `xalign-preprocess links` (default: links are estimated and "
         "intersected).",
     )
     parser.add_argument(
         "--min-count",
         type=int,
         metavar="N",
-        help=f"With --bitext: keep a pair that is linked at least N times (default: {DEFAULT_MIN_COUNT}).",
+        help=f"With --bitext: keep pairs that are linked at least N times (default: {DEFAULT_MIN_COUNT}).",
     )
 
 

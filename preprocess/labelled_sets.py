@@ -2,9 +2,9 @@
 
 {tasks}
 
-Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". If two
-treebanks claim the same split of the same language, or files have other names, --input says which file to
-use. Whatever `xalign-evaluate score` would refuse is refused here, with file and line.
+Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". If two treebanks have
+the same split of the same language, or files have other names, --input says which file to use. Whatever
+`xalign-evaluate score` would refuse is refused here, with the file and the line.
 """
 
 from __future__ import annotations

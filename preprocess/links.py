@@ -29,9 +29,11 @@ ALIGNERS = ("fast_align",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--source", required=True, metavar="XX=FILE", help="Language and text, one sentence per line.")
     parser.add_argument(
-        "--target", required=True, metavar="YY=FILE", help="Language and translation of the text, line by line."
+        "--source", required=True, metavar="XX=FILE", help="Language and file of its text, one sentence per line."
+    )
+    parser.add_argument(
+        "--target", required=True, metavar="YY=FILE", help="Language and file of the translation, line by line."
     )
     parser.add_argument(
         "--aligner", choices=ALIGNERS, default=ALIGNERS[0], help="Program that links words (default: %(default)s)."
@@ -40,13 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--symmetrize",
         choices=sorted(SYMMETRIZE),
         default="gdfa",
-        help="How to combine the two directions: links of both (intersect: few and reliable), of either (union), or "
-        "grow-diag-final-and, which lies between them (default: %(default)s).",
+        help="How to combine the two directions: intersect keeps the links found in both, which are few and reliable; "
+        "union keeps the links found in either; gdfa (grow-diag-final-and) lies between the two (default: "
+        "%(default)s).",
     )
     output = parser.add_mutually_exclusive_group(required=True)
     output.add_argument("--output", metavar="FILE", help="Pharaoh file to write.")
     output.add_argument(
-        "--prepare", metavar="FILE", help="Link nothing; write lines of `words ||| words`, the input of other aligners."
+        "--prepare",
+        metavar="FILE",
+        help="Write lines of `words ||| words`, the input of other aligners, and link nothing.",
     )
 
 

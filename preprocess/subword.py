@@ -5,8 +5,8 @@ shared SentencePiece vocabulary of 64,000, character coverage 0.999995): languag
 p_l proportional to (n_l / sum n)^(1/T) over its n_l lines with text. Small languages are repeated and
 large ones are thinned out, so that --sentences bounds memory, whatever the size of the corpus.
 
-Adopting takes a SentencePiece model, BERT's vocab.txt or a tokenizer.json and permutes its ids into
-our order; the permutation is kept in the folder for the way back.
+--model adopts a SentencePiece model, BERT's vocab.txt or a tokenizer.json: its ids are permuted into our order, and the
+permutation is kept in the folder so that ids can be mapped back.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LANG=FILE",
         help="Text to train on, one sentence per line. Repeat it for more languages and files.",
     )
-    source.add_argument("--model", type=Path, metavar="FILE", help="Adopt a .model, vocab.txt or tokenizer.json.")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="The subword folder to write.")
+    source.add_argument(
+        "--model", type=Path, metavar="FILE", help="Published vocabulary to adopt: .model, vocab.txt or tokenizer.json."
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="Subword folder to write.")
     parser.add_argument(
         "--vocab-size",
         type=int,
@@ -81,8 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model-type",
         choices=MODEL_TYPES,
         default="unigram",
-        help="Method of cutting words: SentencePiece's unigram or bpe, or bbpe, the byte-level BPE of RoBERTa and of "
-        "ALIGN-MLM's authors, in which no text is unknown (default: %(default)s).",
+        help="How words are cut into pieces: SentencePiece's unigram or bpe, or bbpe, the byte-level BPE of RoBERTa "
+        "and "
+        "of ALIGN-MLM's authors, for which no text is unknown (default: %(default)s).",
     )
     parser.add_argument(
         "--seed", type=int, default=1, help="Seed of the sample of lines to train on (default: %(default)s)."
@@ -98,14 +101,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--language-tokens",
         default="",
         metavar="LANG,LANG",
-        help="Append the tokens <2LANG> that translation models need (default: none).",
+        help="Languages to add <2LANG> tokens for, which translation models need (default: none).",
     )
     parser.add_argument(
         "--lowercase",
         choices=tuple(LOWERCASE),
         default="auto",
-        help="Whether a vocab.txt is uncased; auto reads tokenizer_config.json beside it, or else looks for capitals "
-        "among its pieces (default: %(default)s).",
+        help="Whether a vocab.txt is uncased. With auto, tokenizer_config.json beside it decides or, without one, "
+        "whether any piece has a capital letter (default: %(default)s).",
     )
     parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 

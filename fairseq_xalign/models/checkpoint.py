@@ -21,6 +21,9 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 NAMES = ("checkpoint_best.pt", "checkpoint_last.pt")
 """The checkpoint that a folder stands for, in every command and option: the best, else the last."""
 
+CKPT_HELP = "Checkpoint to use: a .pt file, or its folder, which stands for the best one there, or else the last."
+"""Help text of every argument that takes a checkpoint."""
+
 
 def checkpoint_in(folder: str | Path) -> Path | None:
     """The checkpoint that a folder stands for: the best, else the last, else None."""

@@ -6,7 +6,7 @@ import torch
 
 from fairseq_xalign.errors import UserError
 
-DEVICE_HELP = "device to compute on: cpu, cuda or cuda:N (default: cuda where a GPU is available, otherwise cpu)"
+DEVICE_HELP = "Device to compute on: cpu, cuda or cuda:N (default: cuda if a GPU is available, otherwise cpu)."
 
 
 def choose_device(name: str | None = None) -> torch.device:

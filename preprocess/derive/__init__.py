@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME...]",
         help=f"Transformations: {', '.join([*WORD_ORDERS, TRANSLITERATION])} (with --reverse: those of the manifest).",
     )
-    parser.add_argument("--format", choices=list(FORMATS), required=True, help="Format of input and output.")
+    parser.add_argument("--format", choices=list(FORMATS), required=True, help="Format of the input and the output.")
     parser.add_argument(
         "--input", required=True, metavar="FILE", help="Natural file (with --reverse: the derived file)."
     )

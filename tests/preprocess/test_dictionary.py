@@ -283,7 +283,7 @@ def test_a_pair_that_is_listed_again_is_dropped_and_counted(place, capsys):
     assert dictionary(place, "--muse", str(path), "--source", "en", "--target", "de") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["entries read"], report["entries"]) == (10, 2)
-    assert report["dropped"] == {"the pair was there before": 8}
+    assert report["dropped"] == {"the pair is repeated": 8}
     assert len(load(place, "sub")) == 2
 
 

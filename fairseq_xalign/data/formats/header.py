@@ -15,7 +15,7 @@ def add_option(parser: argparse.ArgumentParser, recognised: str) -> None:
         "--header",
         choices=CHOICES,
         default=AUTO,
-        help=f"Whether the first row of a table names its columns. With auto it does if it reads {recognised} "
+        help=f"Whether the first row of a table names its columns. With auto, it does if it reads {recognised} "
         f"(default: {AUTO}).",
     )
 
@@ -34,5 +34,5 @@ def is_header(row: Sequence[str], names: Sequence[Collection[str]], choice: str 
 
 
 def taken(row: Sequence[str]) -> str:
-    """What a person is told about a row that was taken for a header."""
+    """The message about a row that was taken for a header."""
     return f"the first row ({', '.join(row)}) was taken for the names of the columns; --header no reads it as data"

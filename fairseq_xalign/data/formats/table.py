@@ -17,7 +17,7 @@ from fairseq_xalign.files import read_lines
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "intent", "sentiment", "target", "gold_label"})
 TEXT_NAMES = frozenset({"text", "texts", "sentence", "utterance", "document", "review", "content", "query", "input"})
-RECOGNISED = "label<TAB>text or the like (class, category, intent, ...; sentence, utterance, ...)"
+RECOGNISED = "label<TAB>text or something similar (class, category, intent, ...; sentence, utterance, ...)"
 
 
 @dataclass(frozen=True)

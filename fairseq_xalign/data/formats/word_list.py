@@ -28,7 +28,7 @@ LANGUAGE_NAMES = frozenset(
     "spanish sundanese swahili swedish tagalog tamil telugu thai turkish ukrainian urdu uzbek vietnamese welsh xhosa "
     "yoruba zulu".split()
 )
-RECOGNISED = "the two language codes, English names of languages, or source and target or the like"
+RECOGNISED = "the two language codes, English names of languages, or words such as source and target"
 NAME_COLUMNS = "Name the columns by their languages or as sourceString and targetString, or keep two columns"
 
 

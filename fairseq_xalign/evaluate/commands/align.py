@@ -26,7 +26,7 @@ from fairseq_xalign.evaluate.metrics.word_pairs import (
     heldout_queries,
 )
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
-from fairseq_xalign.models.checkpoint import load_encoder
+from fairseq_xalign.models.checkpoint import CKPT_HELP, load_encoder
 from fairseq_xalign.options import name_list
 
 EXAMPLE = """example:
@@ -37,30 +37,30 @@ SUBSETS = ("all", "authors")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate align``."""
+    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=CKPT_HELP)
     parser.add_argument(
-        "--checkpoint", required=True, metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)"
-    )
-    parser.add_argument(
-        "--dictionary", metavar="FILE", help="score these entries (default: the doubled vocabulary's pairs)"
+        "--dictionary",
+        metavar="FILE",
+        help="Score the entries of this dictionary (default: the pairs of the doubled vocabulary).",
     )
     parser.add_argument(
         "--heldout",
         metavar="FILE",
-        help="the dictionary that training used: also score the pairs that it does not hold, under the name heldout",
+        help="Score the pairs that are not in this dictionary, the one used in training, separately, as heldout.",
     )
     parser.add_argument(
         "--subset",
         choices=SUBSETS,
         default="all",
-        help="with authors, also score ALIGN-MLM's released reading: random 40 %% and 90 %% of the pieces (seed 42), "
-        "with and without language embeddings if the model has any (default: %(default)s)",
+        help="Pieces to score. authors adds what ALIGN-MLM's released scripts score: random 40 %% and 90 %% of the "
+        "pieces (seed 42), with and without language embeddings if the model has any (default: %(default)s).",
     )
     parser.add_argument(
         "--languages",
         metavar="XX,YY",
-        help="two languages whose embeddings --subset authors adds (default: the model's first two)",
+        help="The two languages whose embeddings --subset authors adds (default: the first two of the model).",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -85,8 +85,8 @@ def align(
     Args:
         checkpoint: a ``.pt`` file or its folder.
         dictionary: score its entries; by default the pairs of the doubled vocabulary.
-        heldout: the dictionary that training used: pairs that it does not hold are scored too.
-        subset: ``all``, or ``authors`` to add ALIGN-MLM's released reading.
+        heldout: the dictionary used in training; pairs that are not in it are also scored separately.
+        subset: ``all``, or ``authors`` to add what ALIGN-MLM's released scripts score.
         languages: two whose embeddings ``authors`` adds; by default the model's first two.
 
     Returns: see ``evaluate/metrics/word_pairs.py``; with a dictionary also its ``source`` and ``target`` languages.
@@ -108,7 +108,7 @@ def align(
         rows = heldout_queries(pairs, trained.source, trained.target)
         if not len(rows):
             raise UserError(
-                "holds every pair that is scored: nothing is held out",
+                "contains every pair that is scored, so nothing is held out",
                 heldout,
                 remedy="Leave --heldout out, or train with a dictionary of a smaller --share",
             )

@@ -5,8 +5,8 @@ become one row, mean ± sample standard deviation over seeds. SUP is fine-tuned 
 fine-tuned on the source language and tested on the target language; SUP - ZS is the transfer gap, and smaller is
 better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 
---paper sets ALIGN-MLM's printed figures beside the runs of the same objective, transformation, benchmark, metric,
-dictionary share, overlap, alpha and share of parallel text, and beside no others.
+--paper adds the figures printed in ALIGN-MLM, but only to runs of the same objective, transformation, benchmark,
+metric, dictionary share, overlap, alpha and share of parallel text.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paper",
         metavar="TABLE",
-        help="Add the printed figures of the same cells: align_mlm, or one of its tables, align_mlm.1 to align_mlm.8.",
+        help="Add the figures that a paper prints for the same setting: align_mlm, or one of its tables, "
+        "align_mlm.1 to "
+        "align_mlm.8.",
     )
     parser.add_argument(
         "--metric",
-        help="Score to show (default: chunk_f1 for ner, else accuracy; with --paper the paper's: chunk_f1 for pos "
+        help="Score to show (default: chunk_f1 for ner, otherwise accuracy; with --paper the paper's: chunk_f1 for pos "
         "too).",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="Output format (default: %(default)s).")
@@ -128,10 +130,11 @@ def _notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]
     setting = "8 layers, 500k steps, a dictionary drawn at random; POS scored by chunk F1"
     lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
     if tables and not any(row.printed for row in rows):
-        lines.append("no run is of a task, metric and setting that these tables print")
+        lines.append("these tables print no figure for the task, metric and setting of any run")
     lines += dict.fromkeys(
-        f"{row.objective}, {row.pair}: training saw parallel text of {100 * row.parallel_seen['sentences']:.1f} % of "
-        f"the sentences, {100 * row.parallel_seen['tokens']:.1f} % of all tokens"
+        f"{row.objective}, {row.pair}: the parallel text seen in training was "
+        f"{100 * row.parallel_seen['sentences']:.1f} "
+        f"% of the sentences, {100 * row.parallel_seen['tokens']:.1f} % of all tokens"
         for row in rows
         if row.parallel_seen
     )

@@ -1,6 +1,6 @@
-"""Describe a checkpoint: shape, languages, vocabulary, labels, training.
+"""Describe a checkpoint: its shape, languages, vocabulary, labels and training.
 
-Reads the checkpoint alone.
+Only the checkpoint is read; no data folder is needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
+from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 EXAMPLE = "example:\n  xalign-evaluate info runs/align_mlm"
@@ -20,8 +20,8 @@ FINE_TUNED = ("task", "labels", "pooling", "labelled", "train_languages")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate info``."""
-    parser.add_argument("checkpoint", metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("checkpoint", metavar="CKPT", help=CKPT_HELP)
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Predict labels with a fine-tuned checkpoint.
 
-Writes one JSON object per line for each example: id, language, task, tokens (or text), prediction, gold.
-`score` reads them. The checkpoint holds the tokenizer and the labels; no data folder of pre-training is needed.
+Each example becomes one line of JSON with its id, language, task, tokens (or text), prediction and gold label, which
+`score` reads. The checkpoint contains the tokenizer and the labels, so the data folder of pre-training is not needed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind, Row
 from fairseq_xalign.labelled.labeller import Labeller, load_labeller
 from fairseq_xalign.labelled.registry import task_of
+from fairseq_xalign.models.checkpoint import CKPT_HELP
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.options import at_least, name_list
 
@@ -33,22 +34,22 @@ CHUNK = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate predict``."""
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)"
-    )
+    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=CKPT_HELP)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", metavar="LABELLED", help="labelled folder whose examples are labelled")
-    source.add_argument("--text", metavar="FILE", help="plain text, one example per line (words separated by spaces)")
-    parser.add_argument("--split", default="test", help="split of the labelled folder (default: test)")
+    source.add_argument("--data", metavar="LABELLED", help="Labelled folder whose examples to label.")
+    source.add_argument(
+        "--text", metavar="FILE", help="Plain text to label, one example per line, words separated by spaces."
+    )
+    parser.add_argument("--split", default="test", help="Split of the labelled folder (default: %(default)s).")
     parser.add_argument(
         "--languages",
         metavar="XX,YY",
-        help="languages to label, separated by commas (default: every language of the split); with --text, the "
-        "language of the text",
+        help="Languages to label, separated by commas (default: every language of the split); with --text, the "
+        "language of the text.",
     )
-    parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="file to write the predictions to")
+    parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="File to write the predictions to.")
     parser.add_argument(
-        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens per batch (default: %(default)s)"
+        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
     )
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
 

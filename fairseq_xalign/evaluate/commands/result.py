@@ -1,9 +1,9 @@
 """Gather a run's scores into result.json, which compare and plot read.
 
-The folder holds what other commands printed with --json: source.json (`score` of a model fine-tuned
-on the source language, tested on source and target: ZS), and, if there are any, target.json (`score` of one
-fine-tuned on the target: SUP), alignment.json (`align`) and retrieval.json (`retrieve`). What each file says
-of its task, languages and test set must agree with what is asked for.
+The folder contains what other commands printed with --json: source.json (`score`, for a model that was fine-tuned on
+the source language and tested on source and target: ZS) and, if they exist, target.json (`score`, for a model
+fine-tuned on the target language: SUP), alignment.json (`align`) and retrieval.json (`retrieve`). The task, languages
+and test set that each file names must agree with the options.
 """
 
 from __future__ import annotations
@@ -28,24 +28,26 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate result``."""
-    parser.add_argument("folder", type=Path, metavar="RUN", help="folder with the JSON files; result.json goes there")
+    parser.add_argument("folder", type=Path, metavar="RUN", help="Folder with the JSON files; result.json goes there.")
     parser.add_argument(
-        "--objective", required=True, help="what the encoder was pre-trained with, for instance align_mlm"
+        "--objective", required=True, help="What the encoder was pre-trained with, for instance align_mlm."
     )
-    parser.add_argument("--source", required=True, metavar="XX", help="language with labels")
-    parser.add_argument("--target", required=True, metavar="YY", help="language without labels")
-    parser.add_argument("--transform", default="natural", help="how the target was derived (default: natural)")
-    parser.add_argument("--task", required=True, choices=sorted(TASKS), help="what the labels are")
-    parser.add_argument("--seed", type=int, default=1, help="seed of pre-training (default: 1)")
+    parser.add_argument("--source", required=True, metavar="XX", help="Language with labels.")
+    parser.add_argument("--target", required=True, metavar="YY", help="Language without labels.")
+    parser.add_argument(
+        "--transform", default="natural", help="How the target language was derived (default: %(default)s)."
+    )
+    parser.add_argument("--task", required=True, choices=sorted(TASKS), help="What the labels are.")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of pre-training (default: %(default)s).")
     parser.add_argument(
         "--setting",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="record a setting of the run; may be repeated. compare reads benchmark, dictionary_share, overlap, alpha "
-        "and parallel_share (shares from 0 to 1), and keeps runs apart that differ in one of them",
+        help="Record a setting of the run. Repeat it for more settings. compare reads benchmark, dictionary_share, "
+        "overlap, alpha and parallel_share (shares from 0 to 1), and keeps runs apart that differ in one of them.",
     )
-    parser.add_argument("--dictionary", help="which dictionary pre-training had, for instance '25 %% frequent'")
+    parser.add_argument("--dictionary", help="Dictionary used in pre-training, for instance '25 %% frequent'.")
 
 
 def parse_settings(items: Iterable[str]) -> dict[str, Any]:

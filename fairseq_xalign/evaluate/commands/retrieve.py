@@ -1,9 +1,8 @@
 """Measure sentence retrieval accuracy between two languages.
 
-The two files are parallel, one sentence per line. Each sentence is encoded, and is right if its
-nearest neighbour by cosine among all sentences of the other file is its translation: the sentence in its own
-line, or, where a sentence is repeated, in the line of any of its copies. Prints per cent in both directions and
-their mean.
+The two files are parallel, with one sentence per line. A sentence counts as correct if its nearest neighbour by cosine,
+among all sentences of the other file, is its translation: the sentence on the same line or, if the sentence is
+repeated, on the line of any of its copies. Accuracy is printed in per cent for both directions, with their mean.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.models.checkpoint import load_encoder
+from fairseq_xalign.models.checkpoint import CKPT_HELP, load_encoder
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
 from fairseq_xalign.options import at_least, named_files, pair_name
@@ -29,33 +28,33 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate retrieve``."""
+    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=CKPT_HELP)
     parser.add_argument(
-        "--checkpoint", required=True, metavar="CKPT", help="a .pt file, or its folder (the best, otherwise the last)"
+        "--source", required=True, metavar="XX=FILE", help="Language and file of its sentences, one sentence per line."
     )
     parser.add_argument(
-        "--source", required=True, metavar="XX=FILE", help="language and its sentences, one sentence per line"
+        "--target", required=True, metavar="YY=FILE", help="Language and file of their translations, line by line."
     )
-    parser.add_argument("--target", required=True, metavar="YY=FILE", help="their translations, line by line")
     parser.add_argument(
         "--layer",
         type=int,
         metavar="L",
-        help="layer whose output is pooled; 0 is the embeddings (default: the last layer)",
+        help="Layer whose output is pooled; 0 stands for the embeddings (default: the last layer).",
     )
     parser.add_argument(
         "--pooling",
         choices=POOLINGS,
         default="mean",
-        help="how a sentence becomes one vector: its first token, or the mean or maximum over its pieces "
-        "(default: %(default)s)",
+        help="How a sentence becomes one vector: its first token, or the mean or maximum over its pieces "
+        "(default: %(default)s).",
     )
-    parser.add_argument("--centre", action="store_true", help="subtract each language's mean vector first")
+    parser.add_argument("--centre", action="store_true", help="Subtract the mean vector of each language first.")
     parser.add_argument(
-        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="tokens per batch (default: %(default)s)"
+        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
     )
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
+    parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,10 +1,9 @@
 """Score predictions: part-of-speech tags, named entities, or class labels.
 
-Predictions are predict's JSON lines, which carry their gold labels; or, with --gold, CoNLL-U (pos), a
-token and its tag per line (ner), or one label per line (classification). Every figure is in per cent, comes
-with a bootstrap interval over items, and with a signature that says how it was computed.
-Part-of-speech tags get two figures: accuracy, and the chunk F1 that seqeval computes (XTREME,
-ALIGN-MLM), which cannot be compared with accuracy.
+Predictions are the JSON lines that `predict` writes, which include the gold labels. With --gold, they may also be
+CoNLL-U (pos), one token and its tag per line (ner), or one label per line (classification). Every score is in per cent
+and comes with a bootstrap interval over items and a signature that says how it was computed. Part-of-speech tags get
+two scores that cannot be compared with each other: accuracy, and the chunk F1 of seqeval (XTREME, ALIGN-MLM).
 """
 
 from __future__ import annotations
@@ -28,33 +27,39 @@ EXAMPLE = """example:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate score``."""
-    parser.add_argument("--task", required=True, choices=TASKS, help="what the labels are")
+    parser.add_argument("--task", required=True, choices=TASKS, help="What the labels are.")
     parser.add_argument(
-        "--predictions", required=True, metavar="FILE", help="predict's JSON lines, or another form with --gold"
+        "--predictions",
+        required=True,
+        metavar="FILE",
+        help="JSON lines written by predict, or with --gold another format.",
     )
     parser.add_argument(
-        "--gold", metavar="FILE", help="file with the gold labels, if the predictions do not carry them"
+        "--gold", metavar="FILE", help="File with the gold labels, if the predictions do not include them."
     )
     parser.add_argument(
         "--language",
         metavar="XX",
-        help="score only this language (default: each that occurs); names the language of files that do not say theirs",
+        help="Score only this language (default: every language that occurs). For files that name no "
+        "language, the language that they are in.",
     )
-    parser.add_argument("--split", help="name of the split, for the signature")
+    parser.add_argument("--split", help="Name of the split, for the signature.")
     parser.add_argument(
-        "--against", metavar="FILE", help="another system's predictions of the same items, for a paired bootstrap test"
+        "--against",
+        metavar="FILE",
+        help="Another system's predictions for the same items, for a paired bootstrap test.",
     )
     parser.add_argument(
         "--bootstrap",
         type=int,
         default=significance.SAMPLES,
         metavar="N",
-        help="number of bootstrap resamples, 0 for no intervals (default: %(default)s)",
+        help="Number of bootstrap resamples; 0 for no intervals (default: %(default)s).",
     )
     parser.add_argument(
-        "--seed", type=int, default=significance.SEED, help="seed of the resampling (default: %(default)s)"
+        "--seed", type=int, default=significance.SEED, help="Seed of the resampling (default: %(default)s)."
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     )
     missing = sum(counts["missing"] for counts in report["counts"].values())
     if missing:
-        cli.say(f"{missing} tokens or items have no prediction and count as wrong")
+        cli.say(f"{missing} tokens or items have no prediction and are counted as wrong")
     print(json_text(report) if args.json else scores_text(report), end="")
 
 

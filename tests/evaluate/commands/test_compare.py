@@ -136,7 +136,7 @@ def test_the_table_says_how_much_parallel_text_training_saw(tmp_path, capsys):
     seen = {"pairs": 100, "left_out": 53, "sentences": 0.118, "tokens": 0.05}
     results.write(tmp_path, result(objective="xlm", settings={"parallel_seen": seen}))
     out = printed(capsys, tmp_path)
-    assert "training saw parallel text of 11.8 % of the sentences, 5.0 % of all tokens" in out
+    assert "the parallel text seen in training was 11.8 % of the sentences, 5.0 % of all tokens" in out
     (record,) = csv.DictReader(io.StringIO(printed(capsys, tmp_path, "--format", "csv")))
     assert record["parallel_seen_tokens"] == "0.05"
 
