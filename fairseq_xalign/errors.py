@@ -36,6 +36,20 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> Us
     return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
 
 
+def unknown_language(
+    name: str, known: list[str] | tuple[str, ...], where: str | Path | None = None, option: str = ""
+) -> UserError:
+    """The error for a language that a folder, a file or a model does not have.
+
+    Args:
+        known: the languages that it has.
+        where: the folder or file.
+        option: the option that names the language.
+    """
+    error = unknown_name("language", name, known)
+    return UserError(f"{option}: {error.what}" if option else error.what, where, remedy=error.remedy)
+
+
 EXTRAS = {
     "tokenizers": "hf",
     "transformers": "hf",

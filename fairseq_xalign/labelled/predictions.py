@@ -21,7 +21,7 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import json_lines
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.labelled.folder import LabelledFolder, row_id
 from fairseq_xalign.labelled.kind import Item, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of, task_of
@@ -193,7 +193,7 @@ def _of_language(records: list[Record], language: str | None, path: str | Path, 
     known = sorted({record.language for record in records if record.language is not None})
     chosen = [replace(record, language=language) for record in records if record.language in (None, language)]
     if records and not chosen:
-        raise UserError(f"no {what} for language {language!r}", path, remedy=f"It has: {', '.join(known)}")
+        raise unknown_language(language, known, path, f"no {what}")
     return chosen
 
 

@@ -21,6 +21,7 @@ from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.models import positions
 from fairseq_xalign.models.attention import Plan, attend, choose, select_rows
 from fairseq_xalign.models.dropout import dropout
+from fairseq_xalign.models.lm_head import TiedLMHead
 from fairseq_xalign.objectives.batch import PackedBatch
 
 POSITIONS = ("learned", "rotary", "sinusoidal")
@@ -178,8 +179,8 @@ class Block(nn.Module):
         return dropout(x, self.dropout, self.training)
 
 
-class Encoder(nn.Module):
-    """Transformer encoder with a tied MLM head.
+class Encoder(TiedLMHead):
+    """Transformer encoder with a tied MLM head (:class:`TiedLMHead`).
 
     Args:
         config: the shape.
@@ -203,9 +204,7 @@ class Encoder(nn.Module):
         self.embed_norm = nn.LayerNorm(width, eps) if config.embedding_layernorm else None
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = nn.LayerNorm(width, eps) if config.normalize_before else None
-        self.lm_dense = nn.Linear(width, width) if config.lm_head_transform else None
-        self.lm_norm = nn.LayerNorm(width, eps) if config.lm_head_transform else None
-        self.lm_bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.add_lm_head(width, config.vocab_size, config.lm_head_transform, ACTIVATIONS[config.activation], eps)
         self._initialize()
 
     @torch.no_grad()
@@ -269,20 +268,6 @@ class Encoder(nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         drop = self.config.attention_dropout if self.training else 0.0
         return Plan.make(batch.starts, batch.longest, choose(x.device, dtype, drop, self.attention))
-
-    def lm_logits(self, features: Tensor) -> Tensor:
-        """Return the scores of all symbols, features [N, D] -> [N, V]; pass the features of masked positions only."""
-        if self.lm_dense is not None and self.lm_norm is not None:
-            features = self.lm_norm(ACTIVATIONS[self.config.activation](self.lm_dense(features)))
-        return F.linear(features, self.embed_tokens.weight, self.lm_bias)
-
-    @torch.no_grad()
-    def initialize_output_bias(self, counts: Tensor) -> None:
-        """Set ``lm_bias`` to the logarithms of unigram frequencies (``counts`` [V], smoothed by adding one)."""
-        if counts.numel() != self.config.vocab_size:
-            raise UserError(f"{counts.numel()} counts for a vocabulary of {self.config.vocab_size}")
-        smooth = counts.double() + 1
-        self.lm_bias.copy_((smooth / smooth.sum()).log())
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

@@ -23,7 +23,7 @@ from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.evaluate.metrics.alignment import alignment_score
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs, derived_pairs, dictionary_pairs, mean_rows
 from fairseq_xalign.objectives.align import DictionaryTensors
@@ -80,11 +80,7 @@ class AlignMLMTask(TrainingTask):
         chosen = name_list(self.cfg.languages)
         for name in chosen:
             if name not in self.folder.languages:
-                raise UserError(
-                    f"--languages names {name!r}, which is not in the folder",
-                    self.cfg.data,
-                    remedy=f"It has {', '.join(self.folder.languages)}",
-                )
+                raise unknown_language(name, self.folder.languages, self.cfg.data, "--languages")
         return chosen
 
     # -- objectives ----------------------------------------------------------------------------

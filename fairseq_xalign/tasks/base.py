@@ -3,7 +3,6 @@
 import contextlib
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, List, Optional
 
 import numpy as np
@@ -22,14 +21,12 @@ from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
-from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
 from fairseq_xalign.objectives.random import name_key
-from fairseq_xalign.options import at_least, flag
+from fairseq_xalign.options import at_least
+from fairseq_xalign.tasks.resume import start_checkpoint
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 compat.apply()
-DEFAULT_RESTORE = "checkpoint_last.pt"
-"""fairseq's default of ``--restore-file``: the last checkpoint of ``--save-dir``, if there is one."""
 VALIDATION_CHUNK = 4096
 """How many units of validation are sorted by length together."""
 
@@ -300,42 +297,3 @@ class TrainingTask(FairseqTask, ABC):
     @property
     def target_dictionary(self) -> None:
         return None
-
-
-def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
-    """``task_state`` (and ``path``) of the checkpoint that training will resume or start from, or None.
-
-    Every option takes a ``.pt`` file or a folder, which stands for its best checkpoint, else its last.
-
-    Raises:
-        UserError: the options exclude each other, or name no checkpoint.
-    """
-    restore, finetune = cfg.restore_file or DEFAULT_RESTORE, cfg.finetune_from_model
-    for name in ("reset_optimizer", "reset_dataloader") if finetune else ():
-        if getattr(cfg, name):
-            raise UserError(
-                f"{flag(name)} cannot be combined with --finetune-from-model",
-                remedy="Leave it out: --finetune-from-model resets everything but the weights",
-            )
-    resumed = True
-    if restore != DEFAULT_RESTORE:
-        if finetune:
-            raise UserError(
-                "--restore-file cannot be combined with --finetune-from-model",
-                remedy="Resume with the one, or start from weights with the other",
-            )
-        if not Path(restore).exists():
-            raise UserError("--restore-file: no such file", restore, remedy="Name a .pt file, or leave it out")
-        chosen = find_checkpoint(restore)
-    elif (Path(cfg.save_dir or "") / restore).exists():
-        chosen = Path(cfg.save_dir or "") / restore
-    elif cfg.continue_once:
-        chosen = find_checkpoint(cfg.continue_once)
-    elif finetune:
-        chosen, resumed = find_checkpoint(finetune), False
-    else:
-        return None
-    state = read_checkpoint(chosen, mapped=True)
-    history = state.get("optimizer_history") or [{}]
-    criterion = history[-1].get("criterion_name") if resumed and not cfg.reset_optimizer else None
-    return {**state["task_state"], "path": str(chosen), "criterion_name": criterion}

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_xalign.data.dictionary import Dictionary
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, unknown_language, unknown_name
 from fairseq_xalign.evaluate.metrics.word_pairs import (
     alignment_report,
     derived_pairs,
@@ -129,7 +129,7 @@ def _language_rows(encoder: Any, known: list[str], chosen: Sequence[str] | None)
         raise UserError(f"two languages are needed, not {len(names)}", remedy="Name them with --languages XX,YY")
     for name in names:
         if name not in known:
-            raise unknown_name("language", name, known)
+            raise unknown_language(name, known, option="--languages")
     first, second = (weight[known.index(name) + 1] for name in names)
     return first, second
 

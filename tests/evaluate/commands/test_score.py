@@ -203,7 +203,7 @@ def test_a_gold_tag_that_is_no_entity_tag_is_named_in_the_gold_file(tmp_path, ca
 
 def test_an_unknown_language_names_those_there_are(tmp_path):
     file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "A", "A"), tagged("1", "ar", "A", "A")))
-    with pytest.raises(UserError, match="It has: ar, hi"):
+    with pytest.raises(UserError, match="Known: ar, hi"):
         read_items("pos", file, language="de")
 
 
@@ -259,7 +259,7 @@ def test_gold_of_several_languages_is_matched_by_language_and_id(tmp_path, capsy
     assert {name: found["accuracy"] for name, found in report["scores"].items()} == {"hi": 100.0, "ar": 0.0}
     assert list(scores(capsys, *options, "--language", "ar")["scores"]) == ["ar"]
     assert main(["score", *map(str, options), "--language", "de"]) == 1
-    assert "no predictions for language 'de'. It has: ar, hi" in capsys.readouterr().err
+    assert "no predictions: unknown language 'de'. Known: ar, hi" in capsys.readouterr().err
 
 
 def test_gold_with_ids_that_are_unique_over_all_languages_needs_no_language(tmp_path, capsys):
