@@ -109,9 +109,11 @@ def combined_loss(
 
     The sample size is the count n of the first part that reads text and is present; every other enters as
     ``n * w_o * mean_o``, so that dividing summed gradients by summed sample sizes gives the weighted sum of means, for
-    any number of micro-batches and workers. A micro-batch without any term of a text has size 0 and adds nothing: a
-    dictionary's size must not stand in for a count of tokens. In a ``mixture`` the token-level objectives are one
-    part: their (weighted) sums and their counts add.
+    any number of micro-batches and workers. (A mean over several micro-batches is that of their means, each of them
+    weighted by its n: exactly the mean over all terms for the first part, nearly so for others that read text.)
+    A micro-batch without any term of a text has size 0 and adds nothing: a dictionary's size must not stand in for a
+    count of tokens. In a ``mixture`` the token-level objectives are one part: their (weighted) sums and their counts
+    add.
 
     Returns:
         The loss (a scalar to be divided by the sample size), the sample size, each present objective's own.

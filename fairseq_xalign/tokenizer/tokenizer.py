@@ -27,6 +27,7 @@ from fairseq_xalign.tokenizer import folder as subword_folder
 from fairseq_xalign.tokenizer.models import MODEL_FILES, SPACE, open_model
 from fairseq_xalign.tokenizer.transliteration import (
     RESERVED_SYMBOLS,
+    UNREADABLE,
     Transliteration,
     WordCache,
     has_reserved,
@@ -394,7 +395,7 @@ class Tokenizer:
     def _derived_text(self, number: int) -> str:
         """An id as it is written inside a transliterated word; a natural id there is a piece that was kept."""
         if number == UNK:
-            return "\ufffd"
+            return UNREADABLE
         return reserved_symbol(number - (self.derived_ids.start if number in self.derived_ids else FIRST_PIECE))
 
 

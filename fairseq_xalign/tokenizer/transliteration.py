@@ -8,7 +8,6 @@ derived text is ordinary UTF-8 which keeps its words, lines and labels.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ CACHED_WORDS = 1 << 16
 CACHED_LENGTH = 32
 """Longer words are rare, or whole clauses of a script without spaces, and not worth remembering."""
 
+UNREADABLE = "\ufffd"
+"""What stands for ``<unk>`` where ids are written as transliterated text; it is read as ``<unk>`` again."""
 _BELOW_GAP = RESERVED_GAP[0] - RESERVED_FIRST
 _GAP = RESERVED_GAP[1] - RESERVED_GAP[0]
 RESERVED_SYMBOLS = RESERVED_LAST - RESERVED_FIRST + 1 - _GAP
@@ -120,9 +121,10 @@ class Transliteration:
     def _unknowns(self, run: str) -> list[int]:
         """One ``<unk>``, as SentencePiece has it for a run; WordPiece has one for each word or sign of it.
 
-        Control and format characters that normalisation removes (U+200C, say) have none, in natural text as here.
+        What the model makes nothing of has none, in natural text as here: characters that normalisation removes
+        (U+200C; accents in an uncased BERT) or takes for a space (U+2581 in SentencePiece).
         """
-        if all(unicodedata.category(character) in ("Cc", "Cf") for character in run) and not self._model.encode(run):
+        if UNREADABLE not in run and not self._model.encode(run):
             return []
         if self._model.merges_unknown:
             return [UNK]

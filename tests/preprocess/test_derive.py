@@ -30,6 +30,7 @@ from preprocess.readers import conllu as treebank
 from preprocess.readers.words import Passage, SpacedText
 from tests.support.public_data import public_files
 from tests.support.samples import model_bytes, sentences, train_model, write_lines
+from tests.support.small_tokenizers import small, small_doubled
 
 SMALL = settings(max_examples=30, deadline=None)
 COMPOSITIONS = ["inv", "perm", "trans", "inv,perm", "perm,inv", "inv,trans", "trans,perm", "inv,perm,trans"]
@@ -234,6 +235,21 @@ def test_a_word_that_the_tokenizer_respells_comes_back_as_it_spells_it_and_is_co
     derived = running_text.derive(running_text.Line(1, f"the {word}"), there, Counter())
     assert running_text.derive(derived, back, Counter()).text == f"the {again}"
     assert there.transliteration.counts["words respelled by the tokenizer"] == 1
+
+
+@pytest.mark.parametrize("word", ["e\u0301", "ab\u0302c", "a,\u0301", "\u0301a", "a\u094d"])
+def test_accents_that_an_uncased_bert_strips_are_no_unknown_pieces_in_transliterated_text(word):
+    """Written as characters of their own, as Hindi's vowel signs always are."""
+    spelled = pipelines("trans", small_doubled("wordpiece"))[0].spell(word)
+    assert small_doubled("wordpiece").encode(spelled) == small_doubled("wordpiece").shift(
+        small("wordpiece").encode(word)
+    )
+
+
+@pytest.mark.parametrize("kind", ["trained", "sentencepiece"])
+def test_what_sentencepiece_takes_for_a_space_is_no_unknown_piece_in_transliterated_text(kind):
+    spelled = pipelines("trans", small_doubled(kind))[0].spell("walk▁tree")
+    assert small_doubled(kind).encode(spelled) == small_doubled(kind).shift(small(kind).encode("walk▁tree"))
 
 
 def test_a_character_without_ids_inside_a_piece_is_lost_and_counted(doubled):
