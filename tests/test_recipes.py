@@ -41,6 +41,12 @@ def test_an_ablation_runs_every_value_with_the_objectives_that_read_it_and_no_ot
     assert done.returncode == 0 and f"\n{runs} pre-trainings of 500000 updates" in done.stdout
 
 
+def test_a_run_per_core_trains_at_once_whatever_openmp_is_told(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    done = recipe("align_mlm", "--conf", "demo", "--dry-run")
+    assert f", {len(os.sched_getaffinity(0))} runs at a time" in done.stdout
+
+
 def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
     done = recipe("align_mlm", "--set", "SEEDS=1 2", "--dry-run")
     assert done.returncode == 0 and "\n8 pre-trainings of 1500 updates of 128 x 128" in done.stdout

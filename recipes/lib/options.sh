@@ -108,7 +108,8 @@ prepare_environment() {
     export PYTHONWARNINGS=ignore
     # A small encoder gains nothing from a second thread: one thread per run, and a run for each core.
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-    [ -n "$JOBS" ] || if [ "$DEVICE" = cpu ]; then JOBS=$(nproc); else JOBS=${JOBS_ON_GPU:-1}; fi
+    # nproc counts no more cores than OMP_NUM_THREADS, which says how many of them one run may use.
+    [ -n "$JOBS" ] || if [ "$DEVICE" = cpu ]; then JOBS=$(env -u OMP_NUM_THREADS nproc); else JOBS=${JOBS_ON_GPU:-1}; fi
 
     # A processor without bfloat16 instructions imitates them, eight times slower than float32.
     PRECISION=${PRECISION:-bf16}
