@@ -122,6 +122,9 @@ class AlignMLMTask(TrainingTask):
             # A flag can only be given, not taken back: where it is not given, the criterion decides.
             given[name] = None if value is False else str(value) if isinstance(value, Enum) else value
         settings, replaced = resolve_settings(self.criterion.settings, given)
+        usual = self.criterion.preset.mix if self.criterion.preset else MIXTURE
+        if self.criterion.mix != usual:
+            replaced["objective_mix"] = (usual, self.criterion.mix)
         if replaced:
             said = "; ".join(f"{flag(name)} {new} instead of {old}" for name, (old, new) in replaced.items())
             logger.info(f"given by hand, --criterion {criterion_name} has other defaults: {said}")
