@@ -21,9 +21,9 @@ from fairseq_xalign.inputs import forget_copies
 
 Item = TypeVar("Item")
 BROKEN_PIPE = 128 + 13
-"""The exit status of a command whose reader has gone: the shell's for one that SIGPIPE ended."""
+"""The exit status if the reader of the output has gone away: what shells report after SIGPIPE."""
 INTERRUPTED = 128 + 2
-"""The exit status after Ctrl-C: the shell's for SIGINT."""
+"""The exit status after Ctrl-C: what shells report after SIGINT."""
 
 
 def main(program: str, description: str, commands: Mapping[str, str], argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(program: str, description: str, commands: Mapping[str, str], argv: Sequ
 def _run(program: str, description: str, commands: Mapping[str, str], argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=program, description=description)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the module that is asked for is imported, unless help on all of them is.
+    # Only the module that is needed is imported, unless the user asks for help on all of them.
     wanted = {argv[0]} & set(commands) if argv else set()
     modules: dict[str, Any] = {}
     for name, module_name in commands.items():
@@ -59,13 +59,13 @@ def _run(program: str, description: str, commands: Mapping[str, str], argv: list
 
 
 def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
-    """Do the work of a command; return its exit status, or that of what went wrong, said in one line on stderr.
+    """Run a command and return its exit status; an error is printed as one line on stderr.
 
-    When the reader of standard output has gone (``... | head``), the command ends without a word, as others do.
+    When the reader of standard output has gone away (``... | head``), the command ends silently, as others do.
 
     Args:
-        name: of the command, which begins the line.
-        debug: let errors pass with their tracebacks.
+        name: name of the command, which begins the line.
+        debug: let errors through, with their tracebacks.
     """
     try:
         try:
@@ -77,7 +77,7 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
         _discard_stdout()
         return BROKEN_PIPE
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; nothing half-written was left", file=sys.stderr)
+        print(f"{name}: interrupted; no incomplete output was left behind", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         meaning = explained(error)
@@ -88,7 +88,7 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
 
 
 def _flush_stdout() -> None:
-    """Write what was printed now, while an error can still be told."""
+    """Flush standard output now, while an error can still be reported."""
     if sys.stdout is None or sys.stdout.closed:
         return
     try:
@@ -101,7 +101,7 @@ def _flush_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """Let what is still to be printed go nowhere: Python would try again when it ends, and complain."""
+    """Discard what is still buffered: Python would otherwise try to write it at exit, and complain."""
     with contextlib.suppress(OSError, ValueError):  # no file behind it: nothing will be tried
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

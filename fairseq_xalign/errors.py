@@ -1,4 +1,4 @@
-"""The one error class for what a user can put right (it says what, where and how), and what other errors mean."""
+"""The error class for what a user can correct (it says what, where and how), and what other errors mean to a user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class UserError(Exception):
 
     Args:
         what: what is wrong, in one clause.
-        where: the file concerned, if one is.
+        where: the file concerned, if there is one.
         line: its line, counted from 1.
         remedy: what to do about it.
     """
@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> Us
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"Did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
 
 
@@ -85,9 +85,9 @@ NO_DEVICE = re.compile(
 
 
 def explained(error: BaseException) -> UserError | None:
-    """What an error of the system, of Python or of torch means for a user; None for what is a fault of ours.
+    """What an error of the system, of Python or of torch means to a user; None if the fault is ours.
 
-    torch need not be installed or imported: its errors are told by their names and messages.
+    torch need not be installed or imported: its errors are recognised by their names and messages.
     """
     if isinstance(error, UserError):
         return error
@@ -115,7 +115,7 @@ def _not_encodable(error: UnicodeEncodeError) -> UserError:
     if "\ud800" <= character <= "\udfff":
         return UserError(
             f"{shown} is half a character (a surrogate), which {error.encoding} cannot write",
-            remedy="Correct the text or the name that it stands in",
+            remedy="Correct the text or the name that contains it",
         )
     return UserError(
         f"{shown} ({unicodedata.name(character, 'without a name')}) cannot be written in the terminal's encoding, "

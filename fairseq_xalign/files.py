@@ -124,10 +124,10 @@ def _replace_folder(temporary: Path, target: Path) -> None:
     if exchange(temporary, target):
         shutil.rmtree(temporary)
     else:  # a moment without either, where the file system can do no better
-        aside = new_folder(target)
-        os.replace(target, aside / "old")
+        displaced = new_folder(target)
+        os.replace(target, displaced / "old")
         os.replace(temporary, target)
-        shutil.rmtree(aside)
+        shutil.rmtree(displaced)
 
 
 def write_json(path: str | Path, value: Any) -> None:

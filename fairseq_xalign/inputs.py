@@ -25,14 +25,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import REMEDIES, UserError
 
 BUFFER = 1 << 20
 """Bytes that are read from a file at once."""
 ZSTD_BLOCK = 1 << 14
-"""Compressed bytes handed to the Zstandard library at once: what comes out of them stands in memory."""
+"""Compressed bytes handed to the Zstandard library at once: all that comes out of them is held in memory."""
 MAGIC_BYTES = 10
-"""As many of the first bytes as tell the formats apart."""
+"""How many of the first bytes are needed to tell the formats apart."""
 ZSTANDARD = "Zstandard"
 FORMATS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("gzip", re.compile(rb"\x1f\x8b\x08")),
@@ -65,21 +65,21 @@ def open_input(path: str | Path) -> io.BufferedReader:
 
 
 def is_compressed(path: str | Path) -> bool:
-    """Whether an input is compressed, so that a place in its text is no place in the file."""
+    """Whether an input is compressed, so that positions in its text are not positions in the file."""
     with _open(path) as stream:
         return _compression(stream) is not None
 
 
 def is_copied(path: str | Path) -> bool:
-    """Whether an input can be read once only, so that this process reads a copy of it."""
+    """Whether an input can be read only once, so that this process reads a copy of it."""
     return regular(path) != Path(path)
 
 
 def regular(path: str | Path) -> Path:
-    """A regular file with the bytes of an input: the input itself, or the copy of what can be read once only.
+    """A regular file with the bytes of an input: the input itself, or a copy if it can be read only once.
 
-    The copy lasts until :func:`forget_copies` or the end of the process. To be opened with :func:`open_input`: it may
-    be compressed.
+    The copy lasts until :func:`forget_copies` or the end of the process. Open the file with :func:`open_input`, as it
+    may be compressed.
     """
     try:
         about = os.stat(path)
@@ -92,7 +92,7 @@ def regular(path: str | Path) -> Path:
             _spooled[key] = _copy(path)
         return _spooled[key]
     except OSError as error:
-        raise UserError(error.strerror or str(error), path) from error
+        raise _unreadable(error, path) from error
 
 
 def forget_copies() -> None:
@@ -123,11 +123,15 @@ def _open(path: str | Path) -> io.BufferedReader:
     try:
         return cast(io.BufferedReader, open(file, "rb", buffering=BUFFER))
     except OSError as error:
-        raise UserError(error.strerror or str(error), path) from error
+        raise _unreadable(error, path) from error
+
+
+def _unreadable(error: OSError, path: str | Path) -> UserError:
+    return UserError(error.strerror or str(error), path, remedy=REMEDIES.get(error.errno or 0, ""))
 
 
 def _copy(path: str | Path) -> Path:
-    """Copy what can be read once only into a temporary file."""
+    """Copy what can be read only once into a temporary file."""
     number = descriptor_named(path)
     # A descriptor is duplicated rather than opened by its name: a socket cannot be opened.
     with open(path if number is None else os.dup(number), "rb") as opened:
@@ -182,7 +186,7 @@ def _zstandard(stream: BinaryIO, path: str | Path) -> Any:
 
 
 class _ZstandardPackage:
-    """The package's reader of all frames of a file; its own takes a file that is cut off for one that ends."""
+    """The package's reader, for all frames of a file; its own would not notice that a file is cut off."""
 
     def __init__(self, stream: BinaryIO, module: Any) -> None:
         self.stream, self.module = stream, module

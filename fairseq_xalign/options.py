@@ -39,7 +39,7 @@ def share(*, whole: bool = False, **settings: float) -> None:
     """Refuse a setting that is not in [0, 1), with ``whole`` not in [0, 1]."""
     for name, value in settings.items():
         if not (0 <= value < 1 or (whole and value == 1)):
-            remedy = f"Choose from 0 to {'1' if whole else 'below 1'}"
+            remedy = "Choose a number from 0 to 1" if whole else "Choose a number of at least 0 and below 1"
             raise UserError(f"{flag(name)} {value} is not a share", remedy=remedy)
 
 
@@ -63,7 +63,7 @@ def between(smallest: float, largest: float, **settings: float) -> None:
 
 
 def name_list(text: str) -> list[str]:
-    """Return the names of a list as options have it: separated by commas, without blanks and repetitions."""
+    """Return the names in a list separated by commas, without blanks and repetitions."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
@@ -73,7 +73,9 @@ def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, st
     for value in values or ():
         name, equals, rest = value.partition("=")
         if not (name and equals and rest):
-            raise UserError(f"{option} {value!r} is not of the form NAME=VALUE", remedy="As in en=news.en.txt")
+            raise UserError(
+                f"{option} {value!r} is not of the form NAME=VALUE", remedy="Write, for example, en=news.en.txt"
+            )
         pairs.append((name, rest))
     return pairs
 
@@ -90,7 +92,7 @@ def language_code(code: str, option: str) -> str:
     if not LANGUAGE.fullmatch(code):
         raise UserError(
             f"{option} {code!r} is not a language code",
-            remedy="Use letters, digits, '_' and single '-', a letter first, as in en, zh-TW or sr_Latn",
+            remedy="Begin with a letter, and use letters, digits, '_' and single '-', as in en, zh-TW or sr_Latn",
         )
     return code
 

@@ -24,7 +24,7 @@ from fairseq_xalign.inputs import descriptor_named
 BUFFER = 1 << 18
 """Bytes that are handed to the system at once."""
 SHOWN = 40
-"""As many characters of a name are in the name of its temporary neighbour: names have a greatest length."""
+"""How many characters of a name its temporary neighbour keeps: the length of names is limited."""
 FREE_SPACE = "Nothing was changed; free space or choose another place"
 
 
@@ -41,7 +41,7 @@ def final_place(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def refusals(path: str | Path) -> Iterator[None]:
-    """What the system refuses within the block becomes a :class:`UserError` about the output ``path``."""
+    """Turn what the system refuses within the block into a :class:`UserError` about the output ``path``."""
     try:
         yield
     except BrokenPipeError:

@@ -160,7 +160,7 @@ def binarize(
         raise UserError("nothing to binarize", remedy="Give --mono, --bitext or --dictionary")
     for name in dict.fromkeys(name for stream in streams for name in stream_languages(stream)):
         if other := other_spelling(name, sorted(known)):
-            say(f"{name} and {other} are two languages here: use one spelling if they are one")
+            say(f"{name} and {other} are treated as two languages; if they are the same, use one spelling")
     make = partial(ChunkEncoder, str(subword), max_length)
     with update:
         report, refused = [], []
@@ -324,7 +324,7 @@ def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
 
 
 def _report(stream: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """A stream's entry with the figures a person looks for."""
+    """A stream's entry with the figures that a person looks for."""
     if stream["kind"] == "dictionary":
         return dict(stream)
     tokens, unknown = ([v] if isinstance(v, int) else v for v in (stream["tokens"], stream["unknown"]))

@@ -64,7 +64,7 @@ class Report:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the folder; 1 if anything is wrong with it."""
+    """Check the folder; return 1 if anything is wrong with it."""
     path = Path(args.data)
     report = check(path, write_manifest=args.write_manifest)
     problems = report.problems
@@ -202,7 +202,7 @@ def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any
                     what = f"{key} are {found}, {MANIFEST_FILE} says {said}"
                     yield UserError(what, bin_and_idx(path / prefix)[1], remedy=again)
         if len(set(lengths)) > 1:
-            what = f"{title} has {' and '.join(map(str, lengths))} sentences: line i must translate line i"
+            what = f"{title} has {' and '.join(map(str, lengths))} sentences, which cannot be translations line by line"
             yield UserError(what, path, remedy=f"Binarize {title} again")
     except UserError as error:
         yield error
@@ -288,5 +288,5 @@ def _adopted(path: Path) -> dict[str, Any]:
     if (path / SUBWORD_FILE).exists():
         manifest["tokenizer"] = {"sha256": load_tokenizer(path).sha256}
     else:
-        say(f"{path} has no {SUBWORD_FILE}: training can read the folder, what needs a tokenizer cannot")
+        say(f"{path} has no {SUBWORD_FILE}: it can be used for training, but not where a tokenizer is needed")
     return manifest

@@ -58,9 +58,10 @@ def make_derived_dictionary(
     if counts is not None and counts.sum():
         report["share of the running pieces"] = float(counts[numbers].sum() / counts.sum())
     if choose == "frequent" and counts is None:
-        cli.say("no --text was given: the vocabulary's own order is taken for the order of frequency")
+        cli.say("no --text was given, so the vocabulary is assumed to be sorted by frequency")
     if len(numbers) < round(share * tokenizer.pieces):
-        cli.say(f"only {eligible} pieces are not shared: --share {share:g} asked for {round(share * tokenizer.pieces)}")
+        wanted = round(share * tokenizer.pieces)
+        cli.say(f"--share {share:g} asks for {wanted} pieces, but only {eligible} are not shared by the two languages")
     made = {"kind": "derived", "share": share, "choose": choose, "seed": seed if choose == "random" else None, **report}
     entries = (([first + number], [copies + number]) for number in numbers)
     dictionary.write(output, tokenizer, names, "single", made, entries)
@@ -82,7 +83,7 @@ def choose_pieces(
         languages do not share.
     """
     if not 0 < share <= 1:
-        raise UserError(f"--share is above 0 and at most 1, not {share:g}", remedy=f"For example {DEFAULT_SHARE}")
+        raise UserError(f"--share {share:g} is out of range", remedy="Choose a number above 0 and at most 1")
     assert tokenizer.derived is not None
     kept = set(tokenizer.derived["kept"])
     eligible = [number for number in range(tokenizer.pieces) if number not in kept]

@@ -72,7 +72,8 @@ def cut(paths: Sequence[str], chunk_bytes: int) -> Iterator[Chunk]:
     """Cut files of equally many lines into chunks of equally many lines; each file is read once."""
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(path)) for path in paths]
-        # Workers get the bytes of these: a place in a compressed file is none in its text, a pipe is read once only.
+        # Workers get the bytes of these: positions in a compressed file are not those in its text, and a pipe can be
+        # read only once.
         kept = [is_compressed(path) or is_copied(path) for path in paths]
         places = [0] * len(paths)
         first = 1

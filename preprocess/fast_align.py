@@ -29,8 +29,8 @@ from preprocess.words import check_parallel, word_pairs
 Words = list[str]
 
 TENSION = 4.0
-"""How strongly links keep to the diagonal, the published starting value. It is not estimated: the table of
-systran-align does not say what it came to."""
+"""How strongly links keep to the diagonal: the published starting value. The estimated one is not known, as the table
+of systran-align does not include it."""
 NULL_PROBABILITY = 0.08
 """Probability that a word is linked to no word (Dyer et al. 2013, section 2)."""
 PRUNED = -8.0

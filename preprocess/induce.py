@@ -1,8 +1,8 @@
 """Word pairs from parallel text: words that are linked often and are each other's most frequent partner.
 
 Words are counted in lower case and returned in their most frequent spelling: a German noun with its capital, as a
-cased vocabulary has it. Words that begin a sentence do not say how they are written and count only where no others
-do (as in truecasing). Memory grows with the distinct pairs that are linked and with the distinct words.
+cased vocabulary has it. The first word of a sentence does not show its usual spelling, so it counts only if the word
+occurs nowhere else (as in truecasing). Memory grows with the distinct pairs that are linked and the distinct words.
 """
 
 from __future__ import annotations

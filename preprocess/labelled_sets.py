@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(report, ensure_ascii=False))
         return
     for place, counts in report.items():
-        changes = "".join(f", {count:,} {reason}" for reason, count in counts["mended"].items())
+        changes = "".join(f", {count:,} {reason}" for reason, count in counts["changes"].items())
         print(
             f"{place:12} {counts['examples']:>8,} examples {counts['labels']:>10,} labels  {counts['source']}{changes}"
         )
@@ -84,8 +84,8 @@ def benchmark(
         has_header: whether a table's first row names its columns: auto, yes or no.
 
     Returns:
-        Counts of each file (``examples``, ``labels``, ``source``, ``mended``: what was changed or repeats,
-        ``by label``), and the labels.
+        Counts of each file (``examples``, ``labels``, ``source``, ``by label``, and ``changes``: what was corrected,
+        skipped or repeated), and the labels.
     """
     if name not in TASKS:
         raise unknown_name("benchmark", name, list(TASKS))
@@ -124,7 +124,8 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
             continue
         if key in found:
             both = ".".join(key)
-            raise UserError(f"{found[key]} and {path} are both {both}", remedy=f"Choose with --input {both}=FILE")
+            what = f"{found[key]} and {path} are both files for {both}"
+            raise UserError(what, remedy=f"Choose one with --input {both}=FILE")
         found[key] = path
     if not (chosen or found):
         raise UserError(f"no file that {task.name} reads", folder, remedy=f"It reads {task.files}")
@@ -137,7 +138,8 @@ def _named_by_hand(explicit: list[str] | None) -> dict[Key, Path]:
         name, dot, language = place.partition(".")
         if not (dot and language):
             raise UserError(
-                f"--input {place}={file}: {place!r} is not of the form SPLIT.LANG", remedy="Write: test.en=FILE"
+                f"--input {place}={file}: {place!r} is not of the form SPLIT.LANG",
+                remedy="Write, for example, test.en=FILE",
             )
         split = _split_name(name)
         if split is None:
@@ -184,6 +186,6 @@ def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, 
         "examples": len(lines),
         "labels": counted.total(),
         "source": source.name,
-        "mended": {reason: count for reason, count in changes.items() if count},
+        "changes": {reason: count for reason, count in changes.items() if count},
         "by label": dict(sorted(counted.items())),
     }

@@ -203,12 +203,12 @@ class FolderUpdate:
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
-            return  # a file system without locks: the user alone keeps order there
+            return  # a file system without locks: only the user can prevent two writers there
         if not self._is_ours(descriptor):
             raise self._busy()
 
     def _is_ours(self, descriptor: int) -> bool:
-        """Whether the staging folder is still the one opened: who held the lock may have renamed or removed it."""
+        """Whether the staging folder is still the one opened: whoever held the lock may have renamed or removed it."""
         try:
             return os.fstat(descriptor).st_ino == self.staging.stat().st_ino
         except FileNotFoundError:

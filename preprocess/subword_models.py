@@ -1,7 +1,7 @@
 """The training of subword models by the libraries: SentencePiece (unigram, BPE) and byte-level BPE.
 
 Each takes an iterator of texts and gives the bytes of a model file whose ids are ours: the special symbols 0 to 4,
-ordinary pieces from 5. The same texts give the same bytes. What a library refuses is said in our options' terms.
+ordinary pieces from 5. The same texts give the same bytes. A library's errors are reported in terms of our options.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def word_pairs(source: str, target: str) -> Iterator[tuple[list[str], list[str]]
 
 
 def check_parallel(source: str, target: str) -> int:
-    """How many lines two parallel files have; other than equally many are a :class:`UserError` with both counts."""
+    """How many lines two parallel files have; if their numbers differ, a :class:`UserError` names both."""
     counts = [_count(path) for path in (source, target)]
     if counts[0] != counts[1]:
         raise UserError(

@@ -38,7 +38,7 @@ def test_codes_of_bcp_47_and_underscores_are_languages(code):
 
 @pytest.mark.parametrize("code", ["", "-en", "en-", "zh--TW", "1en", "e n", "en.de", "en:de", "en/de", "en=", "日本"])
 def test_what_would_not_read_back_from_a_file_name_is_no_language_code(code):
-    with pytest.raises(UserError, match="--input .* is not a language code. Use letters"):
+    with pytest.raises(UserError, match="--input .* is not a language code. Begin with a letter"):
         language_code(code, "--input")
 
 

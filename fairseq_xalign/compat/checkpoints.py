@@ -79,7 +79,7 @@ def allow_broadcast_classes() -> None:
 
 @contextlib.contextmanager
 def _whole_file(path: str) -> Iterator[IO[bytes]]:
-    """A checkpoint that appears whole or not at all; on failure names the newest good one."""
+    """Write a checkpoint so that it appears whole or not at all; if that fails, name the newest good one."""
     folder = os.path.dirname(path) or "."
     final = str(final_place(path))  # a link stays, what it leads to is replaced
     temporary = final + TEMPORARY_SUFFIX

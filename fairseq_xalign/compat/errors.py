@@ -42,7 +42,7 @@ def in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseExce
 
 
 def explain(error: BaseException) -> UserError | None:
-    """What a user should read about an error: itself, or what it means; None for an error of ours."""
+    """Return the error to show to the user, which may explain the one given; None if the fault is ours."""
     mistake = in_chain(error, UserError)
     if isinstance(mistake, UserError):
         return mistake
@@ -75,9 +75,9 @@ def _explain_one(error: BaseException) -> UserError | None:
 
 
 def _explain_worker(error: BaseException, text: str) -> UserError | None:
-    """What a spawned worker ended of: torch passes its error on as the text of a traceback."""
+    """Return the error that ended a spawned worker: torch passes it on as the text of a traceback."""
     if type(error).__name__ == "ProcessExitedException":
-        return UserError(f"a worker ended: {text}", remedy="Its own lines above say why")
+        return UserError(f"a worker ended: {text}", remedy="The lines that it printed above say why")
     if type(error).__name__ != "ProcessRaisedException":
         return None
     said = re.findall(r"^(?:fairseq_xalign\.errors\.)?UserError: (.*)$", text, re.MULTILINE)

@@ -19,7 +19,7 @@ from fairseq_xalign.errors import UserError
 
 logger = logging.getLogger(__name__)
 LOCK_FILE = ".training.lock"
-"""Says who trains into the folder. It is the lock on the file that counts, which ends with its process."""
+"""The file that names the process training into the folder. Only the lock on it counts; it ends with the process."""
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ def training_lock(cfg: Any) -> Iterator[None]:
 
 
 def _acquire(path: Path) -> int | None:
-    """Lock a file and write into it who did; its descriptor, or None where the file system knows no locks."""
+    """Lock a file and write the holder into it; return its descriptor, or None if the file system has no locks."""
     import fcntl
 
     while True:
@@ -69,7 +69,7 @@ def _acquire(path: Path) -> int | None:
             os.close(descriptor)
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise _in_use(path.parent, owner) from None
-            logger.warning("%s: no lock (%s); start no other training in this folder", path.parent, error.strerror)
+            logger.warning("%s: cannot be locked (%s); start no other training in it", path.parent, error.strerror)
             return None
         with contextlib.suppress(FileNotFoundError):
             # The owner before may have removed the file between our opening and our locking it: then try again.

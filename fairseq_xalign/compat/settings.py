@@ -32,7 +32,7 @@ def check_precision(cfg: Any) -> None:
 def check_batch_size(cfg: Any) -> None:
     """Refuse a training without a limit of its batches.
 
-    Reason: fairseq has an assertion for that, which ends in a traceback.
+    Reason: fairseq asserts that there is one, which ends in a traceback.
 
     Args:
         cfg: fairseq's whole configuration (``cfg.dataset`` is read).
@@ -44,7 +44,7 @@ def check_batch_size(cfg: Any) -> None:
 def keep_bf16_on_the_gpu(cfg: Any) -> None:
     """Let ``--bf16`` train on a GPU.
 
-    Reason: fairseq takes ``--bf16`` for a TPU (``parse_args_and_arch`` sets ``tpu`` whenever it sees ``bf16``), and
+    Reason: fairseq mistakes ``--bf16`` for a TPU (``parse_args_and_arch`` sets ``tpu`` whenever it sees ``bf16``), and
     ends with "NoneType has no attribute xla_device" where torch_xla is not installed. Where it is, nothing changes.
 
     Args:

@@ -4,7 +4,7 @@ How a training ends:
 
 - every update asked for was done, or an option that asks for an earlier end (``--max-epoch``, ``--patience``,
   ``--stop-min-lr``) took effect: exit status 0. The same command, started again, says that nothing is left to do;
-- SIGTERM or SIGUSR1: a checkpoint after the current update, exit status 1. The same command goes on from it;
+- SIGTERM or SIGUSR1: a checkpoint after the current update, exit status 1. The same command continues from it;
 - ``--stop-time-hours``: the time is over before the updates are done, exit status 1;
 - a full disk: the last good checkpoint is whole and named, exit status 1.
 """
@@ -53,7 +53,7 @@ _run = _Run()
 
 
 def install_signal_handlers() -> None:
-    """From now on SIGTERM and SIGUSR1 end training after the update at hand, with a checkpoint.
+    """From now on, let SIGTERM and SIGUSR1 end training with a checkpoint after the current update.
 
     The handlers only take a note; :func:`end_training_well` acts on it. Repeated signals change
     nothing (batch systems often deliver one twice). A process forked from this one dies of the signal
@@ -215,8 +215,10 @@ def unfinished(cfg: Any) -> str:
         else f"{trainer.get_num_updates()} updates done"
     )
     if _run.signal_name:
-        return f"stopped by {_run.signal_name}, {done}; the same command goes on from the last checkpoint"
+        return f"stopped by {_run.signal_name}, {done}; the same command continues from the last checkpoint"
     if time_is_over(cfg, trainer):
         limit = cfg.optimization.stop_time_hours
-        return f"ended early, {done}: --stop-time-hours {limit} is used up; raise it to go on from the last checkpoint"
-    return f"ended early, {done}; the same command goes on from the last checkpoint"
+        return (
+            f"ended early, {done}: --stop-time-hours {limit} is used up; raise it to continue from the last checkpoint"
+        )
+    return f"ended early, {done}; the same command continues from the last checkpoint"

@@ -1,7 +1,7 @@
 """The state that decides when a training stops, kept in checkpoints: a resumed run ends where it would have ended.
 
-fairseq keeps the number of updates, the learning rate and the training time. Its checkpoints lack how often validation
-has failed to improve, and whether the validation that was due at the last update has taken place.
+fairseq keeps the number of updates, the learning rate and the training time. Its checkpoints do not record how often
+validation has failed to improve, nor whether the validation that was due at the last update has taken place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from fairseq_xalign.compat.patching import workaround, wrap
 
 KEY = "xalign_stopping"
-"""Where the state stands in a checkpoint's ``extra_state``."""
+"""The key of the state in a checkpoint's ``extra_state``."""
 
 
 class _State:
@@ -33,7 +33,7 @@ state = _State()
 
 
 def training_modules() -> Iterator[Any]:
-    """``fairseq_cli.train`` under its names: ``__main__`` too, when it is started as a script."""
+    """``fairseq_cli.train`` under each of its names: also ``__main__``, if it was started as a script."""
     main = sys.modules.get("__main__")
     if str(getattr(main, "__file__", "") or "").endswith(os.path.join("fairseq_cli", "train.py")):
         yield main
@@ -50,8 +50,8 @@ def failures() -> int:
 def keep_stopping_state() -> None:
     """Keep what ``--patience`` counts in the checkpoint, and restore it.
 
-    Reason: fairseq keeps the counter and the best value as attributes of a function. A resumed run begins to count
-    again, and a second training in one process goes on with the counter of the first.
+    Reason: fairseq keeps the counter and the best value as attributes of a function. A resumed run starts counting
+    afresh, and a second training in the same process continues with the counter of the first.
     """
     module = sys.modules.get("fairseq.trainer")
     if module is not None and any(training_modules()):
@@ -87,7 +87,7 @@ def _make_load(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _restore(trainer: Any, extra: dict[str, Any]) -> None:
-    """Take up the state of a checkpoint; an empty one starts from the beginning."""
+    """Restore the state of a checkpoint; an empty one starts from the beginning."""
     kept = extra.get(KEY) or {"metric": _metric(trainer), "best": extra.get("best"), "num_runs": 0}
     if kept["metric"] != _metric(trainer):  # the best value of another metric says nothing about this one
         extra.pop("best", None)
@@ -102,7 +102,7 @@ def _restore(trainer: Any, extra: dict[str, Any]) -> None:
 
 
 def _metric(trainer: Any) -> list[Any]:
-    """What the best value is a value of."""
+    """Return the metric that the best value belongs to."""
     cfg = trainer.cfg.checkpoint
     return [str(cfg.best_checkpoint_metric), bool(cfg.maximize_best_checkpoint_metric)]
 

@@ -72,7 +72,7 @@ class XAlignCriterion(FairseqCriterion):
 
     Attributes:
         preset: the paper's criterion that this is, or None: what ``--objectives`` says.
-        objectives: the objectives with their weights and, once the task has told, the batches that they read.
+        objectives: the objectives with their weights and, once the task has named them, the batches that they read.
         mix: how they are mixed.
     """
 

@@ -19,7 +19,7 @@ from fairseq_xalign.labelled.registry import KINDS, task_of
 
 FORMAT = 1
 MADE_WITH = "Make it with xalign-preprocess benchmark"
-OWN_ID = "Give each example an id of its own, or none: it is then its number"
+OWN_ID = "Give each example an id of its own, or none: examples are then numbered"
 
 
 @dataclass
@@ -94,7 +94,7 @@ class LabelledFolder:
             for label in self.kind.labels_of(row) if known_labels else []:
                 if label not in self.labels:
                     raise UserError(
-                        f"label {label!r} is none of {LABELS_FILE}'s",
+                        f"label {label!r} is not in {LABELS_FILE}",
                         file,
                         number,
                         f"Correct the line, or make the folder again; known: {', '.join(self.labels)}",

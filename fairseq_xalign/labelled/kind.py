@@ -93,12 +93,12 @@ class FileRow:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a batch teaches and how well it was answered.
+    """The losses of a batch, and which of its answers are right.
 
     Attributes:
         losses: the loss of each scored unit (a word, a text), [M]; 0 where the gold label is unknown.
         right: 1 where the answer is right, [M] float.
-        size: how many units have a loss: what the sum is divided by.
+        size: how many units have a loss; the mean loss is the sum over this number.
     """
 
     losses: Tensor

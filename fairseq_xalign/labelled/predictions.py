@@ -29,7 +29,7 @@ from fairseq_xalign.labelled.registry import TASKS, kind_of, task_of
 UNNAMED = "all"
 """The language of items that do not say theirs."""
 UNIQUE = "Give each item an id of its own, or remove one of the two lines"
-JSON_LINES = 'Each line is one object, {"id": ..., "prediction": ...}, as xalign-evaluate predict writes it'
+JSON_LINES = 'Write one object per line, {"id": ..., "prediction": ...}, as xalign-evaluate predict does'
 SAME_SENTENCES = "Both files must hold the same items in the same order"
 
 
@@ -147,7 +147,7 @@ def _json_record(row: dict[str, Any], path: str | Path, number: int, value: Any,
 
 
 def _own_format(kind: Kind, task: Task, path: str | Path, gold: bool) -> list[Record]:
-    """A file in the task's own format; what its reader repaired is said."""
+    """A file in the task's own format; what its reader repaired is reported."""
     counts: Counter[str] = Counter()
     records = [
         Record(
@@ -167,7 +167,7 @@ def _own_format(kind: Kind, task: Task, path: str | Path, gold: bool) -> list[Re
 
 
 def _check_task(said: Any, task: Task, path: str | Path, line: int | None = None) -> None:
-    """Refuse a file that says it holds another task's labels."""
+    """Refuse a file that says it has the labels of another task."""
     if said is not None and said != task.name:
         raise UserError(f"labels of the task {said}, not {task.name}", path, line, f"Score them with --task {said}")
 
@@ -187,7 +187,7 @@ def _labelled_language(kind: Kind, task: Task, path: Path) -> str | None:
 
 
 def _of_language(records: list[Record], language: str | None, path: str | Path, what: str) -> list[Record]:
-    """The records of ``language``, where it is given; those of a file that names no language are all of it."""
+    """The records of ``language``, if it is given; if a file names no language, all its records are of this one."""
     if language is None:
         return records
     known = sorted({record.language for record in records if record.language is not None})
@@ -200,13 +200,13 @@ def _of_language(records: list[Record], language: str | None, path: str | Path, 
 def _same_languages(
     records: list[Record], truths: list[Record], path: str | Path, gold_path: str | Path
 ) -> tuple[list[Record], list[Record]]:
-    """Predictions and gold labels of the languages that both have; who does not say a language gets the other's."""
+    """Predictions and gold labels of the languages that both have; a file that names none has the other's."""
     predicted = sorted({record.language for record in records if record.language is not None})
     there = sorted({truth.language for truth in truths if truth.language is not None})
     if there and not predicted:
         if len(there) > 1:
             raise UserError(
-                f"predictions that do not say their language, gold labels of {', '.join(there)}",
+                f"the predictions do not say their language, and the gold labels are of {', '.join(there)}",
                 path,
                 remedy="Choose one with --language",
             )
@@ -216,7 +216,7 @@ def _same_languages(
     common = set(predicted) & set(there)
     if predicted and not common:
         raise UserError(
-            f"predictions for {', '.join(predicted)}, gold labels of {', '.join(there)}",
+            f"the predictions are for {', '.join(predicted)}, the gold labels of {', '.join(there)}",
             path,
             remedy="Give the --gold of the items that were predicted",
         )
@@ -239,7 +239,7 @@ def _with_language_of_gold(
         named = [language for language in predicted if f".{language}." in Path(gold_path).name]
         if len(named) != 1:
             raise UserError(
-                f"gold labels of one language, predictions for {', '.join(predicted)}",
+                f"the gold labels are of one language, the predictions for {', '.join(predicted)}",
                 gold_path,
                 remedy="Choose the language with --language",
             )
@@ -279,7 +279,7 @@ def _by_id(records: list[Record], truths: list[Record], path: str | Path, gold_p
         raise UserError(
             f"no prediction for {len(answers)} items of {gold_path}, id {left!r} among them",
             path,
-            remedy="Predict all items: a score over some is a different score",
+            remedy="Predict all items: a score over some of them is a different score",
         )
     return matched
 
@@ -297,7 +297,7 @@ def _in_order(records: list[Record], truths: list[Record], path: str | Path, gol
             matched.append(replace(joined, id=truth.id) if named and record.id is None else joined)
         if len(ours) != len(theirs):
             what = "sentences" if any(record.tokens for record in [*ours, *theirs]) else "labels"
-            raise UserError(f"{len(ours)} {what} where {gold_path} has {len(theirs)}", path, remedy=SAME_SENTENCES)
+            raise UserError(f"{len(ours)} {what}, but {gold_path} has {len(theirs)}", path, remedy=SAME_SENTENCES)
     return matched
 
 
@@ -307,7 +307,7 @@ def _joined(record: Record, truth: Record, path: str | Path, gold_path: str | Pa
         if token != expected:
             there = truth.lines[place] if truth.lines else truth.line
             raise UserError(
-                f"token {token!r} where {gold_path}:{there} has {expected!r}",
+                f"token {token!r}, but {gold_path}:{there} has {expected!r}",
                 path,
                 record.lines[place] if record.lines else record.line,
                 SAME_SENTENCES,

@@ -34,7 +34,7 @@ def ner_metrics(pairs: Sequence[Pair]) -> list[Metric]:
 
 
 def entity_fault(tag: str) -> str | None:
-    """Why a tag is none of IOB2's: entities cut out of others would mean nothing."""
+    """Why a tag is not an IOB2 tag: entities read from other schemes would be meaningless."""
     return None if is_iob2([tag]) else "is not an IOB2 tag"
 
 
@@ -79,7 +79,7 @@ def ner_rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[Fil
 
 
 def ner_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
-    """Gold tags as :func:`ner_rows` has them; predicted ones as they stand, which strict chunk F1 judges."""
+    """Gold tags as :func:`ner_rows` reads them; predicted tags unchanged, so that strict chunk F1 sees them."""
     if gold:
         yield from ner_rows(path, counts)
         return
@@ -131,7 +131,7 @@ class Tagging(Kind):
             if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
                 raise UserError(f'"{key}" must be a list of strings, none of them empty', remedy="Correct the line")
         if len(tokens) != len(tags):
-            raise UserError(f"{len(tokens)} tokens, {len(tags)} tags", remedy="Each token has one tag: correct it")
+            raise UserError(f"{len(tokens)} tokens, {len(tags)} tags", remedy="Give each token one tag")
         if task is not None:
             _check_tags(tags, task, " of its tags")
 
@@ -195,11 +195,11 @@ class Tagging(Kind):
             _check_tags(tags, task, f' in "{key}"')
         if tokens is not None and len(tokens) != len(item.gold):
             raise UserError(
-                f"{len(item.gold)} gold tags for {len(tokens)} tokens", remedy="Each token has one gold tag"
+                f"{len(item.gold)} gold tags for {len(tokens)} tokens", remedy="Give each token one gold tag"
             )
         if len(item.prediction) > len(item.gold):
             raise UserError(
-                f"{len(item.prediction)} predicted tags for {len(item.gold)} tokens", remedy="Each token has one tag"
+                f"{len(item.prediction)} predicted tags for {len(item.gold)} tokens", remedy="Predict one tag per token"
             )
         filled = item.prediction + [None] * (len(item.gold) - len(item.prediction))
         return Item(item.id, item.language, item.gold, filled)

@@ -81,7 +81,7 @@ class Vocabulary:
             )
         if self.random_language == "same" and self.random_pool == "all":
             raise UserError(
-                "--random-token-lang same draws ordinary tokens, --random-token-pool all every id",
+                "--random-token-lang same draws ordinary tokens only, but --random-token-pool all draws every id",
                 remedy="Leave one of them out",
             )
 

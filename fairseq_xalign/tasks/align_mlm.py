@@ -110,7 +110,7 @@ class AlignMLMTask(TrainingTask):
     def _check_reads_text(self, names: str) -> None:
         if not self.kinds:
             raise UserError(
-                f"--objectives {names} reads no text, and an epoch is a pass over text",
+                f"--objectives {names} reads no text, but an epoch is a pass over text",
                 remedy=f"Add one that does, as --objectives mlm,{names}",
             )
 
@@ -127,7 +127,7 @@ class AlignMLMTask(TrainingTask):
             replaced["objective_mix"] = (usual, self.criterion.mix)
         if replaced:
             said = "; ".join(f"{flag(name)} {new} instead of {old}" for name, (old, new) in replaced.items())
-            logger.info(f"given by hand, --criterion {criterion_name} has other defaults: {said}")
+            logger.info(f"options given by hand override those of --criterion {criterion_name}: {said}")
         return settings
 
     def _assign_views(self) -> dict[str, View]:
@@ -215,7 +215,7 @@ class AlignMLMTask(TrainingTask):
         source, target = distinct_pairs(self.dictionaries.values())
         repeated = sum(len(d) + d.duplicates for d in self.dictionaries.values()) - len(source)
         if repeated:
-            logger.info(f"dictionaries: {len(source)} pairs, {repeated} more are repetitions and left out")
+            logger.info(f"dictionaries: {len(source)} pairs; {repeated} repetitions were left out")
         return DictionaryTensors.build(source, target, PAD)
 
     @cached_property

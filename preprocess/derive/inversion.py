@@ -3,8 +3,8 @@
 ALIGN-MLM, appendix F and Table 9 ("Welcome to ACL" becomes "ACL to Welcome"), at word level.
 Inversion is its own inverse. With ``none`` the passage is reversed once, as the authors do with
 labelled data: final marks inside it move with their words, the last stays. Marks at the *first*
-word stay there too, and nowhere else could they: "Dr. Smith left" as "left Smith Dr." could not be
-told from the inversion of "Dr Smith left.".
+word have to stay there too: if "Dr. Smith left" became "left Smith Dr.", it could not be told from
+the inversion of "Dr Smith left.".
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def parse_transforms(text: str) -> tuple[tuple[str, ...], bool]:
     for name in names:
         if name in PLANNED:
             raise UserError(
-                f"--transform {name}: the {PLANNED[name]} transformation is planned and not there yet",
+                f"--transform {name}: the {PLANNED[name]} transformation is planned but not available yet",
                 remedy=f"Choose from {', '.join(known)}",
             )
         if name not in known:

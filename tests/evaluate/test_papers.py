@@ -107,4 +107,4 @@ def test_the_command_lists_tables_and_prints_one_in_every_format(capsys, tmp_pat
         assert main(["papers", "mmte", "--format", form, "--output", str(tmp_path / form)]) == 0
         assert "MMTE, Table 11" in (tmp_path / form).read_text()
     assert main(["papers", "align"]) == 1
-    assert "did you mean 'align_mlm'" in capsys.readouterr().err
+    assert "Did you mean 'align_mlm'" in capsys.readouterr().err

@@ -12,7 +12,7 @@ def test_a_task_has_one_kind_and_an_unknown_one_names_the_others():
         "ner": "tagging",
         "classification": "classification",
     }
-    with pytest.raises(UserError, match="unknown task 'nre'. did you mean 'ner'"):
+    with pytest.raises(UserError, match="unknown task 'nre'. Did you mean 'ner'"):
         kind_of("nre")
 
 

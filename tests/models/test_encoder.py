@@ -185,7 +185,7 @@ def test_languages_and_segments_move_the_features():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"positions": "rotry"}, ["positions", "'rotry'", "did you mean 'rotary'", "learned"]),
+        ({"positions": "rotry"}, ["positions", "'rotry'", "Did you mean 'rotary'", "learned"]),
         ({"activation": "swish"}, ["activation", "'swish'", "gelu"]),
         ({"heads": 3}, ["width is 16", "heads 3", "1, 2, 4"]),
         ({"heads": 16, "positions": "rotary"}, ["rotary", "odd head width 1"]),
@@ -204,7 +204,7 @@ def test_wrong_fields_are_named_with_value_and_choices(changes, words):
 def test_config_survives_a_dictionary_and_rejects_unknown_fields():
     start = config(positions="rotary", n_languages=4)
     assert EncoderConfig.from_dict(asdict(start)) == start
-    with pytest.raises(UserError, match="did you mean 'layers'"):
+    with pytest.raises(UserError, match="Did you mean 'layers'"):
         EncoderConfig.from_dict({"vocab_size": 9, "layer": 3})
     with pytest.raises(UserError, match="vocab_size is missing"):
         EncoderConfig.from_dict({"layers": 3})
@@ -238,5 +238,5 @@ def test_presets_have_exactly_the_parameters_of_published_models(name, vocabular
 def test_every_preset_is_valid_and_unknown_ones_are_named():
     for name in PRESETS:
         assert preset(name, 100, dropout=0.0).dropout == 0.0
-    with pytest.raises(UserError, match="did you mean 'xalign_tiny'"):
+    with pytest.raises(UserError, match="Did you mean 'xalign_tiny'"):
         preset("xalign_tiny2", 100)

@@ -250,7 +250,7 @@ def test_retrieve_takes_the_vectors_of_a_layer(tokenizer, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("source", "target", "message"),
-    [("a\nb\n", "a\n", "2 lines where"), ("a\n\n", "a\nb\n", ":2: an empty line"), ("", "", "no sentences")],
+    [("a\nb\n", "a\n", "2 lines, but"), ("a\n\n", "a\nb\n", ":2: an empty line"), ("", "", "no sentences")],
 )
 def test_retrieve_refuses_files_that_are_not_parallel(tmp_path, capsys, source, target, message):
     (tmp_path / "s").write_text(source)

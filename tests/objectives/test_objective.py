@@ -131,7 +131,7 @@ def test_a_list_without_any_text_counts_its_own_terms():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("mlm,aling:10", "did you mean 'align'"),
+        ("mlm,aling:10", "Did you mean 'align'"),
         ("mlm,mlm", "names 'mlm' twice"),
         ("mlm:-1", "must be a number of at least 0"),
         ("mlm:x", "must be a number of at least 0"),

@@ -329,7 +329,7 @@ def test_a_stream_is_replaced_and_the_old_files_go(texts, subword, capsys):
     assert "mono train en replaces the one in" in capsys.readouterr().err
 
 
-def test_a_damaged_stream_is_mended_by_binarizing_it_again(texts, subword):
+def test_a_damaged_stream_is_repaired_by_binarizing_it_again(texts, subword):
     data = texts / "data"
     assert run(subword, data, "--mono", f"en={texts}/text.en") == 0
     before = everything(data)
@@ -371,7 +371,7 @@ def test_a_dictionary_under_another_spelling_names_the_one_that_works(texts, sub
     error = capsys.readouterr().err
     assert "is of zh-TW and pt-BR, not of zh_TW and pt_BR" in error
     assert run(subword, texts / "data", "--mono", f"zh_TW={texts}/text.en", "--mono", f"zh-TW={texts}/text.en") == 0
-    assert "zh_TW and zh-TW are two languages here" in capsys.readouterr().err
+    assert "zh_TW and zh-TW are treated as two languages" in capsys.readouterr().err
     (remedy,) = re.findall(r"Give it as --dictionary (\S+)", error)
     assert run(subword, texts / "data", "--dictionary", remedy) == 0
 

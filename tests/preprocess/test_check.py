@@ -161,7 +161,7 @@ def test_one_fault_is_one_problem(data, capsys):
 
 def test_sides_of_different_length_are_found(data, capsys):
     shorten(data)
-    assert "bitext train en-de has 50 and 49 sentences: line i must translate line i" in [
+    assert "bitext train en-de has 50 and 49 sentences, which cannot be translations line by line" in [
         what for _, what in problems(data, capsys)
     ]
 

@@ -558,8 +558,8 @@ def test_a_vocabulary_that_is_there_is_reused_if_it_agrees(place, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--transform", "syn"], "planned and not there yet. Choose from inv, perm, trans"),
-        (["--transform", "trams"], "unknown transformation 'trams'. did you mean 'trans'?"),
+        (["--transform", "syn"], "planned but not available yet. Choose from inv, perm, trans"),
+        (["--transform", "trams"], "unknown transformation 'trams'. Did you mean 'trans'?"),
         (["--transform", "inv,inv"], "twice"),
         ([], "--transform is missing"),
         (["--transform", "trans"], "trans needs a vocabulary"),

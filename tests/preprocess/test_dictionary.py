@@ -301,8 +301,8 @@ def test_dictionaries_are_made_from_python(place):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--share", "0"], "--share is above 0"),
-        (["--share", "1.5"], "--share is above 0"),
+        (["--share", "0"], "--share 0 is out of range"),
+        (["--share", "1.5"], "--share 1.5 is out of range"),
         (["--share", "0.001"], "no piece can be in the dictionary"),
         (["--pieces", "mean"], "derived entries are single pieces"),
     ],

@@ -140,7 +140,7 @@ def test_list_names_every_corpus_with_licence_size_and_needs(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sotuu"], "did you mean 'sotu'?"),
+        (["sotuu"], "Did you mean 'sotu'?"),
         ([], "no corpus named"),
         (["sotu", "--from", "/nowhere/at/all"], "no such folder"),
     ],

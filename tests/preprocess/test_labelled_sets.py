@@ -61,10 +61,10 @@ def test_treebanks_become_rows_of_tokens_and_tags(treebanks, tmp_path, capsys):
         "examples": 2,
         "labels": 3,
         "source": "train.en.conllu",
-        "mended": {},
+        "changes": {},
         "by label": {"PRON": 1, "VERB": 2},
     }
-    assert report["test.fr"]["mended"] == {"multiword ranges skipped": 1, "words without tag, taken for X": 1}
+    assert report["test.fr"]["changes"] == {"multiword ranges skipped": 1, "words without tag, taken for X": 1}
 
 
 def test_a_malformed_treebank_is_named_with_its_line_and_the_old_folder_stays(treebanks, tmp_path, capsys):
@@ -111,7 +111,7 @@ def test_the_treebanks_that_fetch_writes_have_uds_tags_only():
 def test_two_files_for_one_split_must_be_chosen_between(treebanks, tmp_path, capsys):
     rival = write_lines(treebanks / "en_pud-ud-dev.conllu", rows(("Rival", "NOUN")))
     assert benchmark("pos", treebanks, tmp_path / "labelled") == 1
-    assert "both valid.en. Choose with --input valid.en=FILE" in capsys.readouterr().err
+    assert "are both files for valid.en. Choose one with --input valid.en=FILE" in capsys.readouterr().err
     assert benchmark("pos", treebanks, tmp_path / "labelled", "--input", f"valid.en={rival}") == 0
     assert read(tmp_path / "labelled" / "valid.en.jsonl")[0]["tokens"] == ["Rival"]
 
@@ -154,11 +154,11 @@ def test_a_malformed_table_is_named_with_its_line(tmp_path, capsys, line):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pose", "--from", "."], "did you mean 'pos'?"),
+        (["pose", "--from", "."], "Did you mean 'pos'?"),
         (["pos"], "Give --from DIR or --input"),
         (["pos", "--from", "nowhere"], "nowhere: no such folder"),
         (["pos", "--input", "en=x"], "not of the form SPLIT.LANG"),
-        (["pos", "--input", "tset.en=x"], "did you mean 'test'?"),
+        (["pos", "--input", "tset.en=x"], "Did you mean 'test'?"),
         (["pos", "--input", "test.en=missing.conllu"], "missing.conllu: No such file"),
     ],
 )
@@ -199,8 +199,8 @@ def test_entities_become_rows_of_tokens_and_tags_and_iob1_is_repaired(tmp_path, 
     ]
     labels = json.loads((tmp_path / "out" / "labels.json").read_text())
     assert labels == {"format": 1, "task": "tagging", "labels": ["B-LOC", "B-PER", "I-LOC", "O"], "name": "ner"}
-    mended = json.loads(capsys.readouterr().out)["train.en"]["mended"]
-    assert mended == {"comments skipped": 1, "I- tags that begin an entity, written B-": 1}
+    changes = json.loads(capsys.readouterr().out)["train.en"]["changes"]
+    assert changes == {"comments skipped": 1, "I- tags that begin an entity, written B-": 1}
 
 
 @pytest.mark.parametrize(

@@ -114,9 +114,9 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
         (
             nothing,
             ["--criterion", "masked_lm"],
-            "--criterion masked_lm does not go with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, tlm, ",
+            "--criterion masked_lm does not work with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, tlm, ",
         ),
-        (nothing, ["--criterion", "xling"], "--criterion xling does not go with --task align_mlm"),
+        (nothing, ["--criterion", "xling"], "--criterion xling does not work with --task align_mlm"),
         (nothing, [*XALIGN, "align"], "--objectives align reads no text.*--objectives mlm,align"),
         (
             nothing,
@@ -132,7 +132,7 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
         (damaged, ["--unigram-bias"], "mono/en is damaged: .*Run `xalign-preprocess check .*DATA`"),
         (nothing, ["--best-checkpoint-metric", "accuracy"], "--best-checkpoint-metric accuracy: no such figure is .*"
          "Known: loss, token_loss, ppl, mlm_loss, mlm_ppl, loss_en, ppl_en, loss_xx, ppl_xx, align_cosine, alignment"),
-        (nothing, ["--best-checkpoint-metric", "losss"], "did you mean 'loss'"),
+        (nothing, ["--best-checkpoint-metric", "losss"], "Did you mean 'loss'"),
         (
             nothing,
             ["--best-checkpoint-metric", "alignment", "--alignment-queries", "0"],
@@ -197,7 +197,7 @@ def test_a_file_as_save_dir_and_a_batch_without_limit_are_one_line(data, tmp_pat
         (without("bitext"), "xlm", [], ["bitext"]),
         (without("mono"), "mlm", [], ["mono"]),
         (nothing, "mlm", ["--languages", "en,fr"], ["'fr'", "en, xx"]),
-        (nothing, "xalign", ["--objectives", "mlm,aling"], ["did you mean 'align'"]),
+        (nothing, "xalign", ["--objectives", "mlm,aling"], ["Did you mean 'align'"]),
         (nothing, "mlm", ["--criterion", "xlm"], ["--language-embeddings"]),
         (nothing, "tlm", ["--tokens-per-sample", "16"], ["no pair", "--tokens-per-sample 16"]),
         (nothing, "mlm", ["--max-tokens", "64"], ["--max-tokens 64"]),

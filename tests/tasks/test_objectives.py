@@ -126,7 +126,7 @@ def test_a_papers_criterion_brings_its_settings(data, tmp_path, paper):
     """30 % hidden, one pair a sequence, positions that run on, whole sentences."""
     explicit = done(pretrain(data, tmp_path, "mlm", 3, *EXPLICIT, "--mask-prob", "0.3"))
     assert paper.losses() == explicit.losses() and same_weights(paper, explicit)
-    assert "given by hand" not in paper.text and "PaperCriterion" in paper.text
+    assert "given by hand override" not in paper.text and "PaperCriterion" in paper.text
     counts = [sum(float(r.get(f"{name}_count") or 0) for name in ("mlm", "tlm")) / float(r["wpb"])
               for r in paper.records("train_inner")]  # fmt: skip
     assert sum(counts) / len(counts) == pytest.approx(0.3, abs=0.03)
@@ -137,8 +137,8 @@ def test_an_option_given_by_hand_wins_over_the_paper_and_is_logged_in_one_line(d
                                     "--tlm-positions", "continue", "--paper-weight", "0.5"))  # fmt: skip
     explicit = done(pretrain(data, tmp_path / "explicit", "mlm", 3, *EXPLICIT, "--mask-prob", "0.15"))
     assert run.losses() == explicit.losses() != paper.losses()
-    (line,) = [line for line in run.text.splitlines() if "given by hand" in line]
-    assert line.endswith("given by hand, --criterion paper has other defaults: --mask-prob 0.15 instead of 0.3")
+    (line,) = [line for line in run.text.splitlines() if "given by hand override" in line]
+    assert line.endswith("options given by hand override those of --criterion paper: --mask-prob 0.15 instead of 0.3")
 
 
 def test_the_way_to_have_language_embeddings_with_align_mlms_objectives_works(data, tmp_path):

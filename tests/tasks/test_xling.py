@@ -170,7 +170,11 @@ def test_texts_are_classified(pretrained, tmp_path, pooling):
         ),
         ("tagging", ["--train-subset", "train2"], "no train2 examples. Choose --train-subset from what the folder has"),
         ("tagging", ["--encoder-layers", "3"], "--encoder-layers 3: the checkpoint has 1"),
-        ("tagging", ["--criterion", "mlm"], "--criterion mlm does not go with --task xling_tagging. Choose from xling"),
+        (
+            "tagging",
+            ["--criterion", "mlm"],
+            "--criterion mlm does not work with --task xling_tagging. Choose from xling",
+        ),
         ("tagging", ["--best-checkpoint-metric", "f1"], "no such figure is measured on 'valid'. Known: loss, accuracy"),
         ("tagging", ["--max-length", "2"], "--max-length 2 is too small. Choose 3 or more"),
         ("tagging", ["--head-dropout", "1"], "--head-dropout 1.0 is not a share"),
@@ -194,7 +198,7 @@ def test_a_label_that_is_not_in_labels_json_is_refused_in_training_and_wrong_in_
         (folder / f"{split}.en.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
     run = finetune(folder, pretrained, tmp_path, "tagging", 2)
     last = run.text.rstrip().splitlines()[-1]
-    assert run.status == 1 and "valid.en.jsonl:7: label 'NUON' is none of labels.json's" in last, run.text[-1500:]
+    assert run.status == 1 and "valid.en.jsonl:7: label 'NUON' is not in labels.json" in last, run.text[-1500:]
     out = tmp_path / "pred.jsonl"
     arguments = ["--checkpoint", tagger.save_dir, "--data", folder, "--languages", "en, xx", "--output", out]
     assert evaluate(["predict", *map(str, arguments)]) == 0

@@ -34,7 +34,7 @@ UNTAGGED = f"words without tag, taken for {MISSING_TAG}"
 """Under this name such words are counted."""
 OLDER_TAGS = {".": "PUNCT", "CONJ": "CCONJ", "PRT": "PART"}
 """Tags of the older universal set (Petrov et al. 2012) that UD names otherwise; its other nine are UD's."""
-ORDER = "Ids count 1, 2, 3, ... in each sentence, and an empty line ends it"
+ORDER = "Number the words of each sentence 1, 2, 3, ..., and end it with an empty line"
 HEADS = "A head is the id of a word of the sentence, 0 for its root, or _ for none"
 
 
@@ -109,7 +109,7 @@ def tags(sentence: Sentence, path: str | Path, counts: Counter[str] | None = Non
 
 
 def unknown_tag(tag: str, path: str | Path, line: int) -> UserError:
-    """The error for a tag that UD does not have: how UD calls it, or which tags there are."""
+    """The error for a tag that UD does not have: what UD calls it, or which tags there are."""
     known = OLDER_TAGS.get(tag, tag.upper())
     remedy = (
         f"UD calls it {known}: rename it"
@@ -139,7 +139,7 @@ def _add_row(sentence: Sentence, text: str, path: str | Path, line: int) -> None
     elif EMPTY_NODE.fullmatch(row[ID]):
         sentence.empty_nodes += 1
     elif row[ID] != str(len(sentence.rows) + 1):
-        raise UserError(f"word id {row[ID]!r} where {len(sentence.rows) + 1} should stand", path, line, ORDER)
+        raise UserError(f"word id {row[ID]!r} instead of {len(sentence.rows) + 1}", path, line, ORDER)
     elif is_blank(row[FORM]):
         raise UserError(
             "a word without a form", path, line, "The second column holds the word, or _ where it is unknown"

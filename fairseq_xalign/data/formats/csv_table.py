@@ -14,7 +14,7 @@ from fairseq_xalign.data.formats.blank import is_blank
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 
-QUOTES = 'Close the quote on this line; a quote within quotes is written twice (""), and a bare one needs no others'
+QUOTES = 'Close the quote on this line. To write a quote inside a quoted field, double it ("")'
 UNCLOSED = "unexpected end of data"
 """What Python's reader says of a quote that is open where its input ends."""
 
@@ -37,7 +37,7 @@ def read(path: str | Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def check_names(names: list[str], path: str | Path, line: int = 1) -> None:
-    """Refuse a header in which two columns have the same name: it would be chance which of them is read."""
+    """Refuse a header in which two columns have the same name: it would be unclear which of them to read."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"two columns are named {twice[0]!r}", path, line, "Give each column a name of its own")

@@ -11,7 +11,7 @@ from fairseq_xalign.data.formats.blank import is_blank
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 
-REMEDY = 'Each line is one object, {"id": ...}'
+REMEDY = 'Write one object per line, as in {"id": ...}'
 
 
 def read(path: str | Path, remedy: str = REMEDY) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -57,7 +57,7 @@ def read(path: str | Path, has_header: str = header.AUTO) -> Iterator[LabelledTe
             continue
         label, tab, text = line.partition("\t")
         if not tab or is_blank(label) or is_blank(text):
-            raise UserError("not a label, a tab and a text", path, number, "Write: good<tab>I like it.")
+            raise UserError("not a label, a tab and a text", path, number, "Write, for example, good<tab>I like it.")
         if "\t" in text:
             raise UserError("more than two columns", path, number, "Rows are a label, a tab and a text without tabs")
         named = first and header.is_header((label, text), (LABEL_NAMES, TEXT_NAMES), has_header)

@@ -110,12 +110,13 @@ def predict(
 
 
 def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int) -> Iterator[Row]:
-    """The line of each row of each language; what was cut is said at the end."""
+    """The line of each row of each language; what was cut is reported at the end."""
     cut = 0
     task = task_of(labeller.kind, labeller.learned)
     for language, rows in inputs:
         if labeller.encoder.config.n_languages and language not in labeller.languages:
-            cli.say(f"the model has no language embedding for {language}; it has {', '.join(labeller.languages)}")
+            known = ", ".join(labeller.languages)
+            cli.say(f"the model has no language embedding for {language}, only for {known}; none is added")
         for start, chunk in _chunks(rows):
             encoded = labeller.encode(chunk, language)
             cut += encoded.cut
@@ -178,7 +179,8 @@ def _text_input(text: str | Path, languages: Sequence[str] | None, kind: Kind) -
     """The one language of a text, and its lines as rows without gold labels."""
     if languages and len(languages) > 1:
         raise UserError(
-            f"--languages {','.join(languages)}: a text has one language", remedy="Predict one file at a time"
+            f"--languages {','.join(languages)}: a text has one language",
+            remedy="Name one, and label one file at a time",
         )
     if not any(line.strip() for _, line in read_lines(text)):
         raise UserError("no text in it", text, remedy="Give a file with one example per line")

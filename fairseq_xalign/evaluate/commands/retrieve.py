@@ -165,7 +165,9 @@ def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], l
         sides.append(side)
     if len(sides[0]) != len(sides[1]):
         raise UserError(
-            f"{len(sides[0])} lines where {target} has {len(sides[1])}", source, remedy="The files must be parallel"
+            f"{len(sides[0])} lines, but {target} has {len(sides[1])}",
+            source,
+            remedy="Line i of one file must be the translation of line i of the other",
         )
     if not sides[0]:
         raise UserError("no sentences: the file is empty", source, remedy="Give one sentence per line")
@@ -179,5 +181,5 @@ def language_place(encoder: Any, meta: dict[str, Any], language: str) -> int | N
     languages = list(meta.get("languages") or ())
     if language in languages:
         return languages.index(language) + 1
-    cli.say(f"the model does not know language {language!r}: encoded without a language embedding")
+    cli.say(f"the model does not know language {language!r}, so the text is encoded without a language embedding")
     return None

@@ -53,7 +53,7 @@ def test_what_is_read_is_written_back_byte_for_byte(tmp_path, name, compression)
     ("name", "content", "line", "message"),
     [
         ("conllu", f"# c\n{ROW}\n2\tam\tbe\n", 3, "3 columns instead of 10"),
-        ("conllu", f"{ROW}\n{ROW}\n", 2, "word id '1' where 2 should stand"),
+        ("conllu", f"{ROW}\n{ROW}\n", 2, "word id '1' instead of 2"),
         ("conllu", ROW.replace("\tI\tI", "\t \tI"), 1, "a word without a form"),
         ("conllu", f"\n\n{ROW}".replace("\t0\troot", "\tx\troot"), 3, "head 'x' is not a number"),
         ("conllu", f"# c\n\n{ROW}\n".replace("\t0\troot", "\t2\troot"), 3, "has head 2 in a sentence of 1 words"),

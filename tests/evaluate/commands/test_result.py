@@ -56,8 +56,11 @@ WRONG = [
     ({"source": scored("ner", en=9, de=6)}, "source.json: scores of the task ner, not pos. Give --task ner"),
     ({"target": scored("ner", de=6)}, "target.json: scores of the task ner, not pos. Give --task ner"),
     ({"target": scored(fr=6)}, "target.json: no scores of 'de'. It has fr"),
-    ({"target": scored(split="valid", de=6)}, "target.json: accuracy of de has split:valid, in source.json split:test"),
-    ({"target": scored(n=19, de=6)}, "target.json: accuracy of de has n:19, in source.json n:20"),
+    (
+        {"target": scored(split="valid", de=6)},
+        "target.json: accuracy of de was computed with split:valid, in source.json with split:test",
+    ),
+    ({"target": scored(n=19, de=6)}, "target.json: accuracy of de was computed with n:19, in source.json with n:20"),
     ({"alignment": {"alignment": {}, "source": "en", "target": "fr"}}, "figures for en and fr, not for en and de"),
     ({"retrieval": {"mean": 1, "source": "fr", "target": "de"}}, "retrieval.json: figures for fr and de, not for"),
     ({"retrieval": scored(en=1)}, 'retrieval.json: no "mean" in it: not what `retrieve` prints'),

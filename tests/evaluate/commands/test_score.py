@@ -157,10 +157,10 @@ MALFORMED = [
         "no prediction for 1 items",
     ),
     ("pos", GOOD_POS.replace("Haus\t_", "Haus"), GOOD_POS, 4, "9 columns"),
-    ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof' where"),
-    ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentences where"),
+    ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof', but"),
+    ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentences, but"),
     ("pos", GOOD_POS, None, None, "no gold labels"),
-    ("pos", "", GOOD_POS, None, "0 sentences where"),
+    ("pos", "", GOOD_POS, None, "0 sentences, but"),
     ("ner", "a O\nb\n", "a O\nb O\n", 2, "1 columns"),
     ("ner", "a O\nb O\nc O\n", "a O\nb O\n", 1, "3 predicted tags for 2 tokens"),
     (
@@ -174,7 +174,7 @@ MALFORMED = [
     ("ner", lines(tagged("1", "hi", "O", "O"), tagged("2", "hi", "O O", "O X")), None, 2, "'X' (number 2 in \"pred"),
     ("ner", lines(tagged("1", "hi", "O NOUN", "O O")), None, 1, "'NOUN' (number 2 in \"gold\") is not an IOB2 tag"),
     ("classification", "a\n\n", "a\nb\n", 2, "empty line"),
-    ("classification", "a\n", "a\nb\n", None, "1 labels where"),
+    ("classification", "a\n", "a\nb\n", None, "1 labels, but"),
 ]
 
 
@@ -277,7 +277,7 @@ def test_without_ids_items_are_matched_in_order_and_by_their_tokens(tmp_path, ca
     assert report["scores"]["en"]["accuracy"] == 50.0
     swapped = write(tmp_path / "s", lines(*({"tokens": [t], "tags": ["A"]} for t in "yx")))
     assert main(["score", "--task", "pos", "--predictions", str(guess), "--gold", str(swapped)]) == 1
-    assert f"{guess}:1: token 'x' where {swapped}:1 has 'y'" in capsys.readouterr().err
+    assert f"{guess}:1: token 'x', but {swapped}:1 has 'y'" in capsys.readouterr().err
 
 
 def test_json_lines_are_scored_against_gold_in_the_tasks_own_format(tmp_path, capsys):

@@ -37,7 +37,7 @@ def test_what_is_optional_may_be_missing_or_null():
     ("changes", "message"),
     [
         ({"format": 2}, '"format" is 2'),
-        ({"objectve": "mlm"}, "did you mean 'objective'"),
+        ({"objectve": "mlm"}, "Did you mean 'objective'"),
         ({"objective": ""}, '"objective" must be a text'),
         ({"task": "parsing"}, "unknown task 'parsing'"),
         ({"seed": "1"}, '"seed" must be a whole number'),
