@@ -2,8 +2,8 @@
 
 Both encode the same text with the same SentencePiece model, with two workers, and must write the same ids, byte for
 byte. The peer is what fairseq's users run: a loop over SentencePiece's own batch encoding (in place of ``spm_encode``,
-which its Python package does not have), then ``fairseq-preprocess`` on the pieces. Printed: sentences per second, the
-highest memory of any one process, and the ratios.
+which its Python package does not have), then ``fairseq-preprocess`` on the pieces. The table shows sentences per
+second, the highest memory of any one process, and the ratios.
 
 Example: python benchmarks/binarize.py --lines 100000 --json binarize.json
 """
@@ -33,9 +33,9 @@ with open(source, encoding="utf-8") as lines, open(target, "w", encoding="utf-8"
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=130_000, help="sentences (default: %(default)s)")
-    parser.add_argument("--vocab-size", type=int, default=8000, help="pieces (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes of either (default: %(default)s)")
+    parser.add_argument("--lines", type=int, default=130_000, help="Number of sentences (default: %(default)s).")
+    parser.add_argument("--vocab-size", type=int, default=8000, help="Number of pieces (default: %(default)s).")
+    parser.add_argument("--workers", type=int, default=2, help="Processes of each contender (default: %(default)s).")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     if args.small:

@@ -41,10 +41,10 @@ def environment() -> dict[str, str]:
 
 
 def run_process(*arguments: object) -> tuple[float, float]:
-    """Run a Python module or script; seconds, and the highest resident memory in MB of it or one of its children.
+    """Run a Python module or script; return its seconds and the highest memory (resident, MB) of any of its processes.
 
     Raises:
-        SystemExit: it failed; the end of its output is shown.
+        SystemExit: if it failed; the end of its output is shown.
     """
     command = [sys.executable, *map(str, arguments)]
     # A process between reads the peak: RUSAGE_CHILDREN of this one would keep that of earlier calls.
@@ -69,7 +69,7 @@ def interleaved(contenders: dict[str, Callable[[], Any]], repeat: int) -> dict[s
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median and range, for a reader."""
+    """Median and range, as text."""
     return f"{statistics.median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
 
 
@@ -94,6 +94,8 @@ def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], fi
 
 
 def add_common_arguments(parser: Any, repeat: int = 3) -> None:
-    parser.add_argument("--repeat", type=int, default=repeat, help="repetitions of each (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    parser.add_argument("--small", action="store_true", help="try it in seconds; the figures mean nothing")
+    parser.add_argument("--repeat", type=int, default=repeat, help="Repetitions of each (default: %(default)s).")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write all figures to this file.")
+    parser.add_argument(
+        "--small", action="store_true", help="Only try the script, in seconds; the figures mean nothing."
+    )

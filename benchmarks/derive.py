@@ -1,6 +1,6 @@
 """Deriving a language: `xalign-preprocess derive` in lines per second and memory, as the text grows.
 
-No other tool derives languages; what is shown is that time grows with the text and memory does not.
+No other tool derives languages, so there is no peer; the table shows that time grows with the text and memory does not.
 
 Example: python benchmarks/derive.py --lines 50000 --json derive.json
 """
@@ -22,7 +22,7 @@ TRANSFORMS = ("inv", "trans", "trans,inv")
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=50_000, help="of the largest text (default: %(default)s)")
+    parser.add_argument("--lines", type=int, default=50_000, help="Lines of the largest text (default: %(default)s).")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     if args.small:

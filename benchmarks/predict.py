@@ -2,7 +2,8 @@
 
 The peer is RobertaForTokenClassification at its fastest: sdpa, no gradients, batches sorted by length and filled to
 the same number of tokens, without padding masks where rows are equally long. It is given ids that are encoded already;
-ours starts from words and ends with a row for each sentence. Both compute in float32. Printed: sentences per second.
+ours starts from words and ends with a row for each sentence. Both compute in float32. The table shows sentences per
+second.
 
 Example: python benchmarks/predict.py --sentences 2000 --json predict.json
 """
@@ -112,10 +113,12 @@ def peer(folder: Path, args: argparse.Namespace) -> Any:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=int, default=1000, help="sentences to label (default: %(default)s)")
-    parser.add_argument("--arch", default="xalign_small", help="shape of both models (default: %(default)s)")
-    parser.add_argument("--vocab-size", type=int, default=8000, help="pieces (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    parser.add_argument(
+        "--sentences", type=int, default=1000, help="Number of sentences to label (default: %(default)s)."
+    )
+    parser.add_argument("--arch", default="xalign_small", help="Shape of both models (default: %(default)s).")
+    parser.add_argument("--vocab-size", type=int, default=8000, help="Number of pieces (default: %(default)s).")
+    parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     if args.small:

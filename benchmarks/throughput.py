@@ -1,10 +1,10 @@
 """Training throughput of masked language modelling: real tokens per second, against fairseq and transformers.
 
-Everyone trains the same shape on the same rows with the same 15 % masked: forward, loss, backward, gradient
-norm, Adam step, from batches that lie ready in memory. Padding does not count as a token. A repetition passes over the
-same pool of rows; repetitions of the contenders are interleaved, their order rotates. Printed, as soon as a kind of
-rows is measured: median and range of tokens per second, and ratios to ours pair by pair with a 95 % interval of their
-geometric mean.
+All contenders train a model of the same shape on the same rows with the same 15 % masked: forward, loss, backward,
+gradient norm, Adam step, from batches that are ready in memory. Padding does not count as a token. Each repetition
+passes over the same pool of rows; repetitions of the contenders are interleaved, in rotating order. As soon as a kind
+of rows is measured, the script prints the median and range of tokens per second, and the ratios to ours, repetition by
+repetition, with a 95 % interval of their geometric mean.
 
 Contenders:
   ours             this project's encoder: bf16 autocast, no padding, LM head on masked positions, fused AdamW
@@ -13,12 +13,12 @@ Contenders:
                    (on CUDA through torch.compile as well: each layer and the head, which are compiled once and
                    used by all layers and all kinds of rows; --compile whole compiles the whole model, which takes
                    minutes, --no-compile none of it)
-  transformers-fp32  the same in its defaults: float32, rows at random
+  transformers-fp32  the same with its defaults: float32, rows at random
 
 Rows (``--rows``; batches of all kinds hold about as many real tokens as a batch of blocks):
   blocks     every row as long as --length
-  real       one sentence a row: lengths of UD English EWT (train, 12,543 sentences, BPE of 8,000 pieces)
-  pairs      a sentence and its translation in a row: NTREX-128 English-German (1,997 pairs, joint BPE of 8,000)
+  real       one sentence per row: lengths of UD English EWT (train, 12,543 sentences, BPE of 8,000 pieces)
+  pairs      a sentence and its translation per row: NTREX-128 English-German (1,997 pairs, joint BPE of 8,000)
   documents  whole documents cut at 512: UD English EWT (train, 540 documents)
 
 Example: python benchmarks/throughput.py --rows blocks,real --repeat 5 --json throughput.json
@@ -339,49 +339,56 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def parse(argv: list[str] | None) -> Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
-        "--rows", default="blocks,real", help="kinds of rows, separated by commas (default: %(default)s)"
+        "--device", choices=("cpu", "cuda"), default="cpu", help="Device to measure on (default: %(default)s)."
     )
     parser.add_argument(
-        "--contenders", help=f"separated by commas, of {', '.join(CONTENDERS)} (default: all; CUDA: no fairseq)"
+        "--rows", default="blocks,real", help="Kinds of rows, separated by commas (default: %(default)s)."
     )
-    parser.add_argument("--repeat", type=int, help="repetitions of each contender (default: 5; CUDA: 3)")
-    parser.add_argument("--steps", type=int, default=4, help="updates per repetition (default: %(default)s)")
+    parser.add_argument(
+        "--contenders",
+        help=f"Contenders, separated by commas: {', '.join(CONTENDERS)} (default: all; CUDA: all but fairseq).",
+    )
+    parser.add_argument("--repeat", type=int, help="Repetitions of each contender (default: 5; CUDA: 3).")
+    parser.add_argument("--steps", type=int, default=4, help="Updates per repetition (default: %(default)s).")
     parser.add_argument(
         "--compile",
         choices=("layers", "whole", "none"),
-        help="what torch.compile compiles of transformers (default: none; CUDA: layers)",
+        help="What torch.compile compiles of transformers (default: none; CUDA: layers).",
     )
-    parser.add_argument("--no-compile", dest="compile", action="store_const", const="none", help="the same as none")
-    parser.add_argument("--small", action="store_true", help="try it in seconds; the figures mean nothing")
-    parser.add_argument("--arch", help="a preset for the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base)")
-    parser.add_argument("--vocabulary", type=int, help="symbols (default: 8,000; CUDA: 250,002)")
-    parser.add_argument("--length", type=int, default=128, help="tokens per block (default: %(default)s)")
-    parser.add_argument("--batch", type=int, help="blocks per batch (default: 16; CUDA: 256)")
     parser.add_argument(
-        "--real-batch", type=int, help="rows per batch of any kind (default: as many tokens as --batch)"
+        "--no-compile", dest="compile", action="store_const", const="none", help="The same as --compile none."
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="Only try the script, in seconds; the figures mean nothing."
+    )
+    parser.add_argument("--arch", help="Preset with the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base).")
+    parser.add_argument("--vocabulary", type=int, help="Number of symbols (default: 8,000; CUDA: 250,002).")
+    parser.add_argument("--length", type=int, default=128, help="Tokens per block (default: %(default)s).")
+    parser.add_argument("--batch", type=int, help="Blocks per batch (default: 16; CUDA: 256).")
+    parser.add_argument(
+        "--real-batch", type=int, help="Rows per batch, of any kind (default: as many tokens as --batch)."
     )
     parser.add_argument(
         "--attention-dropout",
         type=float,
         default=0.1,
-        help="attention dropout of every contender (default: %(default)s)",
+        help="Attention dropout of every contender (default: %(default)s).",
     )
     parser.add_argument(
         "--transformers-attention",
         default="sdpa",
-        help="attention of its fastest setting: sdpa, eager, flash_attention_2 (default: %(default)s)",
+        help="Attention of transformers' fastest setting: sdpa, eager or flash_attention_2 (default: %(default)s).",
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch on CPU (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="Threads of torch on a CPU (default: %(default)s).")
     parser.add_argument(
         "--peak-tflops",
         type=float,
         default=PEAK_TFLOPS,
-        help="peak of the GPU in bf16, in TFLOPS (default: %(default)s)",
+        help="Peak of the GPU in bf16, in TFLOPS (default: %(default)s).",
     )
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the rows and the weights (default: %(default)s).")
+    parser.add_argument("--json", type=Path, help="Write all figures to this file.")
     args = parser.parse_args(argv)
     cuda = args.device == "cuda"
     args.repeat = args.repeat or (3 if cuda else 5)

@@ -159,10 +159,14 @@ def make_data(folder: Path, args: argparse.Namespace) -> Path:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="What a GPU must show, in one table.")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default: %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    parser.add_argument("--small", action="store_true", help="try the script itself; the figures mean nothing")
+    parser = argparse.ArgumentParser(
+        description="Run the CUDA tests, train and resume in every precision, measure speed; print one table."
+    )
+    parser.add_argument(
+        "--device", choices=("cuda", "cpu"), default="cuda", help="Device to check (default: %(default)s)."
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write all figures to this file.")
+    parser.add_argument("--small", action="store_true", help="Only try the script itself; the figures mean nothing.")
     args = parser.parse_args(argv)
     import torch
 

@@ -131,7 +131,7 @@ class MonoStream:
             out[(to + sizes - 1)[cut]] = EOS  # a cut sentence still ends
 
     def length_note(self, where: str) -> str:
-        """Say for the log what the limit does to long sentences; UserError where no sentence is left."""
+        """Return, for the log, what the limit does to long sentences; raise UserError if no sentence is left."""
         long = self.count_too_long()
         if self.mode == "complete" and long == len(self):
             raise UserError(
@@ -185,7 +185,7 @@ class BitextStream:
         copy_ranges(mapped.tokens, mapped.starts[units], lengths, out, to)
 
     def length_note(self, where: str) -> str:
-        """Say for the log how many pairs do not fit; UserError where no pair is left."""
+        """Return, for the log, how many pairs do not fit; raise UserError if no pair is left."""
         left_out = self.count_left_out()
         if left_out == len(self):
             packing = "halves" if self.share else "pairs"

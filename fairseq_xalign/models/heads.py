@@ -1,4 +1,4 @@
-"""Heads on the encoder's features: one label for a sequence, or one for each given token."""
+"""Heads of labelled tasks: one label for a sequence, or one for each given token. The LM head is in ``encoder.py``."""
 
 from __future__ import annotations
 

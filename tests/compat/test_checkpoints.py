@@ -92,7 +92,7 @@ def test_a_process_killed_while_copying_leaves_a_whole_checkpoint(tmp_path, patc
 
 
 class _Killer(io.FileIO):
-    """A file whose process dies at its third write: in the midst of a checkpoint."""
+    """A file whose process dies at its third write, in the middle of a checkpoint."""
 
     writes = 0
 
@@ -140,7 +140,7 @@ def test_a_process_killed_while_saving_leaves_a_whole_checkpoint_and_the_next_on
     begun = tmp_path / f"checkpoint_last.pt{compat.TEMPORARY_SUFFIX}"
     assert begun.exists() == (moment != "renamed")
     if moment == "writing":
-        assert 0 < begun.stat().st_size < path.stat().st_size, "it was killed in the midst of the file"
+        assert 0 < begun.stat().st_size < path.stat().st_size, "it was killed in the middle of the file"
     compat.write_checkpoints_whole()
     checkpoint_utils.torch_persistent_save(_weights(3.0), str(path))
     assert torch.equal(torch.load(path)["model"]["a"], _weights(3.0)["model"]["a"]) and not begun.exists()

@@ -32,7 +32,7 @@ print("fairseq_xalign.tasks" in sys.modules)
     ids=["package before, unpatched", "package before"],
 )
 def test_user_dir_registers_our_tasks_whatever_was_imported_before(tmp_path, before, found):
-    """Unpatched, a package imported before keeps its tasks to itself: were that mended, `found` would be True."""
+    """Without the patch, the tasks of a package imported before are not found; once this is fixed, they are."""
     package = tmp_path / "fairseq_xalign"
     (package / "tasks").mkdir(parents=True)
     (package / "models").mkdir()

@@ -240,7 +240,7 @@ def test_halves_hold_the_same_pairs_on_both_sides_within_half_the_limit(tmp_path
             assert batch.positions[a:b].tolist() == [*range(half), *range(b - a - half)]
             assert tokens[:half].count(2) == tokens[half:].count(2)
         pairs += sample["units"]["bitext"][:, 1].tolist()
-    assert sorted(pairs) == list(range(8)), "the pair of 30 tokens a side fits nowhere and is left out"
+    assert sorted(pairs) == list(range(8)), "the pair with 30 tokens per side fits nowhere and is left out"
 
 
 def test_swapped_pairs_are_the_same_pairs_the_other_way_round(tmp_path):

@@ -415,7 +415,7 @@ def start_download(name: str, cache: Path, **variables: str) -> subprocess.Popen
 
 
 def test_killed_while_downloading_there_is_no_corpus_and_the_next_fetch_goes_on(tmp_path, served):
-    """The server stops in the midst of the file until the process that reads it is killed."""
+    """The server stops in the middle of the file until the process that reads it is killed."""
     handler, stored = served
     dead, half = threading.Event(), 3 * archives.CHUNK
 

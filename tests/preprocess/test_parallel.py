@@ -23,7 +23,7 @@ def work(state, job):
 
 def fail(state, job):
     if job == 5:
-        raise UserError("bad", "file", 7, "mend it")
+        raise UserError("bad", "file", 7, "fix it")
     if job == 6:
         os.kill(os.getpid(), signal.SIGKILL)
     if job == 7:
@@ -59,7 +59,7 @@ def test_jobs_are_taken_as_they_are_needed():
 @pytest.mark.parametrize(
     "job, kind, message",
     [
-        (5, UserError, "file:7: bad. mend it"),
+        (5, UserError, "file:7: bad. fix it"),
         (6, UserError, "was killed by SIGKILL"),
         (7, RuntimeError, "KeyError: 'nothing'"),
     ],

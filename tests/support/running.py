@@ -56,7 +56,7 @@ def pretrain(data: Path, folder: Path, criterion: str, updates: int, *options: o
 
 
 def killed_command(update: int, module: str, arguments: list[str]) -> None:
-    """``command``, but SIGKILL ends the process in the midst of an update."""
+    """``command``, but SIGKILL ends the process in the middle of an update."""
     from fairseq.trainer import Trainer
 
     original = Trainer.train_step

@@ -17,7 +17,7 @@ def run(*arguments: object) -> None:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> Path:
-    """English and its Trans∘Inv: mono, bitext and a dictionary of half the pieces; 400 pieces a language."""
+    """English and its Trans∘Inv: mono, bitext and a dictionary of half the pieces; 400 pieces per language."""
     root = tmp_path_factory.mktemp("data")
     lines = TEXT.read_text("utf-8").splitlines()
     for split, part in (("train", lines[:-40]), ("valid", lines[-40:])):

@@ -45,7 +45,7 @@ def nothing(folder):
 
 
 def damaged(folder):
-    """The same sizes, but ids that no vocabulary has, in the midst of the training text."""
+    """The same sizes, but ids that no vocabulary has, in the middle of the training text."""
     file = next((folder / "mono").glob("train.en*.bin"))
     ids = np.fromfile(file, dtype=np.uint16)
     ids[len(ids) // 2 :] = 60_000

@@ -1,7 +1,7 @@
 """Does it learn? On a made-up language of which everything that can be known is known, with controls that must fail.
 
-A sentence has some ten words, all from one of eight topics of six words. Each word is as frequent as any other: who
-knows the language alone cannot get below log2 48 bits a hidden word (ENTROPY), who sees the topic gets to log2 6.
+A sentence has some ten words, all from one of eight topics of six words. All words are equally frequent: a model that
+knows only the language cannot get below log2 48 bits per hidden word (ENTROPY), one that sees the topic gets to log2 6.
 """
 
 import math

@@ -70,7 +70,7 @@ def test_the_best_value_of_another_metric_is_not_taken_up(data, tmp_path):
 
 
 def _signal_at(update: int, module: str, arguments: list[str]) -> None:
-    """As ``command``, but SIGTERM comes in the midst of an update."""
+    """As ``command``, but SIGTERM comes in the middle of an update."""
     from fairseq.trainer import Trainer
 
     from tests.support.trainings import command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SPACES = " \t\r\f\v"
-"""White space of ASCII. Other spaces (U+00A0, U+3000) are characters like others: annotated data has them as tokens."""
+"""White space of ASCII. Other spaces (U+00A0, U+3000) are ordinary characters: annotated data has them as tokens."""
 
 
 def is_blank(text: str) -> bool:

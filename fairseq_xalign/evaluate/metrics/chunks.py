@@ -1,4 +1,4 @@
-"""Chunks (entities) of a sequence of tags, in the two readings that papers use.
+"""Chunks (entities) of a sequence of tags, in the two readings that papers use; ``labels.ChunkF1`` scores them.
 
 *Lenient* is the default reading of conlleval and seqeval: the first letter of a tag is its prefix, the
 rest is its type, and a broken sequence is repaired (``I-PER`` after ``O`` starts a chunk). *Strict* is

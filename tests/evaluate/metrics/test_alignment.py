@@ -1,4 +1,4 @@
-"""Alignment and retrieval: the printed case (fidelity section D9), brute force, zero rows, memory in chunks."""
+"""Alignment and retrieval: a case worked out by hand, brute force, zero rows, memory in chunks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scores against printed cases (fidelity section D12), seqeval 1.2.2 and scikit-learn."""
+"""Scores against cases worked out by hand, seqeval 1.2.2 and scikit-learn."""
 
 import warnings
 
