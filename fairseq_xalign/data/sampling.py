@@ -31,6 +31,10 @@ def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.
     if counts.sum() <= 0:
         raise UserError("there is nothing to sample from: every size is 0", remedy="Give a text with sentences in it")
     weights = np.where(counts > 0, np.power(counts / counts.sum(), 1.0 / temperature), 0.0)
+    if (
+        not weights.sum() > 0
+    ):  # a temperature near 0: every power is too small for a float, ratios to the largest are not
+        weights = np.where(counts > 0, np.power(counts / counts.max(), 1.0 / temperature), 0.0)
     return weights / weights.sum()
 
 

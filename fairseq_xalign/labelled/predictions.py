@@ -22,6 +22,7 @@ from fairseq_xalign import cli
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import json_lines
 from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled.folder import LabelledFolder, row_id
 from fairseq_xalign.labelled.kind import Item, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of, task_of
@@ -70,6 +71,8 @@ def read_items(
     kind, known = kind_of(task), TASKS[task]
     in_order = not json_lines.is_json_lines(predictions)
     if in_order and gold is None:
+        if not any(text.strip() for _, text in read_lines(predictions)):
+            raise _nothing_to_score(predictions)
         raise UserError("these predictions carry no gold labels", predictions, remedy="Give them with --gold FILE")
     records = _own_format(kind, known, predictions, False) if in_order else _json_predictions(known, predictions)
     records = _of_language(records, language, predictions, "predictions")
@@ -81,10 +84,14 @@ def read_items(
         match = _in_order if in_order or _nameless(records) or _nameless(truths) else _by_id
         records = match(records, truths, predictions, gold)
     if not records:
-        raise UserError(
-            "no items to score: the file is empty", predictions, remedy="Write it with xalign-evaluate predict"
-        )
+        raise _nothing_to_score(predictions)
     return [_item(record, kind, known, predictions) for record in records]
+
+
+def _nothing_to_score(predictions: str | Path) -> UserError:
+    return UserError(
+        "no items to score: the file is empty", predictions, remedy="Write it with xalign-evaluate predict"
+    )
 
 
 # -- reading ---------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ def find_checkpoint(path: str | Path) -> Path:
         return found
     if not path.exists():
         raise UserError("no such checkpoint", path, remedy="Name a .pt file, or a folder that has one")
+    if not path.is_file():
+        raise UserError("a checkpoint cannot be read from a pipe or a device", path, remedy="Name a .pt file")
     return path
 
 

@@ -201,6 +201,9 @@ def _settings(given: Given, source: Path, reverse: bool) -> Settings:
         cli.say(f"{manifest.manifest_path(source)} is missing, so the options cannot be checked")
     if not given.transform:
         known = ", ".join([*WORD_ORDERS, TRANSLITERATION])
+        if reverse:
+            remedy = f"Name those that made the file, of {known}, or reverse a file that has its manifest beside it"
+            raise UserError("no manifest says how it was derived, and --transform is missing", source, remedy=remedy)
         raise UserError("--transform is missing", remedy=f"Name one or more of {known}")
     if given.header is not None and given.data_format not in WITH_HEADER:
         raise UserError(

@@ -37,6 +37,11 @@ def test_probabilities_sum_to_one_and_ratios_follow_the_formula(sizes, temperatu
         assert found[0] / found[smallest] == pytest.approx(ratio, rel=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-9, 5e-324])
+def test_near_temperature_zero_the_largest_is_drawn_alone(temperature):
+    assert list(temperature_probabilities([300, 300, 100, 0], temperature)) == [0.5, 0.5, 0, 0]
+
+
 @pytest.mark.parametrize(("sizes", "temperature"), [([1, 2], 0), ([1, 2], -1), ([0, 0], 1), ([1, 2], float("nan"))])
 def test_a_temperature_or_sizes_that_mean_nothing_are_refused(sizes, temperature):
     with pytest.raises(UserError):

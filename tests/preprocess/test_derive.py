@@ -508,6 +508,11 @@ def test_reverse_takes_all_from_the_manifest(place, transform):
     assert (place / "back").read_bytes() == (place / "text").read_bytes()
 
 
+def test_reverse_without_manifest_or_transformations_names_the_input(place, capsys):
+    assert derive(place, "--reverse") == 1
+    assert f"{place}/text: no manifest says how it was derived" in capsys.readouterr().err
+
+
 def test_words_come_first_however_the_list_is_written(place):
     assert derive(place, "--transform", "trans,inv", *vocabulary(place), output="a") == 0
     assert derive(place, "--transform", "inv,trans", *vocabulary(place), output="b") == 0

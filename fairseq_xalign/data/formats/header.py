@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Sequence
+from itertools import permutations
+from pathlib import Path
+
+from fairseq_xalign.errors import UserError
 
 AUTO, YES, NO = "auto", "yes", "no"
 CHOICES = (AUTO, YES, NO)
@@ -31,6 +35,28 @@ def is_header(row: Sequence[str], names: Sequence[Collection[str]], choice: str 
     if choice != AUTO:
         return choice == YES
     return len(row) == len(names) and all(field.strip().lower() in known for field, known in zip(row, names))
+
+
+def refuse_other_order(
+    row: Sequence[str], names: Sequence[Collection[str]], choice: str, path: str | Path, line: int
+) -> None:
+    """Refuse a first row that names the columns of a table, but in another order than ``names``.
+
+    Raises:
+        UserError: with both orders. With ``yes`` or ``no`` as ``choice`` nothing is refused.
+    """
+    if choice != AUTO or is_header(row, names):
+        return
+    for order in permutations(names):
+        if is_header(row, order):
+            found = [field.strip() for field in row]
+            fit = [next(field for field in found if field.lower() in known) for known in names]
+            raise UserError(
+                f"the columns are in the order {', '.join(found)}, not {', '.join(fit)}",
+                path,
+                line,
+                "Rearrange the columns, for example with awk; --header no reads the row as data",
+            )
 
 
 def taken(row: Sequence[str]) -> str:

@@ -49,6 +49,8 @@ def read(path: str | Path, has_header: str = header.AUTO) -> Iterator[Pair]:
             )
         names = (PREMISE_NAMES, HYPOTHESIS_NAMES, LABEL_NAMES)
         premise, hypothesis, label = columns
+        if line == 1:
+            header.refuse_other_order(columns, names, has_header, path, line)
         yield Pair(line, premise, hypothesis, label, line == 1 and header.is_header(columns, names, has_header))
 
 

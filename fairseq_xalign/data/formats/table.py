@@ -17,6 +17,7 @@ from fairseq_xalign.files import read_lines
 
 LABEL_NAMES = frozenset({"label", "labels", "class", "category", "intent", "sentiment", "target", "gold_label"})
 TEXT_NAMES = frozenset({"text", "texts", "sentence", "utterance", "document", "review", "content", "query", "input"})
+NAMES = (LABEL_NAMES, TEXT_NAMES)
 RECOGNISED = "label<TAB>text or something similar (class, category, intent, ...; sentence, utterance, ...)"
 
 
@@ -60,7 +61,9 @@ def read(path: str | Path, has_header: str = header.AUTO) -> Iterator[LabelledTe
             raise UserError("not a label, a tab and a text", path, number, "Write, for example, good<tab>I like it.")
         if "\t" in text:
             raise UserError("more than two columns", path, number, "Rows are a label, a tab and a text without tabs")
-        named = first and header.is_header((label, text), (LABEL_NAMES, TEXT_NAMES), has_header)
+        if first:
+            header.refuse_other_order((label, text), NAMES, has_header, path, number)
+        named = first and header.is_header((label, text), NAMES, has_header)
         yield LabelledText(number, label, text, named)
         first = False
 

@@ -19,6 +19,7 @@ from fairseq_xalign.evaluate.report.scores import Rival, score_report, scores_te
 from fairseq_xalign.evaluate.report.tables import json_text
 from fairseq_xalign.labelled.predictions import read_items
 from fairseq_xalign.labelled.registry import TASKS
+from fairseq_xalign.options import at_least
 
 EXAMPLE = """example:
   xalign-evaluate score --task pos --predictions hi.jsonl
@@ -108,6 +109,7 @@ def score(
     Raises:
         UserError: for files that cannot be read, do not fit each other, or hold labels of another task.
     """
+    at_least(0, seed=seed)
     if bootstrap < 0:
         raise UserError(f"--bootstrap {bootstrap} is negative", remedy="Give 0 for no resampling")
     if against and not bootstrap:

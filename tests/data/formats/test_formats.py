@@ -190,6 +190,25 @@ def test_the_first_row_is_a_header_by_its_names_or_by_choice(tmp_path, module, f
     assert [example.header for example in module.read(path, choice)] == [expected, False, False]
 
 
+@pytest.mark.parametrize(
+    ("module", "first", "said"),
+    [
+        (table, "text\tlabel", "in the order text, label, not label, text"),
+        (table, "Utterance\tIntent", "in the order Utterance, Intent, not Intent, Utterance"),
+        (nli, "label\tpremise\thypothesis", "not premise, hypothesis, label"),
+        (nli, "gold_label\tsentence1\tsentence2", "not sentence1, sentence2, gold_label"),
+    ],
+)
+def test_columns_in_another_order_are_refused_and_read_if_asked_to(tmp_path, module, first, said):
+    path = tmp_path / "t.tsv"
+    path.write_text(f"{first}\n")
+    with pytest.raises(UserError, match=said) as caught:
+        list(module.read(path))
+    assert caught.value.line == 1
+    assert [example.header for example in module.read(path, "no")] == [False]
+    assert [example.header for example in module.read(path, "yes")] == [True]
+
+
 def test_what_was_taken_for_a_header_is_said_with_the_way_out():
     assert header.taken(["label", "text"]).startswith("the first row (label, text) was taken")
     assert "--header no" in header.taken(["label", "text"])

@@ -161,6 +161,8 @@ MALFORMED = [
     ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentences, but"),
     ("pos", GOOD_POS, None, None, "no gold labels"),
     ("pos", "", GOOD_POS, None, "0 sentences, but"),
+    ("pos", "", None, None, "the file is empty"),
+    ("classification", "\n\n", None, None, "the file is empty"),
     ("ner", "a O\nb\n", "a O\nb O\n", 2, "1 columns"),
     ("ner", "a O\nb O\nc O\n", "a O\nb O\n", 1, "3 predicted tags for 2 tokens"),
     (
@@ -205,6 +207,12 @@ def test_an_unknown_language_names_those_there_are(tmp_path):
     file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "A", "A"), tagged("1", "ar", "A", "A")))
     with pytest.raises(UserError, match="Known: ar, hi"):
         read_items("pos", file, language="de")
+
+
+def test_a_negative_seed_is_refused_by_name(tmp_path, capsys):
+    predictions = write(tmp_path / "p", lines(tagged("1", "hi", "A", "A")))
+    assert main(["score", "--task", "pos", "--predictions", str(predictions), "--seed", "-1"]) == 1
+    assert "--seed -1 is too small. Choose 0 or more" in capsys.readouterr().err
 
 
 def test_failure_is_one_line_and_exit_status_one(tmp_path, capsys):
