@@ -214,7 +214,7 @@ def _asked_text(
         lines = [count_lines(side) for side in sides]
         if lines[0] != lines[1]:
             raise UserError(
-                f"{sides[0]} has {lines[0]} lines, {sides[1]} has {lines[1]}",
+                f"{sides[0]} has {lines[0]} lines, but {sides[1]} has {lines[1]}",
                 remedy="Line i of one file must be the translation of line i of the other",
             )
         yield stream

@@ -144,7 +144,7 @@ def _vocabulary_problems(path: Path, manifest: dict[str, Any]) -> Iterator[UserE
     about = manifest["vocabulary"]
     if len(symbols) != about["size"]:
         yield UserError(
-            f"makes {len(symbols)} ids, {MANIFEST_FILE} says {about['size']}",
+            f"has {len(symbols)} ids, but {MANIFEST_FILE} says {about['size']}",
             file,
             remedy="Copy dict.txt again from the subword folder that the data folder was made with",
         )
@@ -170,11 +170,11 @@ def _disagreement(file: Path, symbols: list[str], expected: list[str]) -> Iterat
     """The first place where ``dict.txt`` and the tokenizer differ."""
     for number, (ours, theirs) in enumerate(zip(symbols, expected)):
         if ours != theirs:
-            what = f"id {number} is {ours!r}, the tokenizer says {theirs!r}"
+            what = f"id {number} is {ours!r}, but the tokenizer says {theirs!r}"
             yield UserError(what, file, number - 3, "Use dict.txt and tokenizer of the same subword folder")
             return
     if len(symbols) != len(expected):
-        what = f"makes {len(symbols)} ids, the tokenizer {len(expected)}"
+        what = f"has {len(symbols)} ids, but the tokenizer has {len(expected)}"
         yield UserError(what, file, remedy="Use dict.txt and tokenizer of the same subword folder")
 
 
@@ -199,7 +199,7 @@ def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any
                 said = stream.get(key)
                 said = said[side] if isinstance(said, list) else said
                 if said is not None and said != found:
-                    what = f"{key} are {found}, {MANIFEST_FILE} says {said}"
+                    what = f"{key} are {found}, but {MANIFEST_FILE} says {said}"
                     yield UserError(what, bin_and_idx(path / prefix)[1], remedy=again)
         if len(set(lengths)) > 1:
             what = f"{title} has {' and '.join(map(str, lengths))} sentences, which cannot be translations line by line"
@@ -219,7 +219,9 @@ def _dictionary_problems(path: Path, manifest: dict[str, Any], stream: dict[str,
         yield UserError(f"is of other languages than {stream_title(stream)}", file, 1, again)
     # The first version counted repeated pairs too.
     if stream["entries"] not in (len(dictionary), len(dictionary) + dictionary.duplicates):
-        yield UserError(f"has {len(dictionary)} entries, {MANIFEST_FILE} says {stream['entries']}", file, remedy=again)
+        yield UserError(
+            f"has {len(dictionary)} entries, but {MANIFEST_FILE} says {stream['entries']}", file, remedy=again
+        )
 
 
 def _blocks(mapped: MappedTokens) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
@@ -258,7 +260,7 @@ def _item_problems(mapped: MappedTokens, vocabulary: int, remedy: str) -> Iterat
             seen.add("id")
             where = int(np.argmax(foreign))
             at = first + int(np.searchsorted(expected - expected[0], where, side="right")) - 1
-            what = f"item {at} holds id {ids[where]}, the vocabulary ends at {vocabulary - 1}"
+            what = f"item {at} has id {ids[where]}, but the vocabulary ends at {vocabulary - 1}"
             yield UserError(
                 what, bin_path, remedy="It was binarized with another vocabulary: binarize it with this one"
             )

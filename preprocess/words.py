@@ -41,7 +41,7 @@ def check_parallel(source: str, target: str) -> int:
     counts = [_count(path) for path in (source, target)]
     if counts[0] != counts[1]:
         raise UserError(
-            f"{source} has {counts[0]} lines, {target} has {counts[1]}",
+            f"{source} has {counts[0]} lines, but {target} has {counts[1]}",
             remedy="Line i of one file must belong to line i of the other",
         )
     return counts[0]

@@ -1,4 +1,4 @@
-"""What several tests share: one thread a process, and tiny real trainings."""
+"""What several tests share: one thread per process, and tiny real trainings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has a process a core already
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has one process per core already
 
 from tests.support.trainings import ALL, TINY, tiny_data, train, wait
 

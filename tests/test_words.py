@@ -28,6 +28,8 @@ NEVER = {
     r"\b(?:one|a) (?:sentence|example|label|word|entry|pair|cell|piece) a line\b": "per line",
     r"\b(?:tokens|sentences|updates|entries) a (?:batch|language|second|sentence|step|line)\b": "per",
     r"\bif so many\b|\bat most so many\b|\bso few not\b": "name the number",
+    r"\bin the midst\b": "in the middle",
+    r"\b(?:one|a) (?:thread|file) a (?:process|component|language)\b|\bonce a process\b|\ba side fits\b": "per",
 }
 """Phrases that no reader should meet, and what to write instead."""
 

@@ -39,13 +39,13 @@ def check_command(cfg: Any, main: Callable[..., Any], arguments: dict[str, Any])
     """Refuse a command that our tasks do not support, and let ``fairseq-validate`` find what it needs.
 
     Reasons: ``fairseq-eval-lm``, ``-generate`` and ``-interactive`` end in tracebacks, as no model of ours predicts the
-    next token. ``fairseq-validate`` sets up the task as it was for training, and would start from whatever stands in
-    the folder that was trained into, which may have been moved.
+    next token. ``fairseq-validate`` sets up the task as it was for training, and would start from whatever is in the
+    ``--save-dir`` of the training, which may have been moved.
 
     Args:
         cfg: fairseq's whole configuration (``common_eval.path`` is changed where it names a folder).
         main: the command's main function.
-        arguments: what the command passes to it besides (``override_args`` is changed).
+        arguments: what else the command passes to it (``override_args`` is changed).
     """
     command = Path(getattr(getattr(main, "__code__", None), "co_filename", "")).stem
     if command not in ("validate", *INSTEAD):

@@ -1,7 +1,7 @@
 """The helper that all workarounds share: replace a function once, and put every workaround in place.
 
 A workaround is a function marked with :func:`workaround`. Its docstring gives the reason, and `tests/compat` has a test
-that fails once the unpatched behaviour is fixed, so that what is no longer needed goes.
+that fails once the unpatched behaviour is fixed, so that what is no longer needed can be removed.
 """
 
 from __future__ import annotations

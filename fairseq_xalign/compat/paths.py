@@ -12,7 +12,7 @@ from fairseq_xalign.compat.patching import workaround, wrap
 
 @workaround
 def keep_existing_paths_whole() -> None:
-    """Let a path with a colon, such as ``2024-05-01T10:00``, name the folder that it is the name of.
+    """Let a path with a colon, such as ``2024-05-01T10:00``, name the folder of that name.
 
     Reason: fairseq splits every path at the colon, as ``A:B`` may stand for several shards of data, and then looks for
     ``2024-05-01T10``. A path that exists is now one path; any other is split as before.

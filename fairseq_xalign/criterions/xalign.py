@@ -33,7 +33,7 @@ class ObjectivesConfig(FairseqDataclass):
             "one data set (ALIGN-MLM's released code); sum adds the means of the objectives, as the formulas of "
             "ALIGN-MLM, section 3, are printed; alternate trains one objective per update, in turn (XLM's released "
             "code). With sum and alternate every batch holds its share of every kind of text, as long as a window has "
-            "as many sequences of each kind as batches (give a scarce kind more with --stream-weights)"
+            "as many sequences of each kind as batches (--stream-weights gives a scarce kind more)"
         },
     )
 

@@ -20,7 +20,8 @@ class XlingConfig(FairseqDataclass):
     """Settings of fine-tuning's loss."""
 
     label_smoothing: float = field(
-        default=0.0, metadata={"help": "fraction of the probability that is spread evenly over all labels"}
+        default=0.0,
+        metadata={"help": "fraction of the probability that is spread evenly over all labels; 0 by default"},
     )
 
 

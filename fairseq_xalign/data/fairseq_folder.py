@@ -77,7 +77,7 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
         sentences, tokens, longest, files = _counts(path, [prefixes[source], prefixes[target]])
         if sentences[0] != sentences[1]:
             raise UserError(
-                f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, {sentences[1]} in {target}",
+                f"{split}.{source}-{target} has {sentences[0]} sentences in {source}, but {sentences[1]} in {target}",
                 path,
                 remedy="Run fairseq-preprocess again on parallel files",
             )
@@ -113,7 +113,9 @@ def _pair_of(pair: str, prefixes: Mapping[str, str], split: str, path: Path) -> 
         return pairs[0]
     if pairs:
         names = " or ".join(map(pair_name, pairs))
-        raise UserError(f"{split}.{pair} can be {names}", path, remedy="Move the files of one of them away")
+        raise UserError(
+            f"{split}.{pair} is ambiguous: it can be {names}", path, remedy="Move the files of one of them away"
+        )
     raise UserError(
         f"{split}.{pair} has only one side: {next(iter(prefixes.values()))}",
         path,

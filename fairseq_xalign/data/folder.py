@@ -206,7 +206,7 @@ class DataFolder:
                 self._mapped[prefix] = MappedTokens(self.path / prefix)
             if len(self._mapped[prefix]) != stream["sentences"]:
                 raise UserError(
-                    f"holds {len(self._mapped[prefix])} sentences, {MANIFEST_FILE} says {stream['sentences']}",
+                    f"has {len(self._mapped[prefix])} sentences, but {MANIFEST_FILE} says {stream['sentences']}",
                     self.path / f"{prefix}.idx",
                     remedy=f"Binarize {stream_title(stream)} again",
                 )

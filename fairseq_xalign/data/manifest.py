@@ -23,7 +23,7 @@ def stream_languages(stream: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def stream_title(stream: Mapping[str, Any]) -> str:
-    """What a person calls a stream: ``mono train en``, ``bitext valid en-de``, ``dictionary zh-TW:pt-BR``."""
+    """The name of a stream in messages: ``mono train en``, ``bitext valid en-de``, ``dictionary zh-TW:pt-BR``."""
     languages = stream_languages(stream)
     name = languages[0] if len(languages) == 1 else pair_name(languages)
     return " ".join(filter(None, [stream["kind"], stream.get("split"), name]))
@@ -74,8 +74,8 @@ def size_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[UserError
             remedy = f"Binarize {stream_title(stream)} again, or copy the file again if it was copied"
             file = path / name
             if not file.is_file():
-                yield UserError(f"missing, {MANIFEST_FILE} names it", file, remedy=remedy)
+                yield UserError(f"missing, although {MANIFEST_FILE} lists it", file, remedy=remedy)
             elif file.stat().st_size != about["size"]:
                 yield UserError(
-                    f"{file.stat().st_size} bytes long, {MANIFEST_FILE} says {about['size']}", file, remedy=remedy
+                    f"{file.stat().st_size} bytes long, but {MANIFEST_FILE} says {about['size']}", file, remedy=remedy
                 )

@@ -236,7 +236,7 @@ class MappedTokens:
             )
         if version != VERSION:
             raise UserError(
-                f"version {version} of the mmap format, only {VERSION} is known",
+                f"version {version} of the mmap format, but only {VERSION} is known",
                 idx_path,
                 remedy="Binarize with `xalign-preprocess binarize`",
             )
@@ -245,14 +245,14 @@ class MappedTokens:
         self.dtype = DTYPES[code]
         expected = HEADER.size + 12 * items
         if len(index) != expected:
-            raise _damaged(idx_path, f"{len(index)} bytes long, {items} items need {expected}")
+            raise _damaged(idx_path, f"{len(index)} bytes long, but {items} items need {expected}")
         self.sizes = np.frombuffer(index, dtype=np.int32, count=items, offset=HEADER.size)
         places = np.frombuffer(index, dtype=np.int64, count=items, offset=HEADER.size + 4 * items)
         self.starts = Starts(places, self.dtype.itemsize)
         end = int(places[-1]) + int(self.sizes[-1]) * self.dtype.itemsize if items else 0
         data = _map(bin_path)
         if len(data) != end:
-            raise _damaged(bin_path, f"{len(data)} bytes long, its index says {end}")
+            raise _damaged(bin_path, f"{len(data)} bytes long, but its index says {end}")
         self.tokens = np.frombuffer(data, dtype=self.dtype)
 
     def __len__(self) -> int:

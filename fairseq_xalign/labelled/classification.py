@@ -81,12 +81,12 @@ class Classification(Kind):
         pooling: str = field(
             default="cls",
             metadata={
-                "help": "what stands for the text: its first token, or the mean or maximum over its tokens",
+                "help": "what represents the text: its first token, or the mean or maximum over its tokens",
                 "choices": POOLINGS,
             },
         )
         head_hidden: int = field(
-            default=0, metadata={"help": "width of a hidden tanh layer in the head; 0 for no such layer"}
+            default=0, metadata={"help": "width of a hidden tanh layer in the head; 0, the default, for no such layer"}
         )
 
     def check_row(self, row: Row, task: Task | None = None) -> None:

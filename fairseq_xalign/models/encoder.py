@@ -259,8 +259,8 @@ class Encoder(TiedLMHead):
         limit = self.config.max_positions
         if batch.longest > limit and (found := int(batch.positions.max()) + 1) > limit:
             raise UserError(
-                f"a sequence needs {found} positions, the model has {limit}",
-                remedy="Cut sequences shorter, or use a model with more positions or rotary ones",
+                f"a sequence needs {found} positions, but the model has only {limit}",
+                remedy="Use shorter sequences, or a model with more positions or with rotary ones",
             )
 
     def _plan(self, batch: PackedBatch, x: Tensor) -> Plan:

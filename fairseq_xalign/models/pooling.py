@@ -1,4 +1,4 @@
-"""One vector for a sequence: its first token, or the mean or maximum over its tokens."""
+"""One vector per sequence: its first token, or the mean or maximum over its tokens."""
 
 from __future__ import annotations
 

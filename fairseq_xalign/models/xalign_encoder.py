@@ -111,7 +111,7 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
         )
     if 0 < start.n_languages < n_languages:
         raise UserError(
-            f"the checkpoint has embeddings for {start.n_languages} languages, the data has {n_languages}",
+            f"the checkpoint has embeddings for {start.n_languages} languages, but the data has {n_languages}",
             remedy="Name the languages that it knows with --languages",
         )
     for name, value in {**PRESETS[arch], **chosen}.items():

@@ -82,8 +82,8 @@ class DictionaryOptions:
     )
     dict_mlm_nonmember: str = option(
         "visible",
-        "what happens to a token without a translation that went to the dictionary: it stays visible (the default; "
-        "ALIGN-MLM's released code) or is masked the normal way",
+        "what happens to a token that went to the dictionary but has no translation: it stays visible (the default; "
+        "ALIGN-MLM's released code) or is masked in the usual way",
         ("visible", "normal"),
     )
 

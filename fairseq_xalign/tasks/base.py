@@ -47,7 +47,7 @@ class TrainingConfig(FairseqDataclass):
         default=None,
         metadata={
             "help": "number of updates per epoch (default: one pass over the largest stream, which ends after 10,000 "
-            "updates where there is no --max-epoch); a resumed run keeps what it began with"
+            "updates unless --max-epoch is given); a resumed run keeps the length that it began with"
         },
     )
     seed: int = II("common.seed")

@@ -67,12 +67,12 @@ class AlignMLMConfig(TrainingConfig):
                   "to their sizes, so that all of them end a pass together)"},
     )  # fmt: skip
     window_size: int = field(
-        default=4096, metadata={"help": "number of draws that are sorted by length together; 4096 by default"}
+        default=4096, metadata={"help": "number of sequences that are sorted by length together; 4096 by default"}
     )
     tlm_packing: Optional[ChoiceEnum(PACKING_MODES)] = field(  # type: ignore[valid-type]
         default=None,
         metadata={"help": "how pairs of translations become sequences: halves (the default; ALIGN-MLM, Appendix G.3) "
-                  "packs many pairs, all originals first; pairs has one pair per sequence (XLM, PPA)"},
+                  "packs many pairs into a sequence, all originals first; pairs puts one pair into each (XLM, PPA)"},
     )  # fmt: skip
     tlm_positions: Optional[ChoiceEnum(("reset", "continue"))] = field(  # type: ignore[valid-type]
         default=None,

@@ -94,7 +94,7 @@ def read(folder: Path) -> tuple[str, bytes, dict[str, Any]]:
     found = description.get("format") if isinstance(description, dict) else None
     if found != SUBWORD_FORMAT:
         raise UserError(
-            f"subword format {found}, this version reads {SUBWORD_FORMAT}",
+            f"has subword format {found}, but this version reads {SUBWORD_FORMAT}",
             place,
             remedy="Use the version of fairseq_xalign that wrote it, or a newer one; or make the folder again",
         )
@@ -115,7 +115,7 @@ def read(folder: Path) -> tuple[str, bytes, dict[str, Any]]:
     copies = 2 if derived is not None else 1
     size = 5 + copies * description["pieces"] + len(description["language_tokens"]) + len(description["excluded"])
     if listed != size:
-        raise UserError(f"{DICT_FILE} makes {listed} ids, {SUBWORD_FILE} {size}", folder, remedy=MAKE_AGAIN)
+        raise UserError(f"{DICT_FILE} has {listed} ids, but {SUBWORD_FILE} says {size}", folder, remedy=MAKE_AGAIN)
     return description["kind"], data, description
 
 
@@ -123,7 +123,7 @@ def _bytes(path: Path, expected: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"missing, though {SUBWORD_FILE} names it", path, remedy=MAKE_AGAIN) from None
+        raise UserError(f"missing, although {SUBWORD_FILE} names it", path, remedy=MAKE_AGAIN) from None
     if hashlib.sha256(data).hexdigest() != expected:
         raise UserError(f"was changed or damaged: its hash is not the one in {SUBWORD_FILE}", path, remedy=MAKE_AGAIN)
     return data

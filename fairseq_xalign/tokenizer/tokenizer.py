@@ -133,7 +133,7 @@ class Tokenizer:
         """Restore the tokenizer that :meth:`state` describes; no file is needed."""
         if state.get("format") != SUBWORD_FORMAT:
             raise UserError(
-                f"the checkpoint's tokenizer has format {state.get('format')}, this version reads {SUBWORD_FORMAT}",
+                f"the checkpoint's tokenizer has format {state.get('format')}, but this version reads {SUBWORD_FORMAT}",
                 remedy="Use the version of fairseq_xalign that wrote it, or a newer one",
             )
         return cls(state["kind"], state["model_bytes"], state)
@@ -344,7 +344,7 @@ class Tokenizer:
         elif self.foreign_ids is None and self.model.specials() != {i: i for i in range(FIRST_PIECE)}:
             problem = "the model does not have our special symbols as ids 0 to 4, and no foreign ids are listed"
         elif self.foreign_ids is None and self.pieces != self.model.size - FIRST_PIECE:
-            problem = f"{self.pieces} pieces are listed, the model has {self.model.size - FIRST_PIECE}"
+            problem = f"{self.pieces} pieces are listed, but the model has {self.model.size - FIRST_PIECE}"
         elif self.foreign_ids is not None and len(self.foreign_ids) != len(self) - FIRST_PIECE:
             problem = f"{len(self.foreign_ids)} foreign ids are listed for {len(self) - FIRST_PIECE} ids"
         elif self.foreign_ids is not None and not {*self.foreign_ids} - {None} <= {*self.model.known()}:

@@ -136,7 +136,7 @@ def settings_for_reverse(manifest: dict[str, Any], given: Mapping[str, Any], pat
     for key, option in names:
         if given.get(key) is not None and given[key] != manifest.get(key, AUTO):
             raise UserError(
-                f"{option} says {_shown(given[key])}, the manifest {_shown(manifest.get(key, AUTO))}",
+                f"{option} says {_shown(given[key])}, but the manifest says {_shown(manifest.get(key, AUTO))}",
                 manifest_path(path),
                 remedy=f"Leave {option} out to take the manifest's",
             )

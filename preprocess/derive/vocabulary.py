@@ -76,7 +76,7 @@ def _write_once(doubled: Tokenizer, output: Path) -> None:
     else:
         found = f"overlap {there.derived['overlap']:g}, seed {there.derived['seed']}"
     raise UserError(
-        f"the folder exists and disagrees: it has {found}, --subword and the options ask for {asked}",
+        f"the folder exists and disagrees: it has {found}, but --subword and the options ask for {asked}",
         output,
         remedy="Give the options it was made with, or another --output-subword",
     )
@@ -89,8 +89,8 @@ def _check_agreement(base: Tokenizer, subword: str, overlap: float | None, seed:
     seed_differs = seed is not None and bool(made["kept"]) and seed != made["seed"]
     if (overlap is not None and overlap != made["overlap"]) or seed_differs:
         raise UserError(
-            f"this vocabulary was doubled with overlap {made['overlap']:g}, seed {made['seed']}; "
-            f"the options say overlap {made['overlap'] if overlap is None else overlap:g}, "
+            f"this vocabulary was doubled with overlap {made['overlap']:g}, seed {made['seed']}, "
+            f"but the options say overlap {made['overlap'] if overlap is None else overlap:g}, "
             f"seed {made['seed'] if seed is None else seed}",
             subword,
             remedy="Leave the options out, or double the natural vocabulary again",

@@ -14,4 +14,4 @@ FORMATS = {
     "classification": "preprocess.readers.classification",
 }
 WITH_HEADER = ("nli", "classification")
-"""Formats whose first row may name the columns: their ``read`` takes whether it does, and their examples say so."""
+"""Formats whose first row may name the columns: ``read`` is told whether it does, and examples say what they are."""

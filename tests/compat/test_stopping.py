@@ -52,7 +52,7 @@ def _train_as_with_two_gpus(arguments):
 def test_spawned_workers_find_our_parts_and_stop_together_when_their_parent_is_told(tiny, tmp_path):
     spawned = ["--distributed-backend", "gloo", "--distributed-world-size", "2", "--ddp-backend", "legacy_ddp"]
     spawned += ["--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]
-    ours = ["--user-dir", ROOT / "fairseq_xalign", "--optimizer", "adamw"]  # known to who has imported our tasks
+    ours = ["--user-dir", ROOT / "fairseq_xalign", "--optimizer", "adamw"]  # known once our tasks are imported
     start = ["--max-update", "100000", "--save-dir", tmp_path]
     arguments = [str(argument) for argument in [tiny, *TINY, *spawned, *ours, *start]]
     process = run_function(_train_as_with_two_gpus, arguments, log=tmp_path / "log", has_children=True)

@@ -72,7 +72,7 @@ def test_a_data_folder_is_a_subword_folder(data):
 
 @pytest.mark.parametrize("name", ["mono/train.en.bin", "bitext/valid.en-de.de.idx", "dictionary/en-de.tsv"])
 @pytest.mark.parametrize(
-    "how, message", [("cut", "bytes long, manifest.json says"), ("remove", "missing, manifest.json")]
+    "how, message", [("cut", "bytes long, but manifest.json says"), ("remove", "missing, although manifest.json")]
 )
 def test_a_file_that_disagrees_with_the_manifest_is_refused(data, name, how, message):
     if how == "cut":
@@ -117,7 +117,7 @@ def test_a_manifest_that_is_not_json_is_refused(data):
 def test_an_index_that_counts_other_sentences_is_refused(data):
     change_manifest(data, lambda m: m["streams"][0].update(sentences=51))
     folder = DataFolder.open(data)
-    with pytest.raises(UserError, match=r"holds 50 sentences, manifest\.json says 51"):
+    with pytest.raises(UserError, match=r"has 50 sentences, but manifest\.json says 51"):
         folder.mono("train")
 
 

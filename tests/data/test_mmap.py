@@ -137,8 +137,8 @@ def test_an_error_in_the_block_leaves_the_old_files(tmp_path):
 @pytest.mark.parametrize(
     "part, keep, message",
     [
-        (".bin", 0.5, "bytes long, its index says"),
-        (".bin", 0.0, "0 bytes long, its index says"),
+        (".bin", 0.5, "bytes long, but its index says"),
+        (".bin", 0.0, "0 bytes long, but its index says"),
         (".idx", 0.5, "items need"),
         (".idx", 0.0, "only 0 bytes"),
     ],

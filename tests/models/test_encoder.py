@@ -213,7 +213,7 @@ def test_config_survives_a_dictionary_and_rejects_unknown_fields():
 def test_too_long_a_sequence_is_reported_and_positions_that_start_again_are_not():
     encoder = Encoder(config(max_positions=8))
     batch = pack([torch.arange(5, 15)])
-    with pytest.raises(UserError, match="needs 10 positions, the model has 8"):
+    with pytest.raises(UserError, match="needs 10 positions, but the model has only 8"):
         encoder(batch)
     again = replace(batch, positions=torch.arange(10) % 5)
     assert encoder(again).shape == (10, 16)

@@ -226,7 +226,7 @@ def test_text_the_tokenizer_fails_on_is_named(texts, subword, monkeypatch, capsy
 def test_files_of_different_length_are_refused_before_anything_is_written(texts, subword, capsys):
     write_lines(texts / "text.de", sentences("de", 299))
     assert run(subword, texts / "data", "--bitext", f"en-de={texts}/text.en,{texts}/text.de") == 1
-    assert f"{texts}/text.en has 300 lines, {texts}/text.de has 299" in capsys.readouterr().err
+    assert f"{texts}/text.en has 300 lines, but {texts}/text.de has 299" in capsys.readouterr().err
     assert sorted(p.name for p in texts.iterdir()) == ["text.de", "text.en"]
 
 

@@ -121,20 +121,20 @@ def recount(data):
         (
             lambda d: (d / "mono/train.en.bin").write_bytes(b"x"),
             "mono/train.en.bin",
-            "1 bytes long, manifest.json says",
+            "1 bytes long, but manifest.json says",
         ),
         (
             lambda d: (d / "bitext/train.en-de.en.idx").unlink(),
             "bitext/train.en-de.en.idx",
-            "missing, manifest.json names it",
+            "missing, although manifest.json lists it",
         ),
         (flip, "mono/train.en.bin", "its checksum is not the one in manifest.json"),
         (
             lambda d: rewrite(d, "mono/train.en", [[5, 2], [6, 90, 2], [7, 2]]),
             "mono/train.en.bin",
-            "item 1 holds id 90, the",
+            "item 1 has id 90, but the",
         ),
-        (lambda d: rewrite(d, "mono/train.en", [[-1, 2]], np.int32), "mono/train.en.bin", "item 0 holds id -1, the"),
+        (lambda d: rewrite(d, "mono/train.en", [[-1, 2]], np.int32), "mono/train.en.bin", "item 0 has id -1, but the"),
         (
             lambda d: rewrite(d, "mono/train.en", [[5, 2], [6, 7], [8]]),
             "mono/train.en.bin",
@@ -143,8 +143,8 @@ def recount(data):
         (lambda d: rewrite(d, "mono/train.en", [[5, 2], []]), "mono/train.en.bin", "item 1 does not end with </s>"),
         (swap_index, "mono/train.en.idx", "item 3 does not begin where the one before it ends"),
         (unknown_entry, "dictionary/en-de.tsv", "piece 'nowhere' is not in the vocabulary"),
-        (lambda d: append(d, "dict.txt", "more 1\n"), "dict.txt", "makes 91 ids, manifest.json says 90"),
-        (lambda d: (d / "dict.txt").unlink(), "dict.txt", "missing, though subword.json names it"),
+        (lambda d: append(d, "dict.txt", "more 1\n"), "dict.txt", "has 91 ids, but manifest.json says 90"),
+        (lambda d: (d / "dict.txt").unlink(), "dict.txt", "missing, although subword.json names it"),
         (lambda d: (d / "subword.json").unlink(), "", "not a subword folder"),
     ],
 )
@@ -156,7 +156,7 @@ def test_damage_is_named_with_its_file(data, capsys, damage, where, what):
 
 def test_one_fault_is_one_problem(data, capsys):
     rewrite(data, "mono/train.en", [[5, 2], [6, 90, 2], [7, 95, 2]])
-    assert [what for _, what in problems(data, capsys)] == ["item 1 holds id 90, the vocabulary ends at 89"]
+    assert [what for _, what in problems(data, capsys)] == ["item 1 has id 90, but the vocabulary ends at 89"]
 
 
 def test_sides_of_different_length_are_found(data, capsys):
@@ -180,7 +180,7 @@ def test_another_tokenizer_is_found(data, made, capsys, tmp_path):
     Tokenizer.load(made / "sub").doubled().save_into(data)
     found = problems(data, capsys)
     assert ("subword.json", "is another tokenizer than the one manifest.json names") in found
-    assert ("dict.txt", "makes 175 ids, manifest.json says 90") in found
+    assert ("dict.txt", "has 175 ids, but manifest.json says 90") in found
 
 
 def test_a_newer_manifest_is_the_only_problem(data, capsys):
@@ -194,7 +194,7 @@ def test_items_are_looked_at_in_blocks_with_the_same_result(data, capsys, monkey
     assert problems(data, capsys) == []
     rewrite(data, "mono/train.en", [*([[5, 6, 2]] * 10), [5, 90, 2], [5, 2], [6]])
     assert [what for _, what in problems(data, capsys)] == [
-        "item 10 holds id 90, the vocabulary ends at 89",
+        "item 10 has id 90, but the vocabulary ends at 89",
         "item 12 does not end with </s>",
     ]
 
@@ -233,7 +233,7 @@ def test_a_folder_with_a_problem_is_not_adopted(made, tmp_path, capsys):
         for _ in range(50):
             writer.write([5, 99, 2])
     assert [what for _, what in problems(data, capsys, "--write-manifest")] == [
-        "item 0 holds id 99, the vocabulary ends at 89"
+        "item 0 has id 99, but the vocabulary ends at 89"
     ]
     assert not (data / "manifest.json").exists()
     (data / "train.en-de.de.idx").unlink()

@@ -602,8 +602,8 @@ def test_reverse_refuses_what_the_manifest_contradicts(place, capsys):
     assert derive(place, "--transform", "inv,trans", *vocabulary(place)) == 0
     doubled = ["--subword", str(place / "sub2")]
     cases = [
-        (["--transform", "inv", *doubled], "--transform says inv, the manifest inv,trans"),
-        (["--seed", "9", *doubled], "--seed says 9, the manifest 1"),
+        (["--transform", "inv", *doubled], "--transform says inv, but the manifest says inv,trans"),
+        (["--seed", "9", *doubled], "--seed says 9, but the manifest says 1"),
         (["--inv-split", "none", *doubled], "--inv-split says none"),
     ]
     for options, message in cases:

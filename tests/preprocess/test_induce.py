@@ -137,7 +137,7 @@ def test_wrong_options_are_one_line(place, capsys):
     empty = str(write_lines(place / "empty", [""] * 3))
     muse = str(write_lines(place / "muse", ["a b"]))
     cases = [
-        (["--links", short], f"{source} has 3 lines, {short} has 2"),
+        (["--links", short], f"{source} has 3 lines, but {short} has 2"),
         (["--links", short, "--min-count", "0"], "--min-count 0"),
         (["--links", empty], "Nothing is linked: is the text empty?"),
         (["--links", empty, "--share", "0.5"], "--share is for --derived"),

@@ -128,7 +128,7 @@ def test_files_of_unequal_length_are_refused_by_name(tmp_path, capsys):
     source, target = write_lines(tmp_path / "a", ["x"] * 3), write_lines(tmp_path / "b", ["x"] * 2)
     pytest.importorskip("systran_align")
     assert links(source, target, tmp_path / "out") == 1
-    assert f"{source} has 3 lines, {target} has 2. Line i" in capsys.readouterr().err
+    assert f"{source} has 3 lines, but {target} has 2. Line i" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""Small tokenizers of every kind, trained on ``text.en.txt`` or built from it; each is made once a process."""
+"""Small tokenizers of every kind, trained on ``text.en.txt`` or built from it; each is made once per process."""
 
 import functools
 import math

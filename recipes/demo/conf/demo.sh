@@ -1,5 +1,5 @@
 # make demo: the paper's hardest pair on a laptop, at most 20 minutes on two cores.
-# Encoder: 2 layers x 128, rotary positions, 30 % masking: what gets off the ground in minutes.
+# Encoder: 2 layers x 128, rotary positions, 30 % masking: settings that learn within minutes.
 TRANSFORMS="trans,inv"          # Table 3: Trans∘Inv, where objectives differ most
 OBJECTIVES="mlm xlm dict_mlm align_mlm"
 SEEDS="1"
