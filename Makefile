@@ -48,7 +48,7 @@ test: $(STAMP)  ## run the tests; lint, formatting and types are among them
 test-recipes: $(STAMP)  ## run every stage of every recipe on 200 lines with two updates
 	@PYTHON="$(CURDIR)/$(BIN)/python" bash recipes/test.sh
 
-check: $(STAMP)  ## the same checks, lint, formatting and types first
+check: $(STAMP)  ## run lint, formatting and types first, then the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -57,7 +57,7 @@ check: $(STAMP)  ## the same checks, lint, formatting and types first
 bench: $(STAMP)  ## run every benchmark, one after the other
 	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-clean:  ## remove everything that the other targets created, including .venv
+clean:  ## remove everything that the other targets create, including .venv
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo align_mlm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -2,8 +2,9 @@
 # Sourced by run.sh; uses the functions and settings of recipes/lib.
 #
 # Text: Bible verses and user interfaces in both languages, which are the bitext, and the demo's English.
-# Dictionary: induced from the bitext where systran-align is installed (Python 3.11), else names of symbols from CLDR (needs
-# npm) and emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) where there are any.
+# Dictionary: induced from the bitext if systran-align is installed (Python 3.11), otherwise made of the names of symbols from
+# CLDR (needs npm) and of emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) if the
+# language has any.
 
 treebank_of() { case "$1" in de) echo german ;; es) echo spanish ;; fr) echo french ;; it) echo italian ;; ru) echo russian ;; ar) echo arabic ;; *) echo none ;; esac; }
 
@@ -12,7 +13,7 @@ can_induce() { "$PYTHON" -c "import systran_align" 2> /dev/null; }
 natural_fetch() {
     preprocess fetch verses ui intents
     if ! can_induce; then
-        title "no systran-align (the extra 'align', Python 3.11): the dictionary is of names of symbols"
+        title "no systran-align (the extra 'align', Python 3.11): the dictionary is made of names of symbols"
         preprocess fetch emoji
         preprocess fetch cldr || title "CLDR's dictionary needs npm; going on with the smaller emoji dictionary"
     fi

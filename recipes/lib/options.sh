@@ -92,7 +92,7 @@ default_settings() {
 }
 
 # Two updates on 200 lines, whatever the configuration: what `make test-recipes` runs. Every stage and every
-# objective stays; of a list of values the last one.
+# objective is kept, but only the last value of each list.
 smallest_settings() {
     DEVICE=cpu LINES=200 VALID_LINES=30 VOCABULARY=300 NATURAL_VOCABULARY=300 UPDATES=2 TAG_UPDATES=2 BATCH=4
     UPDATE_FREQUENCY=1 TAG_BATCH=4 WARMUP=1 TAG_WARMUP=1 BLOCK=64 XLM_BLOCK=${XLM_BLOCK:+128} SEEDS=${SEEDS%% *}

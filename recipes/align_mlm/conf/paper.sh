@@ -1,5 +1,5 @@
 # The paper's own values (Tang et al. 2022, Appendix G, Tables 10 and 11), and the released code's where the paper is silent.
-# Not there: the syntax transformation (Trans∘Syn), XNLI and WikiANN; tagging is on UD English EWT.
+# Not available yet: the syntax transformation (Trans∘Syn), XNLI and WikiANN. Tagging is trained on UD English EWT.
 # The paper took 40 to 45 hours on 8 TPU cores for each pre-training (Appendix I). With several GPUs, fairseq-train uses all
 # of them: keep batch x update frequency x GPUs at 128.
 TRANSFORMS="trans,inv trans"    # Table 3
