@@ -3,7 +3,7 @@
 A command module has a docstring (its first line becomes the short help, the whole text the
 description), ``add_arguments(parser)`` and ``run(args)``. ``EXAMPLE``, if it has one, ends
 ``--help``. Exit codes: 0 done, 1 failed (one line: what, where, remedy), 2 wrong usage,
-130 interrupted, 141 nobody reads the output any more.
+130 interrupted, 143 terminated, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import argparse
 import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +24,8 @@ from fairseq_xalign.inputs import forget_copies
 Item = TypeVar("Item")
 BROKEN_PIPE = 128 + 13
 """The exit status if the reader of the output has gone away: what shells report after SIGPIPE."""
+TERMINATED = 128 + 15
+"""The exit status after SIGTERM: the shell's for a command that it ended."""
 INTERRUPTED = 128 + 2
 """The exit status after Ctrl-C: what shells report after SIGINT."""
 
@@ -69,13 +73,17 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
     """
     try:
         try:
-            return work()
+            with _terminable():
+                return work()
         finally:
             forget_copies()
             _flush_stdout()
     except BrokenPipeError:
         _discard_stdout()
         return BROKEN_PIPE
+    except _Terminated:
+        print(f"{name}: terminated; nothing half-written was left", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print(f"{name}: interrupted; no incomplete output was left behind", file=sys.stderr)
         return INTERRUPTED
@@ -85,6 +93,30 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
             raise
         print(f"{name}: {meaning}", file=sys.stderr)
         return 1
+
+
+class _Terminated(BaseException):
+    """SIGTERM has come. Like KeyboardInterrupt it is no Exception, so that nothing but clean-up takes note of it."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM undo what is half-written, as Ctrl-C does, instead of ending the process where it stands."""
+    process = os.getpid()
+
+    def stop(*_: Any) -> None:
+        if os.getpid() != process:  # a forked child: it has nothing to undo
+            os._exit(TERMINATED)
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # Python takes signals in the main thread alone
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _flush_stdout() -> None:

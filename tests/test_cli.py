@@ -3,15 +3,17 @@
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
 import pytest
 import torch
 
-from fairseq_xalign import cli
+from fairseq_xalign import cli, files
 from fairseq_xalign.errors import UserError, explained
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +111,19 @@ def test_a_fault_of_ours_keeps_its_traceback(command, error):
 def test_an_interrupted_command_has_the_status_of_the_shell(command, capsys):
     assert command(failing(KeyboardInterrupt())) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_terminated_command_leaves_nothing_half_written(command, capsys, tmp_path):
+    def work():
+        with files.atomic_file(tmp_path / "out") as stream:
+            stream.write("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert command(work) == 143
+    assert "terminated" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir()) and signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_module_that_cannot_be_imported_is_one_line(capsys):

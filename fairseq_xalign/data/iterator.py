@@ -9,6 +9,7 @@ it is the same on all ranks, and valid for any number of workers, loader process
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +25,16 @@ STATE_VERSION = 2
 """fairseq reads ``iterations_in_epoch`` from states of version 2."""
 MOST_UPDATES_AN_EPOCH = 10_000
 """Longest epoch of a run that has no ``--max-epoch``: validation and checkpoints come at the end of an epoch."""
+
+
+def _outlive_a_stop_signal(_: int) -> None:
+    """Let a loader process ignore the first SIGTERM, and SIGUSR1.
+
+    Batch systems signal every process of a job. Training itself then saves a checkpoint after the current update, for
+    which it needs its loader processes; a second SIGTERM, torch's own when it ends them, ends them as ever.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 class _Walk(IterableDataset):
@@ -190,7 +201,7 @@ class BatchIterator:
         if self.num_workers > 0:
             loader = DataLoader(
                 walk, batch_size=None, num_workers=self.num_workers, prefetch_factor=self.buffer,
-                multiprocessing_context="fork",
+                multiprocessing_context="fork", worker_init_fn=_outlive_a_stop_signal,
             )  # fmt: skip
             batches: Iterator[dict[str, Any]] = iter(loader)
         else:

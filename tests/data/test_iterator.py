@@ -1,5 +1,7 @@
 """The iterator: one global order for any number of workers and loader processes, resumable anywhere."""
 
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +86,19 @@ def test_loader_processes_resume_in_the_middle_of_an_epoch(streams):
     again = iterator(streams, workers=3)
     again.load_state_dict(it.state_dict())
     assert first + epochs(again)[0] == epochs(iterator(streams))[0]
+    taken.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_loader_processes_go_on_after_a_signal_to_every_process_of_the_job(streams, number):
+    taken = iterator(streams, workers=2).next_epoch_itr()
+    found = [flat(next(taken)) for _ in range(2)]  # one from each: both have begun
+    loaders = torch.multiprocessing.active_children()
+    assert len(loaders) == 2
+    for loader in loaders:
+        os.kill(loader.pid, number)
+    found += [flat(sample) for sample in taken]
+    assert found == epochs(iterator(streams))[0]
     taken.close()
 
 
