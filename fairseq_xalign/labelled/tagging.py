@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign.data.formats import columns, conllu
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.chunks import is_iob2
-from fairseq_xalign.evaluate.metrics.labels import ChunkF1, Metric, Pair, TokenAccuracy
+from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2
+from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, TokenAccuracy
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
 
 if TYPE_CHECKING:

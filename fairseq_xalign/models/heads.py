@@ -1,4 +1,4 @@
-"""Heads of labelled tasks: one label for a sequence, or one for each given token. The LM head is in ``encoder.py``."""
+"""Heads of labelled tasks: one label for a sequence, or one for each given token. The LM head is in ``lm_head.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks (entities) of a sequence of tags, in the two readings that papers use; ``labels.ChunkF1`` scores them.
+"""Chunks (entities) of a sequence of tags, in the two readings that papers use; and the F1 over them.
 
 *Lenient* is the default reading of conlleval and seqeval: the first letter of a tag is its prefix, the
 rest is its type, and a broken sequence is repaired (``I-PER`` after ``O`` starts a chunk). *Strict* is
@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, f1
 
 Chunk = tuple[str, int, int]
 """Type, index of the first token, index of the last."""
@@ -65,3 +69,41 @@ def is_iob2(tags: Sequence[str]) -> bool:
 
 
 MODES: dict[str, Callable[[Sequence[str]], set[Chunk]]] = {"lenient": lenient_chunks, "strict": strict_chunks}
+
+
+class ChunkF1(Metric):
+    """Micro F1 over chunks: seqeval's number.
+
+    On part-of-speech tags (XTREME, ALIGN-MLM) the same reading gives a figure that is *not* accuracy:
+    seqeval takes a tag's first letter as its prefix and the rest as its type. A run of equal tags is therefore
+    one chunk, ``CCONJ`` and ``SCONJ`` count as the same, every tag that begins with S is a chunk of its own, and
+    a single ``X`` at the end of a sentence is no chunk. Compare it only with figures of the same kind.
+
+    A token without a prediction is read as ``O``, so a chunk lost by truncation is a miss.
+    """
+
+    per = "chunk"
+    name = "chunk_f1"
+
+    def __init__(self, mode: str = "lenient") -> None:
+        self.mode = mode
+        self.name = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
+
+    def fields(self) -> dict[str, object]:
+        """The average, and how broken sequences are read."""
+        return {"average": "micro", "mode": self.mode}
+
+    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """Right chunks, predicted chunks and gold chunks of each sentence, int64 [I, 3]."""
+        chunks = MODES[self.mode]
+        rows = []
+        for gold_tags, predicted_tags in pairs:
+            filled = [OUTSIDE if tag is None else tag for tag in predicted_tags]
+            filled += [OUTSIDE] * (len(gold_tags) - len(filled))
+            gold, predicted = chunks(gold_tags), chunks(filled)
+            rows.append((len(gold & predicted), len(predicted), len(gold)))
+        return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+    def score(self, totals: np.ndarray) -> np.ndarray:
+        """F1 in per cent."""
+        return 100 * f1(totals[..., 0], totals[..., 1], totals[..., 2])

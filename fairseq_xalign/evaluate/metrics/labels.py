@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from fairseq_xalign import __version__
-from fairseq_xalign.evaluate.metrics.chunks import MODES, OUTSIDE
 
 Pair = tuple[Any, Any]
 """Gold and predicted: two tag sequences, or two labels."""
@@ -94,44 +93,6 @@ class Accuracy(TokenAccuracy):
     def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
         """1 where the label is right, and 1, of each item, int64 [I, 2]."""
         return np.array([(gold == predicted, 1) for gold, predicted in pairs], dtype=np.int64).reshape(-1, 2)
-
-
-class ChunkF1(Metric):
-    """Micro F1 over chunks: seqeval's number.
-
-    On part-of-speech tags (XTREME, ALIGN-MLM) the same reading gives a figure that is *not* accuracy:
-    seqeval takes a tag's first letter as its prefix and the rest as its type. A run of equal tags is therefore
-    one chunk, ``CCONJ`` and ``SCONJ`` count as the same, every tag that begins with S is a chunk of its own, and
-    a single ``X`` at the end of a sentence is no chunk. Compare it only with figures of the same kind.
-
-    A token without a prediction is read as ``O``, so a chunk lost by truncation is a miss.
-    """
-
-    per = "chunk"
-    name = "chunk_f1"
-
-    def __init__(self, mode: str = "lenient") -> None:
-        self.mode = mode
-        self.name = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
-
-    def fields(self) -> dict[str, object]:
-        """The average, and how broken sequences are read."""
-        return {"average": "micro", "mode": self.mode}
-
-    def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Right chunks, predicted chunks and gold chunks of each sentence, int64 [I, 3]."""
-        chunks = MODES[self.mode]
-        rows = []
-        for gold_tags, predicted_tags in pairs:
-            filled = [OUTSIDE if tag is None else tag for tag in predicted_tags]
-            filled += [OUTSIDE] * (len(gold_tags) - len(filled))
-            gold, predicted = chunks(gold_tags), chunks(filled)
-            rows.append((len(gold & predicted), len(predicted), len(gold)))
-        return np.array(rows, dtype=np.int64).reshape(-1, 3)
-
-    def score(self, totals: np.ndarray) -> np.ndarray:
-        """F1 in per cent."""
-        return 100 * f1(totals[..., 0], totals[..., 1], totals[..., 2])
 
 
 class ClassF1(Metric):

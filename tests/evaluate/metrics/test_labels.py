@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.scheme import IOB2
 
-from fairseq_xalign.evaluate.metrics.chunks import is_iob2, lenient_chunks, strict_chunks
-from fairseq_xalign.evaluate.metrics.labels import Accuracy, ChunkF1, ClassF1, TokenAccuracy, signature
+from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2, lenient_chunks, strict_chunks
+from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, TokenAccuracy, signature
 
 EXACT = 1e-9
 IOB_TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
