@@ -119,6 +119,22 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
+@contextlib.contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Let SIGTERM end the process at once, for a library that computes for long without returning to Python.
+
+    Nothing may be half-written within the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
 def _flush_stdout() -> None:
     """Flush standard output now, while an error can still be reported."""
     if sys.stdout is None or sys.stdout.closed:

@@ -333,7 +333,8 @@ def train(
             yield from cli.progress(draw_lines(corpus, quota, training.seed), f"sampling {corpus.language}", quota)
         cli.say(f"training {training.vocab_size} pieces on {sum(counts)} lines ...")
 
-    kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
+    with cli.ended_at_once():
+        kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
     drawn = [
         {"language": c.language, "lines": c.lines, "empty": c.empty, "derived": c.derived, "drawn": quota}
         for c, quota in zip(corpora, counts, strict=True)

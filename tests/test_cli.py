@@ -126,6 +126,16 @@ def test_a_terminated_command_leaves_nothing_half_written(command, capsys, tmp_p
     assert not list(tmp_path.iterdir()) and signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_library_that_never_returns_to_python_does_not_delay_the_end(command):
+    def work():
+        before = signal.getsignal(signal.SIGTERM)
+        with cli.ended_at_once():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is before is not signal.SIG_DFL
+
+    assert not command(work)
+
+
 def test_a_module_that_cannot_be_imported_is_one_line(capsys):
     assert cli.main("prog", "Text.", {"do": "no_such_package.command"}, ["do"]) == 1
     assert capsys.readouterr().err.startswith("prog do: the package no_such_package is not installed")
