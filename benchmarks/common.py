@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+USER_DIR = ROOT / "fairseq_xalign"
+"""What ``--user-dir`` needs: benchmarks may be started from any folder."""
 WORDS, MEAN_LENGTH = 20_000, 20
 
 

@@ -21,7 +21,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.common import add_common_arguments, interleaved, made_up_lines, report, run_process, spread, write_lines
+from benchmarks.common import (
+    USER_DIR,
+    add_common_arguments,
+    interleaved,
+    made_up_lines,
+    report,
+    run_process,
+    spread,
+    write_lines,
+)
 
 TAGS = ("NOUN", "VERB", "ADJ", "X")
 BATCH_TOKENS = 4096
@@ -50,7 +59,7 @@ def fine_tuned(folder: Path, args: argparse.Namespace) -> None:
         write_conllu(folder / "trees" / f"{split}.en.conllu", lines[:count])
     run_process("-m", "preprocess", "benchmark", "pos", "--from", folder / "trees", "--output", folder / "pos")
     shape = ["--arch", args.arch, "--positions", "learned"]
-    common = ["--user-dir", "fairseq_xalign", "--cpu", "--num-workers", 0, "--max-update", 1, "--batch-size", 8,
+    common = ["--user-dir", USER_DIR, "--cpu", "--num-workers", 0, "--max-update", 1, "--batch-size", 8,
               "--optimizer", "adamw", "--lr", "1e-4", *shape]  # fmt: skip
     run_process("-m", "fairseq_cli.train", folder / "data", "--task", "align_mlm", "--criterion", "mlm",
                 "--tokens-per-sample", 64, "--save-dir", folder / "encoder", *common)  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.common import ROOT, environment, made_up_lines, report, run_process, write_lines
+from benchmarks.common import ROOT, USER_DIR, environment, made_up_lines, report, run_process, write_lines
 
 PRECISIONS: dict[str, list[str]] = {
     "float32": [],
@@ -77,7 +77,7 @@ def last_values(output: str, kind: str) -> dict[str, Any]:
 def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *options: object) -> list[object]:
     device = ["--cpu"] if args.device == "cpu" else []
     return [
-        *("-m", "fairseq_cli.train", data, "--user-dir", "fairseq_xalign", *device, "--task", "align_mlm"),
+        *("-m", "fairseq_cli.train", data, "--user-dir", USER_DIR, *device, "--task", "align_mlm"),
         *("--criterion", "align_mlm", "--arch", args.arch, "--tokens-per-sample", args.length, "--num-workers", 0),
         *("--batch-size", args.batch, "--optimizer", "adamw", "--lr", "1e-4", "--max-update", updates),
         *("--save-dir", folder, "--log-format", "json", "--log-interval", 5, "--no-epoch-checkpoints", *options),
@@ -129,9 +129,9 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
 
 def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Tokens per second of ``fairseq-train`` itself, and how much of the time it waits for data."""
-    step, output = call(
-        "fairseq-train", training(data, folder, args, 4 if args.small else 60, "--autocast", "bf16", "--no-save"), 90
-    )
+    updates, logged = (4, 1) if args.small else (60, 5)
+    options = ("--autocast", "bf16", "--no-save", "--log-interval", logged)
+    step, output = call("fairseq-train", training(data, folder, args, updates, *options), 90)
     values = last_values(output, "train_inner")
     step.passed = step.passed and bool(values)
     step.result = step.result or f"{values.get('wps')} tokens/s, data_wait {values.get('data_wait')}"
