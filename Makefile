@@ -11,6 +11,9 @@ CONF ?= demo
 # Additional arguments for pytest: make test ARGS="tests/data -n 0"
 ARGS ?=
 
+# Which configurations `make test-recipes` runs; all of them by default: make test-recipes RECIPES="align_mlm/gpu demo/full"
+RECIPES ?=
+
 # What `make bench` runs; benchmarks/gpu_check.sh is for a GPU.
 BENCHMARKS := throughput binarize derive predict
 
@@ -46,7 +49,7 @@ test: $(STAMP)  ## run the tests; lint, formatting and types are among them
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-recipes: $(STAMP)  ## run every stage of every recipe on 200 lines with two updates
-	@PYTHON="$(CURDIR)/$(BIN)/python" bash recipes/test.sh
+	@PYTHON="$(CURDIR)/$(BIN)/python" bash recipes/test.sh $(RECIPES)
 
 check: $(STAMP)  ## run lint, formatting and types first, then the tests
 	@$(BIN)/ruff check .

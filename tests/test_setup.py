@@ -282,7 +282,8 @@ def test_make_alone_lists_the_targets(make):
 def test_ci_runs_the_tests_and_hides_nothing():
     text = (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert "set -euo pipefail" in text and text.splitlines()[-2:] == ["make test", "exec make test-recipes"]
+    assert "set -euo pipefail" in text and text.splitlines()[-2] == "make test"
+    assert text.splitlines()[-1].startswith("exec make test-recipes")
 
 
 def test_the_worked_example_of_contributing_works(tmp_path):
