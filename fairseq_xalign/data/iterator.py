@@ -9,7 +9,9 @@ it is the same on all ranks, and valid for any number of workers, loader process
 from __future__ import annotations
 
 import math
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -28,13 +30,23 @@ MOST_UPDATES_AN_EPOCH = 10_000
 
 
 def _outlive_a_stop_signal(_: int) -> None:
-    """Let a loader process ignore the first SIGTERM, and SIGUSR1.
+    """Let a loader process ignore the first SIGTERM that is not its parent's, and SIGUSR1.
 
     Batch systems signal every process of a job. Training itself then saves a checkpoint after the current update, for
-    which it needs its loader processes; a second SIGTERM, torch's own when it ends them, ends them as ever.
+    which it needs its loader processes. The parent's own SIGTERM, with which torch and multiprocessing end them, ends
+    them at once: otherwise the parent would wait for them for ever.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if hasattr(signal, "sigwaitinfo"):  # macOS does not say who sent a signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told(parent: int) -> None:
+    """End this process at its parent's SIGTERM, or at the second one of anybody else."""
+    for ignored in (True, False):
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent or not ignored:
+            os._exit(0)
 
 
 class _Walk(IterableDataset):

@@ -1,7 +1,7 @@
 """The iterator: one global order for any number of workers and loader processes, resumable anywhere."""
 
-import os
 import signal
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -95,11 +95,22 @@ def test_loader_processes_go_on_after_a_signal_to_every_process_of_the_job(strea
     found = [flat(next(taken)) for _ in range(2)]  # one from each: both have begun
     loaders = torch.multiprocessing.active_children()
     assert len(loaders) == 2
-    for loader in loaders:
-        os.kill(loader.pid, number)
+    for loader in loaders:  # from a process that is not their parent
+        subprocess.run(["kill", f"-{int(number)}", str(loader.pid)], check=True)
     found += [flat(sample) for sample in taken]
     assert found == epochs(iterator(streams))[0]
     taken.close()
+
+
+def test_loader_processes_end_at_once_when_their_parent_ends_them(streams):
+    taken = iterator(streams, workers=2).next_epoch_itr()
+    next(taken)
+    loaders = torch.multiprocessing.active_children()
+    assert len(loaders) == 2
+    for loader in loaders:
+        loader.terminate()
+        loader.join(20)
+        assert not loader.is_alive()
 
 
 def test_workers_take_turns_in_the_one_global_order(streams):

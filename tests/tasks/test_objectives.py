@@ -85,7 +85,7 @@ def test_a_sum_logs_and_validates_the_sum_of_means(whole):
         assert float(record["loss"]) == pytest.approx(float(record["mlm_loss"]) + float(record["tlm_loss"]), abs=2e-3)
     found = valid(run)
     assert found["valid_loss"] == pytest.approx(found["valid_mlm_loss"] + found["valid_tlm_loss"], abs=2e-3)
-    assert "--criterion xlm has other defaults: --objective-mix sum instead of mixture\n" in run.text
+    assert "override those of --criterion xlm: --objective-mix sum instead of mixture\n" in run.text
 
 
 def test_an_alternation_trains_mlm_tlm_and_align_in_turn(whole):
