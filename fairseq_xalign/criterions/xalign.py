@@ -39,7 +39,7 @@ class ObjectivesConfig(FairseqDataclass):
 
 
 def config_of(name: str, options: Iterable[type[Any]], base: type[FairseqDataclass] = ObjectivesConfig) -> type[Any]:
-    """Make the fairseq configuration ``name`` of a criterion: ``base`` and the fields of dataclasses of options."""
+    """Make the fairseq configuration ``name``: that of ``base``, and the fields of dataclasses of options."""
     found: dict[str, Any] = {}
     for kind in options:
         hints = get_type_hints(kind)
@@ -47,7 +47,7 @@ def config_of(name: str, options: Iterable[type[Any]], base: type[FairseqDatacla
             choices = f.metadata.get("choices")
             chosen = field(default=f.default, metadata={"help": f.metadata["help"]})
             found[f.name] = (f.name, ChoiceEnum(choices) if choices else hints[f.name], chosen)
-    return make_dataclass(name, found.values(), bases=(base,), namespace={"__module__": __name__})
+    return make_dataclass(name, found.values(), bases=(base,), namespace={"__module__": base.__module__})
 
 
 @dataclass

@@ -6,13 +6,13 @@ task for each kind in ``labelled/registry.py``, with the options of its head.
 """
 
 import logging
-from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, Optional, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, Optional
 
 import numpy as np
-from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 
+from fairseq_xalign.criterions.xalign import config_of
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
@@ -176,15 +176,8 @@ class XlingTask(TrainingTask):
 
 def config_class(kind: Kind) -> type[XlingConfig]:
     """The options of ``--task xling_KIND``: those of fine-tuning, and those of the kind's head."""
-    types = get_type_hints(kind.Options)
-    extra = []
-    for option in fields(kind.Options):
-        choices = option.metadata.get("choices")
-        own = field(default=option.default, metadata={"help": option.metadata["help"]})
-        extra.append((option.name, ChoiceEnum(choices) if choices else types[option.name], own))
-    name = f"Xling{kind.name.title()}Config"
-    made = make_dataclass(name, extra, bases=(XlingConfig,), namespace={"__doc__": f"Options of xling_{kind.name}."})
-    made.__module__ = __name__
+    made = config_of(f"Xling{kind.name.title()}Config", [kind.Options], XlingConfig)
+    made.__doc__ = f"Options of xling_{kind.name}."
     return made
 
 
