@@ -27,224 +27,31 @@ Example: python benchmarks/throughput.py --rows blocks,real --repeat 5 --json th
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import math
 import os
 import platform
-import random
 import statistics
 import sys
-import tempfile
 import time
 import warnings
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from fairseq_xalign.constants import BOS, EOS, FIRST_PIECE, MASK, PAD
-from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from benchmarks.contenders import MAKE, Step
+from benchmarks.rows import LENGTHS, Row, make_rows, quantiles_of, split
+from fairseq_xalign.models.encoder import EncoderConfig
 from fairseq_xalign.models.presets import preset
-from fairseq_xalign.objectives.batch import PackedBatch, pack
 
-CONTENDERS = ("ours", "fairseq", "transformers", "transformers-fp32")
-MASK_RATE = 0.15
+CONTENDERS = tuple(MAKE)
 PEAK_TFLOPS = 989.0
 """Dense bf16 of an H100 or H200 SXM, NVIDIA's data sheet."""
-MAX_LENGTH = 512
-
-# 64 quantiles each, <s> and </s> (pairs: two of each) counted; measured with the texts named above.
-LENGTHS = {
-    "real": "3 4 4 5 5 6 7 7 8 8 9 9 9 10 10 11 11 12 12 13 13 14 14 15 15 15 16 16 17 18 18 19 19 20 20 21 21 22 "
-    "23 23 24 24 25 26 26 27 28 29 29 30 31 32 33 35 36 37 39 41 43 46 49 54 61 79",
-    "pairs": "16 19 23 25 27 29 31 32 34 35 37 38 39 40 42 43 45 46 48 49 50 51 53 54 55 56 58 59 61 62 63 65 66 "
-    "68 69 71 73 74 75 76 78 79 81 82 84 86 88 90 92 94 95 97 100 102 106 108 111 115 119 123 130 137 149 "
-    "169",
-    "documents": "65 69 73 75 77 80 82 83 86 88 94 97 99 102 104 108 110 114 118 120 123 130 135 142 145 150 154 159 "
-    "166 170 174 185 195 200 213 223 231 235 242 261 269 281 296 311 329 353 392 417 465 512 551 618 706 "
-    "863 940 1049 1146 1297 1416 1611 1672 1896 2235 3850",
-}
-
-COMPILED: dict[tuple[str, str, bool], nn.Module] = {}
-"""The models of transformers that were built."""
-Row = tuple[Tensor, Tensor, Tensor]
-"""Input ids, places masked (int64), ids to be predicted there."""
-Step = Callable[[Any], None]
-
-
-def quantiles_of(kind: str, length: int) -> list[int]:
-    """Lengths of which each is as frequent as the others."""
-    if kind == "blocks":
-        return [length]
-    return [min(int(n), MAX_LENGTH) for n in LENGTHS[kind].split()]
-
-
-def make_rows(kind: str, count: int, length: int, vocabulary: int, seed: int) -> list[Row]:
-    """``count`` rows of random pieces; lengths are drawn evenly from the quantiles, in random order."""
-    torch.manual_seed(seed)
-    quantiles = quantiles_of(kind, length)
-    lengths = [quantiles[i * len(quantiles) // count % len(quantiles)] for i in range(count)]
-    random.Random(seed).shuffle(lengths)
-    rows = []
-    for n in lengths:
-        ids = torch.randint(FIRST_PIECE, vocabulary, (n,))
-        ids[0], ids[-1] = BOS, EOS
-        places = torch.randperm(n - 2)[: max(1, round(MASK_RATE * n))].sort().values + 1
-        targets = ids[places].clone()
-        ids[places] = MASK
-        rows.append((ids, places, targets))
-    return rows
-
-
-def split(rows: list[Row], size: int) -> list[list[Row]]:
-    return [rows[i : i + size] for i in range(0, len(rows), size)]
-
-
-def packed(rows: list[Row], device: str) -> PackedBatch:
-    batch = pack([ids for ids, _, _ in rows])
-    starts = batch.starts.tolist()
-    batch.masked = torch.cat([places + start for (_, places, _), start in zip(rows, starts)])
-    batch.targets = torch.cat([targets for _, _, targets in rows])
-    return batch.to(device)
-
-
-def padded(rows: list[Row], no_target: int, device: str) -> tuple[Tensor, Tensor]:
-    """Ids [B, S] padded with ``PAD``, and targets [B, S] that are ``no_target`` at other places."""
-    labels = []
-    for ids, places, targets in rows:
-        label = torch.full_like(ids, no_target)
-        label[places] = targets
-        labels.append(label)
-    pad = nn.utils.rnn.pad_sequence
-    ids = pad([row[0] for row in rows], batch_first=True, padding_value=PAD)
-    return ids.to(device), pad(labels, batch_first=True, padding_value=no_target).to(device)
-
-
-def torch_step(model: nn.Module, loss_of: Callable[[Any], Tensor], device: str, bf16: bool) -> Step:
-    """One update with fused AdamW; the gradient norm is computed as trainers do."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step(batch: Any) -> None:
-        with torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext():
-            loss = loss_of(batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def ours(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:
-    encoder = Encoder(config).to(args.device)
-
-    def loss_of(batch: PackedBatch) -> Tensor:
-        assert batch.masked is not None and batch.targets is not None
-        logits = encoder.lm_logits(encoder(batch).index_select(0, batch.masked))
-        return F.cross_entropy(logits.float(), batch.targets)
-
-    batches = [packed(part, args.device) for part in split(rows, args.batch)]
-    return torch_step(encoder, loss_of, args.device, True), batches
-
-
-def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: bool = True) -> tuple[Step, list[Any]]:
-    from transformers import RobertaConfig, RobertaForMaskedLM
-
-    options: dict[str, Any] = {
-        "attn_implementation": args.transformers_attention if best else "sdpa",
-        "pad_token_id": PAD,
-    }
-    theirs = RobertaConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.width,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        intermediate_size=config.ffn_width,
-        max_position_embeddings=config.max_positions + 2,
-        type_vocab_size=1,
-        layer_norm_eps=config.layernorm_eps,
-        hidden_dropout_prob=config.dropout,
-        attention_probs_dropout_prob=config.attention_dropout,
-        **options,
-    )
-    key = (str(theirs.to_dict()), args.device, best)
-    if key not in COMPILED:  # compiled once: all kinds of rows train the same model
-        model = RobertaForMaskedLM(theirs).to(args.device).train()
-        how = args.compile if best else "none"
-        if how == "layers":
-            for part in [*model.roberta.encoder.layer, model.lm_head]:
-                part.compile(dynamic=True)
-        elif how == "whole":
-            model.compile(dynamic=True)
-        COMPILED[key] = model
-    model = run = COMPILED[key]
-    if best:
-        rows = sorted(rows, key=lambda row: row[0].numel())
-    batches = []
-    for part in split(rows, args.batch):
-        ids, labels = padded(part, -100, args.device)
-        # rows of one length need no mask: the fastest path
-        mask = None if int((ids == PAD).sum()) == 0 else (ids != PAD).long()
-        batches.append({"input_ids": ids, "labels": labels, "attention_mask": mask})
-    random.Random(1).shuffle(batches)
-    return torch_step(model, lambda batch: run(**batch).loss, args.device, best), batches
-
-
-def fairseq(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:
-    """Model, criterion, task and optimizer as ``fairseq-train`` builds them; the step as its trainer makes it."""
-    from fairseq import optim, options, tasks
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-
-    with tempfile.TemporaryDirectory() as folder:
-        ordinary = config.vocab_size - FIRST_PIECE  # the task adds <mask> last
-        Path(folder, "dict.txt").write_text("".join(f"w{i} 1\n" for i in range(ordinary)), encoding="utf-8")
-        command: list[Any] = [folder, "--task", "masked_lm", "--criterion", "masked_lm", "--arch", "roberta_base"]
-        command += ["--encoder-layers", config.layers, "--encoder-embed-dim", config.width]
-        command += ["--encoder-ffn-embed-dim", config.ffn_width, "--encoder-attention-heads", config.heads]
-        command += ["--dropout", config.dropout, "--attention-dropout", config.attention_dropout]
-        command += ["--max-positions", config.max_positions, "--tokens-per-sample", config.max_positions]
-        command += ["--optimizer", "adam", "--lr", "1e-4", "--cpu"]
-        parser = options.get_training_parser()
-        cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, [str(word) for word in command]))
-        task = tasks.setup_task(cfg.task)
-    if len(task.source_dictionary) != config.vocab_size:
-        raise SystemExit(f"fairseq's vocabulary has {len(task.source_dictionary)} symbols, not {config.vocab_size}")
-    model, criterion = task.build_model(cfg.model).train(), task.build_criterion(cfg.criterion)
-    optimizer = optim.build_optimizer(cfg.optimizer, [p for p in model.parameters() if p.requires_grad])
-    mask_id = task.mask_idx
-
-    def step(sample: dict[str, Any]) -> None:
-        optimizer.zero_grad()
-        _, sample_size, _ = task.train_step(sample, model, criterion, optimizer, 0)
-        optimizer.multiply_grads(1.0 / sample_size)
-        optimizer.clip_grad_norm(1.0)
-        optimizer.step()
-
-    batches = []
-    for part in split(rows, args.batch):
-        ids, target = padded(part, PAD, "cpu")
-        ids[ids == MASK] = mask_id
-        lengths = torch.tensor([row[0].numel() for row in part])
-        net_input = {"src_tokens": ids, "src_lengths": lengths}
-        tokens = int(lengths.sum())
-        batches.append({"net_input": net_input, "target": target, "ntokens": tokens, "nsentences": len(part)})
-    return step, batches
-
-
-MAKE: dict[str, Callable[[EncoderConfig, list[Row], Namespace], tuple[Step, list[Any]]]] = {
-    "ours": ours,
-    "fairseq": fairseq,
-    "transformers": transformers,
-    "transformers-fp32": lambda config, rows, args: transformers(config, rows, args, best=False),
-}
 
 
 def seconds(step: Step, batches: list[Any], device: str) -> float:

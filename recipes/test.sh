@@ -10,6 +10,7 @@ WORK="" WANTED=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --work) WORK=$2; shift 2 ;;
+        -h | --help) sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit ;;
         -*) echo "test.sh: unknown option $1" >&2; exit 2 ;;
         *) WANTED+=("$1"); shift ;;
     esac
