@@ -16,6 +16,13 @@ from tests.support.trainings import ALL, TINY, tiny_data, train, wait
 settings.register_profile("fast", deadline=None, phases=[p for p in Phase if p is not Phase.explain])
 settings.load_profile("fast")
 
+LONGEST = ("test_demo.py", "test_benchmarks.py", "test_readme.py", "test_style.py")
+"""Files that take minutes. They come first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
