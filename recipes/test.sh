@@ -15,7 +15,20 @@ while [ $# -gt 0 ]; do
         *) WANTED+=("$1"); shift ;;
     esac
 done
-if [ -z "$WORK" ]; then WORK=$(mktemp -d) && trap 'rm -rf "$WORK"' EXIT; fi
+OWN=$(mktemp -d)
+trap 'rm -rf "$OWN"' EXIT
+WORK=${WORK:-$OWN/work}
+
+# Importing fairseq would take most of the time: commands run in forks of one process, which ends with this script.
+coproc WARM { PYTHONPATH=$PWD exec "${PYTHON:-python3}" recipes/lib/warm_python.py serve "$OWN/socket"; }
+said=""
+until [ "$said" = ready ]; do
+    read -r said <&"${WARM[0]}" || { echo "test.sh: ${PYTHON:-python3} cannot import fairseq_xalign (see above)" >&2; exit 1; }
+done
+printf '#!/bin/sh\nexec "%s" -I -S "%s/recipes/lib/warm_python.py" run "%s/socket" "$@"\n' \
+    "${PYTHON:-python3}" "$PWD" "$OWN" > "$OWN/python"
+chmod +x "$OWN/python"
+export PYTHON=$OWN/python
 
 # Ablations are tried with one configuration: they change what is varied, not how it is trained.
 all_names() {

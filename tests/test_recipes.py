@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,67 @@ def test_the_cache_of_the_smallest_runs_is_what_fetch_takes_for_ready(tmp_path):
     assert preprocess(["fetch", "sotu", "wikitext-103", "ud-english-ewt", "--cache", str(tmp_path)]) == 0
     about = json.loads((tmp_path / "wikitext-103" / "corpus.json").read_text("utf-8"))
     assert about["files"]["text.en.txt"]["lines"] == 200 and "CC BY-SA" in about["licence"]
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """The command, without its arguments, that trial runs have for Python; one server for all tests here."""
+    script, path = RECIPES / "lib" / "warm_python.py", tmp_path_factory.mktemp("warm") / "socket"
+    server = subprocess.Popen(
+        [sys.executable, script, "serve", path],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    while server.stdout.readline().strip() != "ready":
+        assert server.poll() is None
+    yield [sys.executable, "-I", "-S", str(script), "run", str(path)]
+    server.stdin.close()
+    assert server.wait(10) == 0
+
+
+def call(warm: list[str], *arguments: object, **how) -> subprocess.CompletedProcess:
+    return subprocess.run([*warm, *map(str, arguments)], text=True, capture_output=True, timeout=100, **how)
+
+
+def test_a_warm_interpreter_keeps_arguments_streams_folder_environment_and_exit_status(warm, tmp_path):
+    code = "import os, sys; print(sys.argv, input(), os.getcwd(), os.environ['SAID']); sys.exit(3)"
+    done = call(warm, "-c", code, "a b", input="hello\n", cwd=tmp_path, env={"SAID": "yes"})
+    assert (done.returncode, done.stdout) == (3, f"['-c', 'a b'] hello {tmp_path} yes\n")
+    (tmp_path / "own.py").write_text("import sys, other; print(sys.argv[1:], other.x)", "utf-8")
+    (tmp_path / "other.py").write_text("x = 5", "utf-8")
+    assert call(warm, tmp_path / "own.py", "c").stdout == "['c'] 5\n"
+    done = call(warm, "-c", "raise ValueError('no')")
+    assert done.returncode == 1 and "ValueError: no" in done.stderr
+    assert call(warm, "-c", "import sys; sys.exit('said')").stderr == "said\n"
+
+
+def test_a_warm_interpreter_runs_modules_as_they_are_run_cold(warm):
+    done = call(warm, "-m", "fairseq_xalign", "--version", cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    cold = subprocess.run(
+        [sys.executable, "-m", "fairseq_xalign", "--version"], cwd=ROOT, text=True, capture_output=True
+    )
+    assert (done.returncode, done.stdout) == (cold.returncode, cold.stdout)
+
+
+def test_a_command_of_a_warm_interpreter_ends_with_its_client(warm, tmp_path):
+    file = tmp_path / "pid"
+    code = f"import os, pathlib, time; pathlib.Path({str(file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([*warm, "-c", code], timeout=5)
+    pid = int(file.read_text())
+    for _ in range(100):
+        if not alive(pid):
+            return
+        time.sleep(0.1)
+    pytest.fail("the command still runs")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
