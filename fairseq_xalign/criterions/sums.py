@@ -10,6 +10,8 @@ NATS_PER_BIT = math.log(2)
 """fairseq logs losses in bits; ours are computed in nats."""
 LARGEST_PERPLEXITY = 2.0**60
 """Perplexities are cut off here, so that an untrained model prints a number."""
+NAMED = 20
+"""Sentences of a batch that a message names at most."""
 
 
 def summed(logging_outputs: list[dict[str, Any]]) -> dict[str, float]:
@@ -29,11 +31,11 @@ class NonFiniteLoss(UserError, FloatingPointError):
 
     Args:
         values: the loss, or each objective's.
-        names: what the batch holds; the first 20 are named.
+        names: what the batch holds; the first ``NAMED`` are named.
     """
 
     def __init__(self, values: str, names: Sequence[str]) -> None:
-        shown = "; ".join(names[:20]) + (f"; and {len(names) - 20} more" if len(names) > 20 else "")
+        shown = "; ".join(names[:NAMED]) + (f"; and {len(names) - NAMED} more" if len(names) > NAMED else "")
         super().__init__(
             f"the loss is not finite ({values}) on: {shown}",
             remedy="Lower --lr, add --clip-norm 1, or look at this text; XALIGN_DEBUG=1 shows the traceback",

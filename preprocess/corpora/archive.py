@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from fairseq_xalign.cli import progress, say
@@ -213,7 +214,7 @@ def download(url: str, path: Path, archive: Archive) -> None:
         request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                resumed = begin > 0 and answer.status == 206
+                resumed = begin > 0 and answer.status == HTTPStatus.PARTIAL_CONTENT
                 total = max(1, (archive.size - (begin if resumed else 0) + CHUNK - 1) // CHUNK)
                 with open(path, "ab" if resumed else "wb") as stream:
                     for block in progress(_blocks(answer), archive.file, total):
@@ -221,7 +222,9 @@ def download(url: str, path: Path, archive: Archive) -> None:
             if path.stat().st_size >= archive.size:
                 return
         except urllib.error.HTTPError as error:
-            if error.code == 416 and attempt == 0:  # the part is longer than the file: begin again
+            if (
+                error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and attempt == 0
+            ):  # the part is longer than the file: begin again
                 path.unlink()
                 continue
             raise _unreachable(archive, f"the server answered {error.code} {error.reason}") from error
