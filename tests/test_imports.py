@@ -18,9 +18,9 @@ EVALUATE = {"evaluate.metrics", "evaluate.report", "evaluate.papers"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
     "__init__": GROUND | {"compat"},  # to complete the user directory
-    "__main__": GROUND | {"tasks", "criterions", "models", "optimizer", "compat"},  # lists their options
+    "__main__": GROUND | {"tasks", "criterions", "models", "optimizers", "compat"},  # lists their options
     "compat": GROUND | {"models"},  # lazily, for the rule which checkpoint a folder stands for
-    "optimizer": GROUND,
+    "optimizers": GROUND,
     "tokenizer": GROUND,
     "objectives": GROUND,
     "models": GROUND | {"tokenizer", "objectives"},
@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "criterions",
         "evaluate.metrics",
         "compat",
-        "optimizer",
+        "optimizers",
     },
 }
 """Each part, and the parts of ours that it may import; ``evaluate`` is its commands."""
@@ -54,7 +54,7 @@ MAY_IMPORT_FAIRSEQ = (
     "models/xalign_",
     "models/mnmt",
     "compat/",
-    "optimizer.py",
+    "optimizers/",
     "__main__.py",
 )
 FILES = sorted(file for folder in ("fairseq_xalign", "preprocess") for file in (ROOT / folder).rglob("*.py"))

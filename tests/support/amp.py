@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from fairseq.optim.amp_optimizer import AMPOptimizer
 
-from fairseq_xalign.optimizer import AdamWConfig, FusedAdamW
+from fairseq_xalign.optimizers.adamw import AdamWConfig, FusedAdamW
 
 
 def amp_on_a_cpu(parameters: list[torch.nn.Parameter], scale: float, lr: float = 0.1) -> AMPOptimizer:
