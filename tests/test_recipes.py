@@ -168,3 +168,68 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def made_bitext(folder: Path) -> list[Path]:
+    """Two corpora of `fetch`, verses and interface strings, with what must not be trained on planted in `train`."""
+    verses, ui = folder / "verses", folder / "ui"
+    verses.mkdir()
+    ui.mkdir()
+    for split, count in (("train", 300), ("valid", 40), ("test", 60)):
+        for language in ("en", "de", "fr"):
+            write_lines(
+                verses / f"{split}.{language}.txt", [f"{split} verse number {language}{n}" for n in letters(count)]
+            )
+        for language in ("de", "fr"):
+            for side in ("en", language):
+                lines = [f"{split} string of menu {side}{n}" for n in letters(count)]
+                write_lines(ui / f"{split}.en-{language}.{side}.txt", lines)
+    return [verses, ui]
+
+
+def letters(count: int) -> list[str]:
+    return [f"{'abcdefghijklmnopqrst'[n // 20]}{'abcdefghijklmnopqrst'[n % 20]}" for n in range(count)]
+
+
+def plant(corpus: Path, language: str, english: str, other: str) -> None:
+    for side, line in (("en", english), (language, other)):
+        with open(corpus / f"train.en-{language}.{side}.txt", "a", encoding="utf-8") as out:
+            out.write(line + "\n")
+
+
+def test_no_held_out_sentence_is_trained_on_in_any_language(tmp_path):
+    bitext = part("prepare_bitext")
+    verses, ui = made_bitext(tmp_path)
+    before, _ = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, 3)
+    (english, german), *_ = before["test", "de"]
+    planted = [
+        ("fr", english.upper() + " 7!", "jamais vu"),  # the English of German's test, spelled otherwise, with French
+        ("de", "something else entirely", german),  # the translation of a test sentence: the source of de-en
+        ("de", before["valid", "fr"][0][0], "nie gesehen"),
+    ]
+    for language, source, target in planted:
+        plant(ui, language, source, target)
+    found, dropped = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, 3)
+    assert {name: found[name] for name in found if name[0] != "train"} == {
+        name: before[name] for name in before if name[0] != "train"
+    }
+    assert dropped == {"English sentence is tested": 2, "translation is tested": 1}
+    held = {bitext.key(e) for (split, _), pairs in found.items() if split != "train" for e, _ in pairs}
+    for language in ("de", "fr"):
+        assert len(found["test", language]) == 20 and len(found["valid", language]) == 10
+        assert len(found["train", language]) == 600  # 300 of each corpus: the planted ones are not among them
+        assert not held & {bitext.key(e) for e, _ in found["train", language]}
+        assert sum(e.startswith("test verse") for e, _ in found["test", language]) == 10
+
+
+def test_held_out_pairs_are_long_enough_and_a_corpus_without_a_language_is_passed_over(tmp_path):
+    bitext = part("prepare_bitext")
+    verses, ui = made_bitext(tmp_path)
+    plant(ui, "it", "one string here", "una stringa qui")
+    assert bitext.read_pairs(verses, "train", "it") == []
+    assert bitext.read_pairs(ui, "train", "it") == [("one string here", "una stringa qui")]
+    assert bitext.held_out([verses, ui], "test", "de", 30, 5)[0][0].startswith("test string")
+    assert len(bitext.held_out([verses, ui], "test", "de", 30, 5)) == 30
+    write_lines(ui / "train.en-it.it.txt", ["una"] * 2)
+    with pytest.raises(SystemExit, match="has 1 lines, but .* has 2"):
+        bitext.read_pairs(ui, "train", "it")
