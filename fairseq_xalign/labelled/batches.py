@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairseq_xalign.constants import BOS, EOS
 from fairseq_xalign.data.collate import as_batch
 from fairseq_xalign.data.windows import Window
 from fairseq_xalign.labelled.kind import Encoded, Example, Kind
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame
 
 
 class LabelledStream:
@@ -42,12 +42,18 @@ class LabelledCollater:
     Args:
         languages: 1-based numbers of the encoder's language embeddings; others get 0 (none).
         reported: the languages that scores are kept for, in order.
+        frame: what the encoder expects around a text.
     """
 
     def __init__(
-        self, streams: Sequence[LabelledStream], kind: Kind, languages: dict[str, int], reported: Sequence[str]
+        self,
+        streams: Sequence[LabelledStream],
+        kind: Kind,
+        languages: dict[str, int],
+        reported: Sequence[str],
+        frame: Frame = FRAMES["s"],
     ) -> None:
-        self.streams, self.kind, self.languages = streams, kind, languages
+        self.streams, self.kind, self.languages, self.frame = streams, kind, languages, frame
         self.reported = {name: i for i, name in enumerate(reported)}
 
     def __call__(self, window: Window, batch: int) -> dict[str, Any]:
@@ -71,16 +77,17 @@ class LabelledCollater:
             ``at`` are indices into the packed tokens, of all the examples' ``heads``; ``labels`` are all
             their labels; ``of_language`` is the language of each unit that is scored (``Kind.scored``).
         """
-        sizes = np.array([len(e.ids) + 2 for e in examples], dtype=np.int64)
+        sizes = np.array([len(e.ids) + self.frame.extra for e in examples], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        tokens = np.concatenate([[BOS, *e.ids, EOS] for e in examples]).astype(np.int64)
+        tokens = np.concatenate([self.frame.around(e.ids) for e in examples]).astype(np.int64)
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
         languages = np.repeat([self.languages.get(n, 0) for n in names], sizes)
         packed = as_batch(
             tokens, starts, positions, languages, np.zeros(len(examples), np.int64) if keys is None else keys
         )
         counts = np.array([self.kind.scored(e) for e in examples])
-        at = np.concatenate([start + 1 + np.array(e.heads, dtype=np.int64) for start, e in zip(starts, examples)])
+        texts = starts[:-1] + self.frame.before
+        at = np.concatenate([start + np.array(e.heads, dtype=np.int64) for start, e in zip(texts, examples)])
         return {
             "streams": {"labelled": packed.to_dict()},
             "at": torch.from_numpy(at.astype(np.int64)),

@@ -17,6 +17,7 @@ from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, Metric, Pa
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
 from fairseq_xalign.options import at_least
+from fairseq_xalign.tokenizer.framing import frame_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,8 +125,10 @@ class Classification(Kind):
 
     def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
         from fairseq_xalign.models.heads import ClassificationHead
+        from fairseq_xalign.models.pooling import check_pooling
 
         hidden = settings["head_hidden"] or None
+        check_pooling(settings["pooling"], frame_of(settings))
         return ClassificationHead(width, len(settings["labels"]), settings["pooling"], hidden, settings["head_dropout"])
 
     def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:

@@ -21,6 +21,7 @@ from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from fairseq_xalign.tokenizer.framing import Frame
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 Row = dict[str, Any]
@@ -180,6 +181,18 @@ class Kind(ABC):
         self, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str], language: str, limit: int
     ) -> Encoded:
         """The rows as sequences of at most ``limit`` ids, ``<s>`` and ``</s>`` included."""
+
+    def encode_framed(
+        self,
+        tokenizer: Tokenizer,
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        language: str,
+        longest: int,
+        frame: Frame,
+    ) -> Encoded:
+        """:meth:`encode`, so that a sequence has at most ``longest`` ids with ``frame`` around it."""
+        return self.encode(tokenizer, rows, labels, language, longest + 2 - frame.extra)
 
     def scored(self, example: Example) -> int:
         """How many units of an example get a loss and count as right or wrong."""

@@ -17,6 +17,7 @@ from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.checkpoint import read_checkpoint, with_prefix
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.objectives.batch import PackedBatch
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame, frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
@@ -33,8 +34,9 @@ class Labeller:
     Attributes:
         labels: names, in the order of the head's outputs.
         languages: names in the order of the encoder's language embeddings.
-        max_length: longest sequence in subwords, ``<s>`` and ``</s>`` included.
+        max_length: longest sequence in subwords, ``</s>`` (and ``<s>``, if it has one) included.
         learned: the name of the labelled folder that it was fine-tuned on.
+        frame: what the encoder expects around a text.
     """
 
     encoder: Encoder
@@ -45,6 +47,7 @@ class Labeller:
     languages: list[str]
     max_length: int
     learned: str
+    frame: Frame = FRAMES["s"]
 
     def to(self, device: torch.device) -> Labeller:
         """Move encoder and head to ``device``."""
@@ -54,7 +57,7 @@ class Labeller:
 
     def encode(self, rows: Sequence[Row], language: str) -> Encoded:
         """The rows as sequences for this model."""
-        return self.kind.encode(self.tokenizer, rows, self.labels, language, self.max_length)
+        return self.kind.encode_framed(self.tokenizer, rows, self.labels, language, self.max_length, self.frame)
 
     @torch.no_grad()
     def predict(self, encoded: Encoded, rows: int, batch_tokens: int) -> list[Any]:
@@ -65,7 +68,7 @@ class Labeller:
             batch_tokens: tokens per batch at most (a longer sequence is a batch of its own).
         """
         numbers = {name: i for i, name in enumerate(self.languages, start=1)}
-        collater = LabelledCollater([], self.kind, numbers, [encoded.language])
+        collater = LabelledCollater([], self.kind, numbers, [encoded.language], self.frame)
         device = next(self.encoder.parameters()).device
         answers: list[list[Any]] = [[] for _ in encoded.examples]
         for batch in batches_by_length(encoded.examples, batch_tokens):
@@ -123,4 +126,5 @@ def load_labeller(path: str | Path) -> Labeller:
         list(task["languages"]),
         task["max_length"],
         task.get("labelled", ""),
+        frame_of(task),
     )

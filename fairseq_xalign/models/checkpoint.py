@@ -2,7 +2,8 @@
 
 A checkpoint is fairseq's. Under ``task_state`` it carries everything that is needed to use it, so that it predicts
 without any folder: ``format``, ``encoder`` (the fields of EncoderConfig), ``languages`` (in the order of the language
-embeddings), ``tokenizer`` (its state) and, after fine-tuning, ``labels``, ``task`` and ``pooling``.
+embeddings), ``tokenizer`` (its state), ``input`` (what stands around a text, see ``tokenizer/framing.py``) and, after
+fine-tuning, ``labels``, ``task`` and ``pooling``.
 """
 
 from __future__ import annotations

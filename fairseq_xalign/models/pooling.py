@@ -6,24 +6,35 @@ import torch
 from torch import Tensor
 
 from fairseq_xalign.constants import POOLINGS
-from fairseq_xalign.errors import unknown_name
+from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame
 
 
-def check_pooling(pooling: str) -> None:
-    """Refuse an unknown pooling with a UserError that lists the known ones."""
+def check_pooling(pooling: str, frame: Frame = FRAMES["s"]) -> None:
+    """Refuse an unknown pooling, and ``cls`` for an encoder that reads texts without ``<s>``, with a UserError.
+
+    Without ``<s>`` the first token is a piece of the text: no encoder was trained to let it stand for the whole.
+    """
     if pooling not in POOLINGS:
         raise unknown_name("pooling", pooling, POOLINGS)
+    if pooling == "cls" and not frame.begin:
+        raise UserError(
+            f"--pooling cls: this encoder comes from translation and reads a text as {frame.shown}, without the <s> "
+            "that would represent it",
+            remedy="Choose --pooling max or mean",
+        )
 
 
-def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = True) -> Tensor:
+def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = True, before: int = 1) -> Tensor:
     """One vector for each sequence.
 
     Args:
         features: [T, D].
         starts: where each sequence starts, and T at the end, [B + 1]; no sequence is empty.
         pooling: ``cls`` (the first token), ``mean`` or ``max`` (element by element) over the tokens.
-        edges: whether mean and maximum include the first and last token (``<s>`` and ``</s>``). Without
-            them, a sequence that has nothing between the two is still pooled over both.
+        edges: whether mean and maximum include ``<s>`` and ``</s>``. Without them, a sequence that has
+            nothing else is still pooled over these.
+        before: how many tokens stand ahead of the text: 1 for ``<s> x </s>``, 0 for ``x </s>``.
 
     Returns: [B, D] in the dtype of ``features``; means are summed in float32 at least.
     """
@@ -36,7 +47,8 @@ def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = T
     rows = rows.repeat_interleave(lengths, output_size=features.shape[0])  # [T]: the sequence of each token
     if not edges:
         place = torch.arange(rows.numel(), device=rows.device)  # [T]
-        inner = (place != starts[rows]) & (place != starts[rows + 1] - 1) | (lengths <= 2)[rows]
+        text = (place >= starts[rows] + before) & (place != starts[rows + 1] - 1)
+        inner = text | (lengths <= before + 1)[rows]
         features, rows = features[inner], rows[inner]
         lengths = torch.bincount(rows, minlength=lengths.numel())
     if pooling == "mean":

@@ -177,7 +177,7 @@ class XAlignModel(BaseFairseqModel):
             UserError: where a weight that both have differs in shape.
         """
         own = self.state_dict()
-        for key in [k for k in state_dict if k.startswith(("heads.", "objectives.")) and k not in own]:
+        for key in [k for k in state_dict if k.startswith(("heads.", "objectives.", "decoder.")) and k not in own]:
             del state_dict[key]
         for key, value in own.items():
             if key not in state_dict and key.startswith(("heads.", "objectives.")):

@@ -36,6 +36,7 @@ from fairseq_xalign.objectives.view import DEFAULTS, Settings, View, check_views
 from fairseq_xalign.options import at_least, flag, name_list, pair_name
 from fairseq_xalign.tasks.base import StreamDataset, TrainingTask
 from fairseq_xalign.tasks.pretraining_options import AlignMLMConfig
+from fairseq_xalign.tokenizer.framing import frame_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class AlignMLMTask(TrainingTask):
         self.folder = DataFolder.open(cfg.data)
         self.tokenizer = self.folder.tokenizer
         self.check_vocabulary(cfg.data)
+        if self.start and not frame_of(self.start).begin:
+            logger.info(f"{self.start['path']} reads {frame_of(self.start).shown}; masked texts have a <s> again")
         self.languages = list(self.start["languages"]) if self.start else []
         self.trained = self._chosen_languages()
         new = self.trained if self.start else self.folder.languages

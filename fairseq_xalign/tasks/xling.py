@@ -22,6 +22,7 @@ from fairseq_xalign.labelled.kind import Kind
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.options import at_least, name_list, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
+from fairseq_xalign.tokenizer.framing import frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class XlingTask(TrainingTask):
             )  # fmt: skip
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
+        self.frame = frame_of(self.start)
         self._reported = list(dict.fromkeys(self._chosen(cfg.train_subset) + self._chosen("valid")))
 
     @classmethod
@@ -84,7 +86,8 @@ class XlingTask(TrainingTask):
 
     def head_settings(self) -> dict[str, Any]:
         """What rebuilds the head from a checkpoint."""
-        common = {"task": self.kind.name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout}
+        common = {"task": self.kind.name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout,
+                  "input": self.frame.name}  # fmt: skip
         return {**common, **self.kind.head_settings(self.cfg)}
 
     def checkpoint_fields(self) -> dict[str, Any]:
@@ -141,7 +144,9 @@ class XlingTask(TrainingTask):
                     remedy="Name the files by the languages of pre-training",
                 )
             rows = list(self.folder.rows(split, language, known_labels=True))
-            encoded = self.kind.encode(self.tokenizer, rows, self.folder.labels, language, self._longest())
+            encoded = self.kind.encode_framed(
+                self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame
+            )
             if not encoded.examples:
                 raise UserError(
                     f"no {split} example in {language}: its file is empty",
@@ -159,7 +164,7 @@ class XlingTask(TrainingTask):
         return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
 
     def collater_for(self, streams: list[Any], split: str) -> LabelledCollater:
-        return LabelledCollater(streams, self.kind, self.language_numbers, self.reported_languages())
+        return LabelledCollater(streams, self.kind, self.language_numbers, self.reported_languages(), self.frame)
 
     def shares(self, streams: list[Any]) -> np.ndarray:
         return temperature_probabilities([len(s) for s in streams], 1.0)

@@ -14,6 +14,7 @@ from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.models.pooling import pool
 from fairseq_xalign.models.sentences import batches_by_length, encode_sentences
 from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.tokenizer.framing import FRAMES
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 
 TEXT = [
@@ -82,6 +83,27 @@ def test_pooling_leaves_out_the_ends_but_for_an_empty_sentence():
     assert pool(features, batch.starts, "mean", edges=False).tolist() == [[2.0], [5.0]]
     assert pool(features, batch.starts, "max", edges=False).tolist() == [[3.0], [6.0]]
     assert pool(features, batch.starts, "cls", edges=False).tolist() == [[9.0], [4.0]]
+
+
+def test_pooling_of_a_text_without_s_leaves_out_the_end_alone():
+    batch = pack([[7, 8, 2], [2]])
+    features = torch.tensor([[1.0], [3.0], [9.0], [6.0]])
+    assert pool(features, batch.starts, "mean", edges=False, before=0).tolist() == [[2.0], [6.0]]
+    assert pool(features, batch.starts, "max", edges=False, before=0).tolist() == [[3.0], [6.0]]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_an_encoder_from_translation_reads_no_s_and_cuts_one_subword_later(tokenizer, pooling, capsys):
+    encoder, frame = encoder_for(len(tokenizer), max_positions=8).eval(), FRAMES["eos"]
+    ids = tokenizer.encode(TEXT[1])[:7]
+    batch = pack([[*ids, 2]])
+    expected = pool(encoder(batch)[:7], torch.tensor([0, 7]), pooling)
+    found = encode_sentences(encoder, tokenizer, [TEXT[1], ""], pooling, frame=frame)
+    assert "1 of 2 sentences cut off at 8 tokens" in capsys.readouterr().err
+    torch.testing.assert_close(found[:1], expected.detach())
+    torch.testing.assert_close(found[1:], encoder(pack([[2]])).detach())
+    with pytest.raises(UserError, match="--pooling cls: this encoder comes from translation"):
+        encode_sentences(encoder, tokenizer, TEXT, "cls", frame=frame)
 
 
 def test_every_sentence_is_in_one_batch_of_the_budget():

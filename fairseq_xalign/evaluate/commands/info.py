@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
+from fairseq_xalign.tokenizer.framing import frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 EXAMPLE = "example:\n  xalign-evaluate info runs/align_mlm"
@@ -53,6 +54,7 @@ def info(checkpoint: str | Path) -> dict[str, Any]:
         "criterion": (cfg.get("criterion") or {}).get("_name"),
         "parameters": sum(v.numel() for v in state["model"].values()),
         "encoder": task["encoder"],
+        "input": frame_of(task).shown,
         "languages": task["languages"],
         "vocabulary": {"size": len(tokenizer), "kind": tokenizer.kind, "sha256": tokenizer.sha256},
         "settings": settings,

@@ -21,6 +21,7 @@ from fairseq_xalign.models.checkpoint import CKPT_HELP, load_encoder
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
 from fairseq_xalign.options import at_least, named_files, pair_name
+from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """example:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de"""
@@ -134,6 +135,7 @@ def retrieve(
             layer=layer,
             language=language_place(encoder, meta, language),
             bf16=bf16,
+            frame=frame_of(meta),
         )
         for (language, _), lines in zip((source, target), sides)
     ]
