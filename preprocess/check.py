@@ -4,6 +4,10 @@ Each problem is reported with its file and a remedy; the exit status is 1 if the
 folder made by fairseq-preprocess with --dataset-impl mmap and the dict.txt of a subword folder: the folder is checked,
 and if there are no problems, its manifest.json is written. First copy subword.json and the model file of the subword
 folder into it, so that the data folder has a tokenizer. If you do so later, run --write-manifest again.
+
+Translation with --task mnmt needs a <2xx> token per language, which such a folder does not have. Where it has a
+tokenizer, --write-manifest adds these tokens for all languages of its bitext after all other ids, none of which
+changes: --language-tokens names other languages, or none.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +38,8 @@ from fairseq_xalign.data.manifest import (
 from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256, write_json
-from fairseq_xalign.options import pair_name
+from fairseq_xalign.options import language_list, pair_name
+from fairseq_xalign.tokenizer.growth import with_language_tokens
 from fairseq_xalign.tokenizer.vocabulary import read_dict, symbols_sha256
 
 ITEMS = 50_000
@@ -43,6 +48,7 @@ ITEMS = 50_000
 EXAMPLE = f"""examples:
   xalign-preprocess check DATA
   xalign-preprocess check --write-manifest FAIRSEQ_DATA
+  xalign-preprocess check --write-manifest --language-tokens en,de,fr FAIRSEQ_DATA
 
 names of fairseq-preprocess that are recognised: {FAIRSEQ_NAMES}"""
 
@@ -51,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", metavar="DATA", help="Data folder to check.")
     parser.add_argument("--write-manifest", action="store_true", help="Adopt a folder made by fairseq-preprocess.")
+    parser.add_argument(
+        "--language-tokens",
+        metavar="XX,YY",
+        help="Languages that get a <2xx> token with --write-manifest, separated by commas, or none (default: all "
+        "languages of the folder's bitext).",
+    )
     parser.add_argument("--json", action="store_true", help="Print the result as JSON on stdout.")
 
 
@@ -66,7 +78,8 @@ class Report:
 def run(args: argparse.Namespace) -> int:
     """Check the folder; return 1 if anything is wrong with it."""
     path = Path(args.data)
-    report = check(path, write_manifest=args.write_manifest)
+    tokens = None if args.language_tokens is None else _token_list(args.language_tokens)
+    report = check(path, write_manifest=args.write_manifest, language_tokens=tokens)
     problems = report.problems
     for problem in problems:
         say(f"problem: {problem}")
@@ -86,25 +99,32 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def check(path: str | Path, *, write_manifest: bool = False) -> Report:
+def check(path: str | Path, *, write_manifest: bool = False, language_tokens: Sequence[str] | None = None) -> Report:
     """Check a data folder.
 
     Args:
         path: the folder.
         write_manifest: adopt a folder made by fairseq-preprocess, if nothing is wrong with it.
+        language_tokens: languages that get a ``<2xx>`` token when the folder is adopted (default: those of its bitext).
 
     Raises:
-        UserError: there is no such folder. What is wrong inside is reported, not raised.
+        UserError: there is no such folder, or tokens are asked for without ``write_manifest``. What is wrong inside is
+            reported, not raised.
     """
     path = Path(path)
+    if language_tokens is not None and not write_manifest:
+        raise UserError("--language-tokens changes the folder", path, remedy="Add --write-manifest")
     if not path.is_dir():
         raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
     streams: list[dict[str, Any]] = []
     problems: list[UserError] = []
-    written = False
+    written = placed = False
     try:
         if write_manifest:
-            manifest = _adopted(path)
+            if not (path / MANIFEST_FILE).exists() and not (path / DICT_FILE).exists():  # a tokenizer needs this name
+                shutil.copyfile(fairseq_dict(path), path / DICT_FILE)
+                placed = True
+            manifest = _adopted(path, tokens_only=bool(language_tokens))
         elif (path / MANIFEST_FILE).exists():
             manifest = read_manifest(path)
         else:
@@ -114,12 +134,13 @@ def check(path: str | Path, *, write_manifest: bool = False) -> Report:
         streams = manifest["streams"]
         problems += find_problems(path, manifest)
         if write_manifest and not problems:
-            if not (path / DICT_FILE).exists():
-                shutil.copyfile(fairseq_dict(path), path / DICT_FILE)
-            write_json(path / MANIFEST_FILE, manifest)
+            _write_with_tokens(path, manifest, language_tokens)
             written = True
     except UserError as error:
         problems.append(error)
+    finally:
+        if placed and not written:
+            (path / DICT_FILE).unlink(missing_ok=True)
     return Report(problems, [stream_title(stream) for stream in streams], written)
 
 
@@ -273,11 +294,57 @@ def _item_problems(mapped: MappedTokens, vocabulary: int, remedy: str) -> Iterat
             yield UserError(what, bin_path, remedy=remedy)
 
 
-def _adopted(path: Path) -> dict[str, Any]:
-    """The manifest to write for a folder of fairseq-preprocess, or one of ours that has found a tokenizer."""
+def _token_list(text: str) -> list[str]:
+    """The value of ``--language-tokens``."""
+    return [] if text.strip() == "none" else language_list(text, "--language-tokens")
+
+
+def _write_with_tokens(path: Path, manifest: dict[str, Any], languages: Sequence[str] | None) -> None:
+    """Write the manifest of a sound folder, after the ``<2xx>`` tokens that its vocabulary does not have yet.
+
+    Subword folder and manifest are left as they were if anything fails.
+    """
+    chosen = languages
+    if chosen is None:
+        pairs = [stream_languages(s) for s in manifest["streams"] if s["kind"] == "bitext"]
+        chosen = list(dict.fromkeys(name for pair in pairs for name in pair))
+    if manifest.get("tokenizer") is None:
+        if languages:
+            raise UserError(
+                "--language-tokens: this folder has no tokenizer to add them to",
+                path / SUBWORD_FILE,
+                remedy="Copy subword.json and the model file of the subword folder into it",
+            )
+        write_json(path / MANIFEST_FILE, manifest)
+        return
+    before = load_tokenizer(path)
+    grown = with_language_tokens(before, chosen)
+    if len(grown) == len(before):
+        write_json(path / MANIFEST_FILE, manifest)
+        return
+    manifest["vocabulary"] = {"size": len(grown), "sha256": symbols_sha256(grown.symbols())}
+    manifest["tokenizer"] = {"sha256": grown.sha256}
+    try:
+        grown.save_into(path)
+        write_json(path / MANIFEST_FILE, manifest)
+    except BaseException:
+        before.save_into(path)
+        raise
+    added = " ".join(grown.symbols()[len(before) :])
+    say(f"{path}: {added} added to the vocabulary, ids {len(before)} to {len(grown) - 1}; all other ids stay")
+
+
+def _adopted(path: Path, tokens_only: bool = False) -> dict[str, Any]:
+    """The manifest to write for a folder of fairseq-preprocess, or one of ours that has found a tokenizer.
+
+    Args:
+        tokens_only: whether a folder that has everything may get ``<2xx>`` tokens.
+    """
     if (path / MANIFEST_FILE).exists():
         manifest = read_manifest(path)
         if manifest.get("tokenizer") is not None:
+            if tokens_only:
+                return manifest
             raise UserError(f"has a {MANIFEST_FILE} already", path, remedy="To check it, leave out --write-manifest")
     else:
         manifest = fairseq_manifest(path)
@@ -290,5 +357,8 @@ def _adopted(path: Path) -> dict[str, Any]:
     if (path / SUBWORD_FILE).exists():
         manifest["tokenizer"] = {"sha256": load_tokenizer(path).sha256}
     else:
-        say(f"{path} has no {SUBWORD_FILE}: it can be used for training, but not where a tokenizer is needed")
+        say(
+            f"{path} has no {SUBWORD_FILE}: it has no tokenizer and no <2xx> tokens until that and the model file are "
+            "copied into it"
+        )
     return manifest

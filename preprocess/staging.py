@@ -25,12 +25,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE
+from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE, SUBWORD_FILE
 from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.manifest import read_manifest, stream_languages, stream_title
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk, read_json, write_json
 from fairseq_xalign.outputs import final_place
+from fairseq_xalign.tokenizer.growth import extends
 from fairseq_xalign.tokenizer.vocabulary import symbols_sha256
 
 PARTIAL = ".partial"
@@ -184,7 +185,7 @@ class FolderUpdate:
             )
         manifest = read_manifest(self.path)
         theirs = (manifest.get("tokenizer") or {}).get("sha256")
-        if theirs != self.tokenizer.sha256:
+        if theirs != self.tokenizer.sha256 and not self._only_grew(theirs):
             raise UserError(
                 f"was made with another vocabulary ({manifest['vocabulary']['size']} symbols, tokenizer "
                 f"{str(theirs)[:12]}) than {self.subword} ({len(self.tokenizer)} symbols, tokenizer "
@@ -193,6 +194,16 @@ class FolderUpdate:
                 remedy="Give --subword the folder it was made with (or the data folder itself), or another --output",
             )
         return manifest
+
+    def _only_grew(self, sha256: str | None) -> bool:
+        """Whether the folder's vocabulary is that of ``subword`` with further ``<2xx>`` tokens; then it is used."""
+        if not (self.path / SUBWORD_FILE).exists():
+            return False
+        own = load_tokenizer(self.path)
+        if own.sha256 == sha256 and extends(own, self.tokenizer):
+            self.tokenizer = own
+            return True
+        return False
 
     def _take_lock(self, descriptor: int) -> None:
         """Hold the staging folder for this process; a lock ends with the process that holds it."""

@@ -60,9 +60,15 @@ class Tokenizer:
         n, end = self.pieces, FIRST_PIECE + self.pieces
         self.natural_ids = range(FIRST_PIECE, end)
         self.derived_ids = range(end, end + n) if self.derived else range(0)
-        first_token = end + len(self.derived_ids)
-        self.language_ids = range(first_token, first_token + len(self.language_tokens))
-        self.excluded_ids = range(self.language_ids.stop, self.language_ids.stop + len(layout["excluded"]))
+        excluded, first_token = list(layout["excluded"]), end + len(self.derived_ids)
+        # Tokens that were added to a finished vocabulary follow the excluded symbols: no other id may move.
+        early = excluded[0] - first_token if excluded else len(self.language_tokens)
+        early = min(max(early, 0), len(self.language_tokens))
+        self.excluded_ids = range(first_token + early, first_token + early + len(excluded))
+        added = len(self.language_tokens) - early
+        self._size = self.excluded_ids.stop + added
+        self.language_ids = [*range(first_token, first_token + early), *range(self.excluded_ids.stop, self._size)]
+        self._tokens = frozenset(self.language_ids)
         foreign = layout["foreign_ids"]
         self.foreign_ids: list[int | None] | None = None if foreign is None else list(foreign)
         self._check(layout, where)
@@ -223,7 +229,7 @@ class Tokenizer:
 
         Specials are left out, except ``<unk>``, and so are ``<2xx>`` tokens.
         """
-        wanted = [i for i in map(int, ids) if (i >= FIRST_PIECE and i not in self.language_ids) or i == UNK]
+        wanted = [i for i in map(int, ids) if (i >= FIRST_PIECE and i not in self._tokens) or i == UNK]
         if not any(i in self.derived_ids for i in wanted):
             return self._decode_natural(wanted)
         texts: list[str] = []
@@ -270,7 +276,7 @@ class Tokenizer:
     # Symbols and ids
 
     def __len__(self) -> int:
-        return self.excluded_ids.stop
+        return self._size
 
     def piece(self, number: int) -> str:
         """Return the symbol of an id."""
@@ -298,8 +304,9 @@ class Tokenizer:
                 taken.add(symbol)
                 symbols.append(symbol)
             copies = [reserved_symbol(i) for i in range(len(self.derived_ids))]
-            end = self.natural_ids.stop
-            self._symbols = [*symbols[:end], *copies, *self.language_tokens, *symbols[end:]]
+            end, early = self.natural_ids.stop, self.excluded_ids.start - self.natural_ids.stop - len(copies)
+            tokens = self.language_tokens
+            self._symbols = [*symbols[:end], *copies, *tokens[:early], *symbols[end:], *tokens[early:]]
         return self._symbols
 
     def language_id(self, language: str) -> int | None:
@@ -340,7 +347,7 @@ class Tokenizer:
         """Layout and model must agree: a damaged folder is found here, not by an index error in training."""
         problem = None
         if list(layout["excluded"]) != list(self.excluded_ids):
-            problem = "the excluded ids are not the last ones"
+            problem = "the excluded ids are not where they should be"
         elif self.foreign_ids is None and self.model.specials() != {i: i for i in range(FIRST_PIECE)}:
             problem = "the model does not have our special symbols as ids 0 to 4, and no foreign ids are listed"
         elif self.foreign_ids is None and self.pieces != self.model.size - FIRST_PIECE:

@@ -6,10 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+from fairseq.data import Dictionary
 
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens, Writer
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import check
 from preprocess.__main__ import main
 from tests.support.samples import fairseq_folders, raw_material
@@ -224,6 +227,72 @@ def test_a_folder_of_fairseq_preprocess_is_adopted(made, tmp_path, capsys, name)
         assert main(["binarize", *options]) == 0
         assert problems(data, capsys) == []
         assert DataFolder.open(data).languages == ["en", "de", "fr"]
+
+
+@pytest.fixture
+def pair(made, tmp_path):
+    """A folder of fairseq-preprocess with a tokenizer, not adopted yet, and the same without one."""
+    data = tmp_path / "pair"
+    shutil.copytree(made / "pair", data)
+    for file in ("subword.json", "spm.model"):
+        shutil.copy(made / "sub" / file, data)
+    return data
+
+
+def contents(data):
+    return {str(file.relative_to(data)): file.read_bytes() for file in data.rglob("*") if file.is_file()}
+
+
+def test_an_adopted_folder_with_bitext_has_language_tokens_after_all_other_ids(made, pair, capsys):
+    before = contents(pair)
+    assert problems(pair, capsys, "--write-manifest") == []
+    assert problems(pair, capsys) == []
+    folder, old = DataFolder.open(pair), Tokenizer.load(made / "sub")
+    assert folder.tokenizer.symbols() == [*old.symbols(), "<2en>", "<2de>"]
+    assert folder.vocabulary_size == len(folder.tokenizer) == len(old) + 2
+    assert Dictionary.load(str(pair / "dict.txt")).symbols == folder.tokenizer.symbols()
+    after = contents(pair)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"manifest.json", "subword.json", "dict.txt"}
+    options = ["--output", str(pair), "--mono", f"fr={made}/en", "--workers", "1"]
+    assert main(["binarize", "--subword", f"{made}/sub", *options]) == 0  # the vocabulary only grew
+    assert problems(pair, capsys) == []
+    assert DataFolder.open(pair).tokenizer.sha256 == folder.tokenizer.sha256
+
+
+@pytest.mark.parametrize(("languages", "added"), [("none", []), ("zh-TW,de", ["<2zh-TW>", "<2de>"])])
+def test_language_tokens_can_be_chosen(made, pair, capsys, languages, added):
+    assert problems(pair, capsys, "--write-manifest", "--language-tokens", languages) == []
+    assert DataFolder.open(pair).tokenizer.symbols() == [*Tokenizer.load(made / "sub").symbols(), *added]
+    assert problems(pair, capsys) == []
+
+
+def test_a_folder_of_ours_gets_language_tokens_only_when_asked(data, made, capsys):
+    assert [what for _, what in problems(data, capsys, "--write-manifest")] == ["has a manifest.json already"]
+    assert problems(data, capsys, "--write-manifest", "--language-tokens", "fr") == []
+    assert DataFolder.open(data).tokenizer.symbols() == [*Tokenizer.load(made / "sub").symbols(), "<2fr>"]
+    assert problems(data, capsys) == []
+
+
+def test_tokens_need_write_manifest_and_a_tokenizer(made, tmp_path, capsys):
+    with pytest.raises(UserError, match="Add --write-manifest"):
+        check.check(made / "pair", language_tokens=["fr"])
+    shutil.copytree(made / "pair", tmp_path / "pair")
+    found = problems(tmp_path / "pair", capsys, "--write-manifest", "--language-tokens", "fr")
+    assert [what for _, what in found] == ["--language-tokens: this folder has no tokenizer to add them to"]
+    assert not (tmp_path / "pair" / "manifest.json").exists()
+
+
+def test_a_folder_is_as_it_was_where_tokens_cannot_be_written(pair, monkeypatch):
+    before = contents(pair)
+
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(check, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        check.check(pair, write_manifest=True)
+    assert contents(pair) == before
 
 
 def test_a_folder_with_a_problem_is_not_adopted(made, tmp_path, capsys):
