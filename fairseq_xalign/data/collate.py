@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from fairseq_xalign.constants import BOS
-from fairseq_xalign.data.streams import BitextStream, MonoStream, damaged_ids
-from fairseq_xalign.data.windows import Source, Window
+from fairseq_xalign.data.streams import BitextStream, MonoStream, Stream, damaged_ids
+from fairseq_xalign.data.windows import Window
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import Vocabulary, mask_tokens
 from fairseq_xalign.objectives.random import combine, uniform
@@ -70,7 +70,7 @@ class _Draws:
 class Collater:
     """Builds the ``sample`` of one batch of a window."""
 
-    def __init__(self, streams: Sequence[Source], options: CollateOptions) -> None:
+    def __init__(self, streams: Sequence[Stream], options: CollateOptions) -> None:
         self.streams, self.options = streams, options
 
     def __call__(self, window: Window, batch: int) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class Collater:
         return as_batch(tokens, starts, positions, token_languages, keys)
 
 
-def unit_names(streams: Sequence[Source], units: Mapping[str, torch.Tensor]) -> list[str]:
+def unit_names(streams: Sequence[Stream], units: Mapping[str, torch.Tensor]) -> list[str]:
     """Return what messages call units ``{kind: [n, 2]}`` (stream, unit): the numbers, from 0, of their sentences.
 
     A block of running text is named by its first and last sentence, which it may hold only in part.
@@ -234,7 +234,11 @@ def offsets_within(lengths: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 
 def as_batch(
-    tokens: np.ndarray, starts: np.ndarray, positions: np.ndarray, languages: np.ndarray, keys: np.ndarray
+    tokens: np.ndarray,
+    starts: np.ndarray,
+    positions: np.ndarray,
+    languages: np.ndarray,
+    keys: np.ndarray | None = None,
 ) -> PackedBatch:
     """Make a batch of tensors from arrays."""
     return PackedBatch(
@@ -243,5 +247,5 @@ def as_batch(
         torch.from_numpy(positions),
         int(np.diff(starts).max()),
         torch.from_numpy(languages),
-        keys=torch.from_numpy(np.ascontiguousarray(keys)),
+        keys=None if keys is None else torch.from_numpy(np.ascontiguousarray(keys)),
     )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fairseq_xalign.data.windows import Place, Planner, Window
@@ -225,6 +226,17 @@ class BatchIterator:
     def _delivered(self, sample: dict[str, Any], waited: float) -> None:
         self.place = Place(**sample.pop("place"))
         self._waited += waited
+
+    def drawn(self) -> np.ndarray:
+        """Return how many units of each stream have been given out so far, on all ranks together, int64 [streams]."""
+        counts = np.array(self.place.drawn, dtype=np.int64)
+        if self.place.batch:
+            window = self.planner.plan(self.place)
+            sequences = np.concatenate(window.batches[: self.place.batch])
+            units = window.sequences[sequences + 1] - window.sequences[sequences]
+            streams = np.repeat(window.stream[window.sequences[sequences]], units)
+            counts += np.bincount(streams, minlength=len(counts))
+        return counts
 
     def waiting_share(self) -> float:
         """Return the share of the time since the last call that was spent waiting for data, from 0 to 1."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseq_xalign.data.sampling import temperature_probabilities
-from fairseq_xalign.data.streams import BitextStream, MonoStream
+from fairseq_xalign.data.streams import Stream
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.options import PAIR_MARK
 
@@ -38,7 +38,7 @@ def parse_weights(text: str, option: str, known: Sequence[str]) -> dict[str, flo
 
 
 def stream_probabilities(
-    streams: Sequence[MonoStream | BitextStream],
+    streams: Sequence[Stream],
     temperature: float,
     language_weights: str | None = None,
     stream_weights: str | None = None,

@@ -5,7 +5,8 @@ A draw is arithmetic: the whole state of the sampler is one counter per stream, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +16,13 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.random import mix
 
 FEISTEL_ROUNDS = 6
+Shares = np.ndarray | Callable[[int], np.ndarray]
+"""The probability of each stream, float64 [streams]: the same in all windows, or a function of a window's number."""
+
+
+def shares_in(shares: Shares, window: int) -> np.ndarray:
+    """Return the probability of each stream in window number ``window``, float64 [streams]."""
+    return shares(window) if callable(shares) else shares
 
 
 def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.ndarray:
@@ -36,6 +44,52 @@ def temperature_probabilities(sizes: Sequence[float], temperature: float) -> np.
     ):  # a temperature near 0: every power is too small for a float, ratios to the largest are not
         weights = np.where(counts > 0, np.power(counts / counts.max(), 1.0 / temperature), 0.0)
     return weights / weights.sum()
+
+
+@dataclass(frozen=True)
+class TemperatureSchedule:
+    """A sampling temperature that changes with the number of draws so far.
+
+    Attributes:
+        temperatures, draws: the temperature at some numbers of draws, which ascend. Between two of them it changes
+            linearly; before the first and after the last it is constant.
+    """
+
+    temperatures: tuple[float, ...]
+    draws: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> TemperatureSchedule:
+        """Read ``T:N,...``: temperature T after N draws.
+
+        Raises:
+            UserError: a temperature that is not above 0, a number of draws that is not a whole number, or numbers
+                that do not ascend.
+        """
+        temperatures, draws = [], []
+        for item in filter(None, (part.strip() for part in text.split(","))):
+            temperature, _, number = item.partition(":")
+            try:
+                temperatures.append(float(temperature))
+                draws.append(int(number))
+            except ValueError:
+                temperatures.append(-1.0)
+                draws.append(-1)
+            if not 0 < temperatures[-1] < float("inf") or draws[-1] < 0:
+                raise UserError(
+                    f"{option}: {item!r} is not a temperature above 0 and a number of draws",
+                    remedy=f"Write {option} 1:0,5:1000000 to go from T = 1 to T = 5 over the first million draws",
+                )
+        if not draws or any(later <= earlier for earlier, later in zip(draws, draws[1:])):
+            raise UserError(
+                f"{option} {text!r}: the numbers of draws must ascend",
+                remedy=f"Write, for example, {option} 1:0,5:1000000",
+            )
+        return cls(tuple(temperatures), tuple(draws))
+
+    def at(self, draws: int) -> float:
+        """Return the temperature after so many draws."""
+        return float(np.interp(draws, self.draws, self.temperatures))
 
 
 def permute(indices: Tensor, size: int, key: int) -> Tensor:
@@ -64,23 +118,24 @@ def permute(indices: Tensor, size: int, key: int) -> Tensor:
 class Quotas:
     """How many sequences each stream gives to each window; remainders are carried over.
 
-    After w windows of W draws, stream s has given ``w * W * p_s`` sequences to within one: counts are not random, so
-    that mixtures are exact in the short run too. The state of each stream is one integer (drawn so far) and one float
-    (owed so far).
+    After w windows of W draws, stream s has given the sum of ``W * p_s`` over these windows to within one: counts are
+    not random, so that mixtures are exact in the short run too. The state of each stream is one integer (drawn so far)
+    and one float (owed so far).
     """
 
-    def __init__(self, probabilities: np.ndarray, window: int) -> None:
+    def __init__(self, probabilities: Shares, window: int) -> None:
         self.probabilities, self.window = probabilities, window
 
-    def next(self, owed: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The counts of the next window, int64 [streams], and the new ``owed``, float64."""
-        owed = owed + self.window * self.probabilities
+    def next(self, owed: np.ndarray, drawn: np.ndarray, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The counts of window ``number``, int64 [streams], and the new ``owed``, float64."""
+        probabilities = shares_in(self.probabilities, number)
+        owed = owed + self.window * probabilities
         due = owed - drawn
         counts = np.maximum(np.floor(due), 0).astype(np.int64)
         missing = self.window - int(counts.sum())
         if missing > 0:
             # Largest remainders first; a stable sort makes ties the same everywhere.
             order = np.argsort(-(due - counts), kind="stable")
-            order = order[self.probabilities[order] > 0]
+            order = order[probabilities[order] > 0]
             counts[order[:missing]] += 1
         return counts, owed

@@ -66,12 +66,14 @@ class Stream(Protocol):
 
     Attributes:
         name: unique, for instance ``mono/en`` or ``bitext/en-de``; draws are keyed by it.
-        kind: ``mono`` or ``bitext``.
+        kind: ``mono``, ``bitext`` or ``direction``.
+        framing: tokens that a sequence has beside those of its units: each ``<s>``, or ``<2xx>``.
         share: several units may share a sequence of at most ``limit`` tokens.
     """
 
     name: str
     kind: str
+    framing: int
     share: bool
     limit: int
 
@@ -95,6 +97,7 @@ class MonoStream:
     """
 
     kind = "mono"
+    framing = 1
 
     def __init__(self, language: str, tokens: MappedTokens, limit: int, mode: str) -> None:
         if mode not in BREAK_MODES:
@@ -166,6 +169,7 @@ class BitextStream:
             raise UserError(f"--tlm-packing {packing!r}", remedy=f"Choose from {', '.join(PACKING_MODES)}")
         self.name, self.languages, self.mapped = f"bitext/{pair_name((source, target))}", (source, target), tokens
         self.limit, self.share = limit, packing == "halves"
+        self.framing = 2 if self.share else 1
 
     def __len__(self) -> int:
         return len(self.mapped[0])

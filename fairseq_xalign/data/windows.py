@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairseq_xalign.data.sampling import Quotas, permute
-from fairseq_xalign.data.streams import BitextStream, MonoStream
+from fairseq_xalign.data.sampling import Quotas, Shares, permute, shares_in
+from fairseq_xalign.data.streams import Stream
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.random import combine, name_key
 
-Source = MonoStream | BitextStream
 RUN = 64
 """Consecutive units of a sharing stream that stay together: what shares a sequence is running text (ALIGN-MLM,
 Appendix G.3: an instance is the concatenation of consecutive sentences)."""
@@ -88,9 +87,12 @@ class Budget:
 class Planner:
     """Plans windows of a list of streams.
 
+    Attributes:
+        probabilities: of each stream in the first window, float64 [streams].
+
     Args:
         streams: what to draw from, in a fixed order.
-        probabilities: of each stream, summing to 1.
+        probabilities: of each stream, summing to 1; they may be a function of the window's number.
         window: draws per window.
         budget: of a batch.
         seed: of all draws.
@@ -100,8 +102,8 @@ class Planner:
 
     def __init__(
         self,
-        streams: Sequence[Source],
-        probabilities: np.ndarray,
+        streams: Sequence[Stream],
+        probabilities: Shares,
         window: int,
         budget: Budget,
         seed: int,
@@ -109,7 +111,7 @@ class Planner:
     ) -> None:
         self.every_kind = every_kind
         self.streams, self.budget, self.seed, self.window = list(streams), budget, seed, window
-        self.probabilities = probabilities
+        self.probabilities = shares_in(probabilities, 0)
         self.quotas = Quotas(probabilities, window)
         self.stream_keys = [name_key(seed, s.name) for s in self.streams]
         self._last: tuple[int, Window] | None = None
@@ -125,7 +127,7 @@ class Planner:
 
     def _plan(self, place: Place) -> Window:
         drawn = np.array(place.drawn, dtype=np.int64)
-        counts, owed = self.quotas.next(np.array(place.owed), drawn)
+        counts, owed = self.quotas.next(np.array(place.owed), drawn, place.window)
         draws = [self._draw(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
         stream, unit, key, lengths = (np.concatenate(column) for column in zip(*draws))
         fits = lengths[:, 0] >= 0
@@ -165,7 +167,7 @@ def two_sides(lengths: np.ndarray) -> np.ndarray:
     return lengths if lengths.shape[1] == 2 else np.concatenate([lengths, np.zeros_like(lengths)], axis=1)
 
 
-def one_pass(streams: Sequence[Source], budget: Budget, seed: int, chunk: int) -> list[Window]:
+def one_pass(streams: Sequence[Stream], budget: Budget, seed: int, chunk: int) -> list[Window]:
     """Every unit once, in order, sorted by length within chunks: for validation.
 
     Masks are functions of (seed, stream, unit), so they are the same at every validation.
@@ -184,7 +186,7 @@ def one_pass(streams: Sequence[Source], budget: Budget, seed: int, chunk: int) -
 
 
 def assemble(
-    streams: Sequence[Source],
+    streams: Sequence[Stream],
     stream: np.ndarray,
     unit: np.ndarray,
     key: np.ndarray,
@@ -211,7 +213,7 @@ def assemble(
     return Window(stream, unit, key, lengths, sequences, batches, following)
 
 
-def share_sequences(streams: Sequence[Source], stream: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def share_sequences(streams: Sequence[Stream], stream: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Where sequences start among the draws, and n: consecutive draws of a sharing stream that fit together."""
     if not any(s.share for s in streams):
         return np.arange(len(stream) + 1)
@@ -229,14 +231,14 @@ def share_sequences(streams: Sequence[Source], stream: np.ndarray, lengths: np.n
 
 
 def sequence_sizes(
-    streams: Sequence[Source], stream: np.ndarray, lengths: np.ndarray, sequences: np.ndarray
+    streams: Sequence[Stream], stream: np.ndarray, lengths: np.ndarray, sequences: np.ndarray
 ) -> np.ndarray:
-    """Tokens of each sequence, ``<s>`` included (two of them in packed halves), int64 [m]."""
+    """Tokens of each sequence, with those that belong to no unit (``<s>``), int64 [m]."""
     if len(sequences) == 1:
         return np.zeros(0, dtype=np.int64)
-    halves = np.array([s.share and s.kind == "bitext" for s in streams])
+    framing = np.array([s.framing for s in streams])
     body = np.add.reduceat(lengths.sum(axis=1), sequences[:-1])
-    return body + 1 + halves[stream[sequences[:-1]]]
+    return body + framing[stream[sequences[:-1]]]
 
 
 def deal_batches(order: np.ndarray, sizes: np.ndarray, kinds: np.ndarray, budget: Budget) -> list[np.ndarray]:
@@ -262,7 +264,7 @@ def deal_batches(order: np.ndarray, sizes: np.ndarray, kinds: np.ndarray, budget
         if limit is not None and least > limit:
             raise UserError(
                 f"{option} {limit} is too small for one sequence of each kind of text per batch",
-                remedy=f"Choose {least} or more, or use --objective-mix mixture",
+                remedy=f"Choose {least} or more, or shorter sequences (--task align_mlm: or --objective-mix mixture)",
             )
     count = max(
         -(-int(sizes.sum()) // budget.tokens) if budget.tokens else 1,
@@ -299,8 +301,8 @@ def cut_batches(order: np.ndarray, sizes: np.ndarray, budget: Budget) -> list[np
     if budget.tokens is not None and sizes[0] > budget.tokens:
         raise UserError(
             f"a sequence of {sizes[0]} tokens does not fit into {budget.option} {budget.tokens}",
-            remedy=f"Raise {budget.option}, or lower the length of the longest sequence (--tokens-per-sample, or "
-            "--max-length in fine-tuning)",
+            remedy=f"Raise {budget.option}, or lower the length of the longest sequence (--tokens-per-sample; "
+            "--max-length in fine-tuning; --max-source-positions and --max-target-positions in translation)",
         )
     if budget.sequences is not None:
         bounds = equal_bounds(len(order), -(-len(order) // budget.sequences))

@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from typing import Any, List, Optional
 
-import numpy as np
 import torch
 from fairseq.criterions import CRITERION_REGISTRY
 from fairseq.data import FairseqDataset
@@ -19,6 +18,7 @@ import fairseq_xalign.optimizers.adamw  # noqa: F401  (registers --optimizer ada
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
+from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.objectives.random import name_key
@@ -143,8 +143,8 @@ class TrainingTask(FairseqTask, ABC):
         """Return what builds samples of the streams of a split."""
 
     @abstractmethod
-    def shares(self, streams: list[Any]) -> np.ndarray:
-        """Return the probability of each stream in training, float64 [streams]."""
+    def shares(self, streams: list[Any]) -> Shares:
+        """Return the probability of each stream in training, float64 [streams], or a function of a window's number."""
 
     @abstractmethod
     def window(self, streams: list[Any]) -> int:
@@ -177,7 +177,7 @@ class TrainingTask(FairseqTask, ABC):
                 shares, window = self.shares(streams), self.window(streams)
                 fingerprint = {
                     "streams": [[s.name, len(s)] for s in streams],
-                    "shares": [round(float(p), 9) for p in shares],
+                    "shares": [round(float(p), 9) for p in shares_in(shares, 0)],
                     "window": window,
                     "--seed": cfg.seed,
                     "--max-tokens": max_tokens,
