@@ -314,6 +314,20 @@ class Tokenizer:
         token = LANGUAGE_TOKEN.format(language)
         return self.language_ids[self.language_tokens.index(token)] if token in self.language_tokens else None
 
+    def language_token(self, language: str) -> int:
+        """Return the id of ``<2language>``; UserError if the vocabulary does not have it, naming those that it has."""
+        number = self.language_id(language)
+        if number is None:
+            token = LANGUAGE_TOKEN.format(language)
+            raise UserError(
+                f"the vocabulary has no {token}, the token that asks for a translation into {language!r} (it has "
+                f"{', '.join(self.language_tokens) or 'none'})",
+                remedy=f"Choose a language that it has, or add one: `xalign-preprocess subword --language-tokens "
+                f"{language},...` makes a vocabulary with such tokens, and `xalign-preprocess check --write-manifest "
+                "DATA` adds them to a folder made by fairseq-preprocess",
+            )
+        return number
+
     def to_foreign(self, ids: Iterable[int]) -> list[int | None]:
         """Return the ids in the published model, its specials too; None for what is only ours (copies, ``<2xx>``)."""
         return [self._to_foreign[i] for i in ids]

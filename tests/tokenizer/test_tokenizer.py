@@ -55,6 +55,13 @@ def test_ids_are_specials_then_pieces_then_language_tokens():
     assert trained.id("no such piece") is None
 
 
+def test_a_language_without_a_token_is_refused_with_those_that_have_one():
+    trained = small("trained")
+    assert trained.language_token("fr") == trained.language_id("fr")
+    with pytest.raises(UserError, match=r"no <2xx>.*it has <2de>, <2fr>.*--language-tokens xx"):
+        trained.language_token("xx")
+
+
 def test_a_doubled_vocabulary_has_copies_between_pieces_and_language_tokens():
     trained = small("trained")
     doubled = trained.doubled()
