@@ -3,6 +3,7 @@
 :func:`apply` puts all of them in place. It is called when our tasks are imported, and may be called any number of
 times. Importing this package imports neither fairseq nor torch.
 
+- :mod:`~fairseq_xalign.compat.adafactor`: the learning rate of Adafactor;
 - :mod:`~fairseq_xalign.compat.checkpoints`: reading, broadcasting and writing checkpoints;
 - :mod:`~fairseq_xalign.compat.commands`: fairseq's other commands with our tasks;
 - :mod:`~fairseq_xalign.compat.errors`: one line instead of a traceback for what a user can correct;
@@ -17,6 +18,7 @@ times. Importing this package imports neither fairseq nor torch.
 - :mod:`~fairseq_xalign.compat.patching`: the helper that all of them share.
 """
 
+from fairseq_xalign.compat.adafactor import scale_each_parameter_alone
 from fairseq_xalign.compat.checkpoints import (
     TEMPORARY_SUFFIX,
     allow_broadcast_classes,
@@ -53,6 +55,7 @@ __all__ = [
     "last_good_checkpoint",
     "register",
     "remove_empty_save_dir",
+    "scale_each_parameter_alone",
     "shorten_user_errors",
     "silence_hydra",
     "unscale_once",

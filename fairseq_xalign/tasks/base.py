@@ -22,6 +22,7 @@ from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.objectives.random import name_key
+from fairseq_xalign.optimizers.clipping import CLIP_MODES, GLOBAL, check_clip_mode, set_clip_mode
 from fairseq_xalign.options import at_least
 from fairseq_xalign.tasks.resume import start_checkpoint
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -50,6 +51,16 @@ class TrainingConfig(FairseqDataclass):
             "updates unless --max-epoch is given); a resumed run keeps the length that it began with"
         },
     )
+    clip_mode: ChoiceEnum(CLIP_MODES) = field(  # type: ignore[valid-type]
+        default=GLOBAL,
+        metadata={
+            "help": "what --clip-norm limits: the norm of the whole gradient (global, the default, as in fairseq), the "
+            "norm of each parameter's gradient (per-tensor: MMTE, section 2.1), or the root mean square of each of "
+            "Adafactor's updates (update-rms)"
+        },
+    )
+    clip_norm: float = II("optimization.clip_norm")
+    optimizer: Any = II("optimizer._name")
     seed: int = II("common.seed")
     update_freq: List[int] = II("optimization.update_freq")
     max_epoch: int = II("optimization.max_epoch")
@@ -64,6 +75,11 @@ class TrainingConfig(FairseqDataclass):
     continue_once: Optional[str] = II("checkpoint.continue_once")
     reset_optimizer: bool = II("checkpoint.reset_optimizer")
     reset_dataloader: bool = II("checkpoint.reset_dataloader")
+
+
+def _log_clipped(share: torch.Tensor) -> None:
+    """Log the share of tensors whose gradient was clipped, in per cent."""
+    metrics.log_scalar("clipped_tensors", 100 * share, priority=510, round=1)
 
 
 class StreamDataset(FairseqDataset):
@@ -94,6 +110,7 @@ class TrainingTask(FairseqTask, ABC):
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
         at_least(1, updates_per_epoch=cfg.updates_per_epoch, update_freq=cfg.update_freq)
+        check_clip_mode(str(cfg.clip_mode), cfg.clip_norm, str(cfg.optimizer))
         self.start = start_checkpoint(cfg)
         self.start_encoder: dict[str, Any] | None = self.start["encoder"] if self.start else None
         self.encoder_config: Any = None
@@ -232,6 +249,7 @@ class TrainingTask(FairseqTask, ABC):
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
     ) -> Any:
+        set_clip_mode(optimizer, str(self.cfg.clip_mode), _log_clipped)
         model.train()
         model.set_num_updates(update_num)
         # Dropout as a function of the batch, not of the rank: the same for any number of workers.
