@@ -13,6 +13,7 @@ json_lines  one JSON object per line
 csv_table   comma-separated values
 word_list   pairs of words: MUSE's lists and tables
 pharaoh     word links, ``0-0 1-2``
+generate_log  what fairseq-generate prints: S-, T-, H- and D- lines
 
 Running text has no module here: it is read with :func:`fairseq_xalign.files.read_lines`.
 """
