@@ -128,6 +128,12 @@ def test_imports_point_one_way(file):
             assert name.startswith(MAY_IMPORT_FAIRSEQ), f"{name} must work without {module}"
 
 
+def test_the_models_are_our_own():
+    for file in FILES:
+        for module in imported_modules(file):
+            assert not module.startswith(("fairseq.models.transformer", "fairseq.modules")), f"{file}: {module}"
+
+
 def test_the_mathematics_needs_torch_and_numpy_alone():
     allowed = {"torch", "numpy", "fairseq_xalign"} | sys.stdlib_module_names
     for file in (ROOT / "fairseq_xalign" / "objectives").glob("*.py"):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.config import EncoderConfig
 
 
 class TiedLMHead(nn.Module):
@@ -23,20 +24,12 @@ class TiedLMHead(nn.Module):
 
     embed_tokens: nn.Embedding
 
-    def add_lm_head(
-        self, width: int, vocab_size: int, transform: bool, activation: Callable[[Tensor], Tensor], eps: float
-    ) -> None:
-        """Create the head's parameters.
-
-        Args:
-            width: D.
-            vocab_size: V.
-            transform: whether the dense layer, the activation and the layer norm precede the output layer.
-            eps: of the layer norm.
-        """
+    def add_lm_head(self, config: EncoderConfig, activation: Callable[[Tensor], Tensor]) -> None:
+        """Create the head's parameters: with neither transform nor bias, it has none of its own."""
+        transform, width = config.lm_head_transform, config.width
         self.lm_dense = nn.Linear(width, width) if transform else None
-        self.lm_norm = nn.LayerNorm(width, eps) if transform else None
-        self.lm_bias = nn.Parameter(torch.zeros(vocab_size))
+        self.lm_norm = nn.LayerNorm(width, config.layernorm_eps) if transform else None
+        self.lm_bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.lm_head_bias else None
         self._lm_activation = activation
 
     def lm_logits(self, features: Tensor) -> Tensor:
@@ -48,6 +41,11 @@ class TiedLMHead(nn.Module):
     @torch.no_grad()
     def initialize_output_bias(self, counts: Tensor) -> None:
         """Set ``lm_bias`` to the logarithms of unigram frequencies (``counts`` [V], smoothed by adding one)."""
+        if self.lm_bias is None:
+            raise UserError(
+                "the MLM head of this architecture has no bias to begin with the frequencies of symbols",
+                remedy="Switch --unigram-bias off, or choose another --arch",
+            )
         if counts.numel() != self.lm_bias.numel():
             raise UserError(f"{counts.numel()} counts for a vocabulary of {self.lm_bias.numel()}")
         smooth = counts.double() + 1

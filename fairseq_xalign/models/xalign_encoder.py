@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import HALF
-from fairseq_xalign.models.encoder import ATTENTION, POSITIONS, Encoder, EncoderConfig
+from fairseq_xalign.models.config import ATTENTION, POSITIONS, Config, EncoderConfig
+from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import PRESETS, preset
 from fairseq_xalign.options import at_least, flag
 
@@ -79,7 +80,14 @@ FIELDS = {
     "embedding_std": "embedding_std",
 }
 """Options and the fields of EncoderConfig that they set."""
-SHAPE_FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_std", "initializer_std")
+SHAPE_FREE = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "embedding_std",
+    "initializer",
+    "initializer_std",
+)
 """Fields that may differ from a checkpoint's: no weight depends on them."""
 
 
@@ -114,7 +122,24 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
             f"the checkpoint has embeddings for {start.n_languages} languages, but the data has {n_languages}",
             remedy="Name the languages that it knows with --languages",
         )
-    for name, value in {**PRESETS[arch], **chosen}.items():
+    return continued(start, PRESETS[arch], chosen, called, arch)
+
+
+def continued(
+    start: Config, preset_fields: dict[str, Any], chosen: dict[str, Any], called: dict[str, str], arch: str
+) -> Config:
+    """Return the configuration of a checkpoint with what options change of it.
+
+    Args:
+        start: the checkpoint's.
+        preset_fields: fields that ``arch`` sets.
+        chosen: fields that options set.
+        called: the options of fields.
+
+    Raises:
+        UserError: where a field that weights depend on differs from the checkpoint's.
+    """
+    for name, value in {**preset_fields, **chosen}.items():
         if name not in SHAPE_FREE and getattr(start, name) != value:
             by = f"{called[name]} {value}" if name in chosen else f"--arch {arch} has {name} {value}"
             raise UserError(
@@ -122,7 +147,7 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
                 remedy="Use the architecture that the checkpoint was trained with",
             )
     values = {**asdict(start), **{k: v for k, v in chosen.items() if k in SHAPE_FREE}}
-    return EncoderConfig.from_dict(values, called)
+    return type(start).from_dict(values, called)
 
 
 class Float32Modules(nn.ModuleDict):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fairseq_xalign.constants import MASK, PAD
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models import attention as attention_module
+from fairseq_xalign.models.attention import plan as plan_module
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.models.presets import PRESETS, preset
 from fairseq_xalign.objectives.batch import PackedBatch, pack
@@ -24,7 +24,7 @@ RAGGED = (3, 1, 7, 2, 9, 9, 4, 12, 1, 6, 5)
 @pytest.fixture(autouse=True)
 def several_buckets(monkeypatch):
     """Buckets small enough that the few short sequences of these tests need several."""
-    monkeypatch.setattr(attention_module, "BUCKET_PADDING", 5)
+    monkeypatch.setattr(plan_module, "BUCKET_PADDING", 5)
 
 
 def config(**changes) -> EncoderConfig:

@@ -6,15 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_xalign.models.attention import (
-    BUCKET_PADDING,
-    Plan,
-    _bucket_rows,
-    _CpuAttention,
-    attend,
-    choose,
-    select_rows,
-)
+from fairseq_xalign.models.attention import BUCKET_PADDING, Plan, attend, choose, select_rows
+from fairseq_xalign.models.attention.kernels import CpuAttention
+from fairseq_xalign.models.attention.plan import bucket_rows
 
 MASKS = {"equal": None, "ragged": torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 0]]).bool()[:, None, None]}
 
@@ -27,7 +21,7 @@ def draw(dtype=torch.float64):
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_cpu_attention_equals_torch_in_values_and_gradients(mask):
     results = []
-    for attention in (_CpuAttention.apply, lambda qkv, mask, p: F.scaled_dot_product_attention(*qkv, attn_mask=mask)):
+    for attention in (CpuAttention.apply, lambda qkv, mask, p: F.scaled_dot_product_attention(*qkv, attn_mask=mask)):
         qkv = draw()
         out = attention(qkv, mask, 0.0)
         (gradient,) = torch.autograd.grad(out.square().sum(), qkv)
@@ -40,7 +34,7 @@ def test_cpu_attention_equals_torch_in_values_and_gradients(mask):
 def test_cpu_attention_has_the_gradient_of_finite_differences(mask, p):
     def with_fixed_draws(qkv):
         torch.manual_seed(7)
-        return _CpuAttention.apply(qkv, mask, p)
+        return CpuAttention.apply(qkv, mask, p)
 
     assert torch.autograd.gradcheck(with_fixed_draws, draw(), fast_mode=False)
 
@@ -65,7 +59,7 @@ def test_bfloat16_training_kernel_stays_near_float32(lengths):
 @given(lengths=st.lists(st.integers(1, 512), min_size=1, max_size=60))
 def test_buckets_hold_every_sequence_and_little_padding(lengths):
     lengths.sort()
-    sizes, first = _bucket_rows(lengths), 0
+    sizes, first = bucket_rows(lengths), 0
     assert sum(sizes) == len(lengths) and min(sizes) > 0
     for size in sizes:
         part = lengths[first : first + size]

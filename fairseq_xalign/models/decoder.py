@@ -1,0 +1,202 @@
+"""The decoder of translation, over target sequences laid end to end, and the same one token at a time.
+
+The Transformer of Vaswani et al. (2017), section 3: causal attention to the target, attention to the memory (the
+encoded source), a feed-forward block. All of it is pre-norm or post-norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_xalign.errors import unknown_name
+from fairseq_xalign.models.attention import DecoderPlan, attend, attend_memory, select_rows
+from fairseq_xalign.models.cache import Cache
+from fairseq_xalign.models.config import ATTENTION, DecoderConfig
+from fairseq_xalign.models.transformer import Layer, Stack, token_embedding
+from fairseq_xalign.objectives.batch import PackedBatch
+
+
+@dataclass
+class Memory:
+    """What the decoder attends to: encoded tokens, laid end to end.
+
+    Attributes:
+        features: [T, D].
+        starts: where the memory of each sentence starts, followed by T, int32 [B + 1].
+        longest: the most tokens of a sentence.
+    """
+
+    features: Tensor
+    starts: Tensor
+    longest: int
+
+    def followed_by(self, other: Memory) -> Memory:
+        """Each sentence's memory followed by its memory in ``other``: attention is over both together."""
+        starts = self.starts + other.starts
+        lengths, others = self.starts.diff().long(), other.starts.diff().long()
+        total = self.features.shape[0] + other.features.shape[0]
+        device = self.features.device
+        # place of each token of self, then of each token of other, in the result
+        before = (starts - self.starts)[:-1].long().repeat_interleave(lengths, output_size=self.features.shape[0])
+        after = (starts[1:] - other.starts[1:]).long().repeat_interleave(others, output_size=other.features.shape[0])
+        places = torch.cat(
+            (torch.arange(before.numel(), device=device) + before, torch.arange(after.numel(), device=device) + after)
+        )
+        order = torch.empty(total, dtype=torch.long, device=device)
+        order[places] = torch.arange(total, device=device)
+        features = select_rows(torch.cat((self.features, other.features)), order)
+        longest = int(starts.diff().max()) if starts.numel() > 1 else 0
+        return Memory(features, starts, longest)
+
+
+class DecoderBlock(Layer):
+    """One layer of the decoder; ``memory_width`` is the width of the encoder."""
+
+    def __init__(self, config: DecoderConfig, memory_width: int) -> None:
+        super().__init__(config)
+        width, eps = config.width, config.layernorm_eps
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.attention_norm = nn.LayerNorm(width, eps)
+        self.memory_q = nn.Linear(width, width)
+        self.memory_kv = nn.Linear(memory_width, 2 * width)
+        self.memory_out = nn.Linear(width, width)
+        self.memory_norm = nn.LayerNorm(width, eps)
+        self.add_ffn(config)
+
+    def keys_values(self, memory: Tensor) -> Tensor:
+        """Keys and values [T, 2, H, D / H] of encoded tokens [T, D of the encoder]."""
+        return self.memory_kv(memory).unflatten(1, (2, self.heads, -1))
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor] | None,
+        look_back: Callable[[Tensor], Tensor],
+        look_up: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """x [T, D] -> [T, D].
+
+        Args:
+            angles: what turns queries and keys, where positions are rotary.
+            look_back: causal attention to the target, queries, keys and values [T, 3, H, D / H] -> [T, D].
+            look_up: attention to the memory, queries [T, H, D / H] -> [T, D].
+        """
+
+        def own(y: Tensor) -> Tensor:
+            return self.attention_out(look_back(self._qkv(y, self.qkv, angles)))
+
+        def memory(y: Tensor) -> Tensor:
+            return self.memory_out(look_up(self.memory_q(y).unflatten(1, (self.heads, -1))))
+
+        parts = ((own, self.attention_norm), (memory, self.memory_norm), (self._ffn, self.ffn_norm))
+        for part, norm in parts:
+            x = x + self._drop(part(norm(x))) if self.normalize_before else norm(x + self._drop(part(x)))
+        return x
+
+
+class Decoder(Stack):
+    """Transformer decoder with its output layer.
+
+    Args:
+        config: the shape.
+        memory_width: width of the encoder.
+        attention: ``fused`` or ``plain``, as for the encoder.
+        shared: the encoder's token embeddings, where ``config.tying`` is ``all``. They are used, and neither owned,
+            initialized nor listed as parameters here.
+    """
+
+    config: DecoderConfig
+    layers: nn.ModuleList
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        memory_width: int,
+        attention: str = "fused",
+        shared: nn.Embedding | None = None,
+    ) -> None:
+        super().__init__()
+        if attention not in ATTENTION:
+            raise unknown_name("attention", attention, ATTENTION)
+        self.config = config.validate()
+        self.attention = attention
+        width, eps = config.width, config.layernorm_eps
+        assert (shared is not None) == (config.tying == "all")
+        self.embed_tokens = token_embedding(config) if shared is None else None
+        # in a tuple, so that torch does not list the parameters of shared embeddings twice
+        self._embedding = (shared if shared is not None else self.embed_tokens,)
+        self.embed_positions = nn.Embedding(config.max_positions, width) if config.positions == "learned" else None
+        self.embed_norm = nn.LayerNorm(width, eps) if config.embedding_layernorm else None
+        self.layers = nn.ModuleList(DecoderBlock(config, memory_width) for _ in range(config.layers))
+        self.final_norm = nn.LayerNorm(width, eps) if config.normalize_before else None
+        self.output = nn.Linear(width, config.vocab_size, bias=False) if config.tying == "none" else None
+        self._initialize(self.embed_tokens)
+        if self.output is not None:
+            nn.init.normal_(self.output.weight, std=width**-0.5)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The token embeddings in use."""
+        (found,) = self._embedding
+        assert found is not None
+        return found
+
+    def forward(self, batch: PackedBatch, memory: Memory) -> Tensor:
+        """Return features [T, D] of the target tokens, in the order of the batch."""
+        at = batch.positions
+        x = self._finish(self._place(batch.tokens, at, batch.longest, self.embedding))
+        plan = DecoderPlan.make(batch.starts, batch.longest, memory.starts, memory.longest, self._plan_kind(x))
+        own, encoded = plan.own, memory.features
+        if own.order is not None:
+            x, at = select_rows(x, own.order), at[own.order]
+        if plan.memory.order is not None:
+            encoded = select_rows(encoded, plan.memory.order)
+        angles = self._angles(at, x.dtype)
+        drop = self.config.attention_dropout if self.training else 0.0
+        for block in self.layers:
+            assert isinstance(block, DecoderBlock)
+            kv = block.keys_values(encoded)
+            x = block(
+                x,
+                angles,
+                lambda qkv: attend(qkv, own, drop),
+                lambda q, kv=kv: attend_memory(q, kv, plan.memory, drop),
+            )
+        if self.final_norm is not None:
+            x = self.final_norm(x)
+        return x if own.inverse is None else select_rows(x, own.inverse)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Scores of all symbols, features [N, D] -> [N, V]."""
+        return F.linear(features, self.embedding.weight if self.output is None else self.output.weight)
+
+    def begin(self, memory: Memory) -> Cache:
+        """What :meth:`step` needs to know of the memory: its keys and values in every layer."""
+        kept = [block.keys_values(memory.features) for block in self.layers if isinstance(block, DecoderBlock)]
+        return Cache.make(kept, memory.starts, memory.longest)
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Read the next token of each row and return its features: ids [R] -> [R, D].
+
+        Each sentence of the cache has R / B rows, its beam, one after the other. Evaluation only: without dropout.
+        """
+        at = torch.full_like(tokens, cache.length)
+        x = self._place(tokens, at, cache.length + 1, self.embedding)
+        if self.embed_norm is not None:
+            x = self.embed_norm(x)
+        angles = self._angles(at, x.dtype)
+        for number, block in enumerate(self.layers):
+            x = block(
+                x,
+                angles,
+                lambda qkv, number=number: cache.look_back(number, qkv),
+                lambda q, number=number: cache.look_up(number, q),
+            )
+        cache.length += 1
+        return x if self.final_norm is None else self.final_norm(x)

@@ -1,0 +1,53 @@
+"""Small translation models and batches for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fairseq_xalign.constants import EOS
+from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
+from fairseq_xalign.models.translation import TranslationModel
+from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.objectives.translation import TranslationBatch
+
+V = 40
+SOURCES = (3, 1, 7, 2, 9, 9, 4, 12)
+TARGETS = (2, 4, 1, 2, 8, 1, 12, 5)
+
+
+def small_configs(tying: str = "all", **changes: Any) -> tuple[EncoderConfig, DecoderConfig]:
+    """Two layers of width 16, without dropout, and with weights large enough that positions and words matter."""
+    shape = {"vocab_size": V, "layers": 2, "heads": 4, "width": 16, "ffn_width": 24, "max_positions": 20}
+    values = {
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "embedding_std": 0.3,
+        "initializer_std": 0.3,
+        **shape,
+        **changes,
+    }
+    return EncoderConfig(**values), DecoderConfig(**values, tying=tying)
+
+
+def small_model(tying: str = "all", attention: str = "fused", seed: int = 0, **changes: Any) -> TranslationModel:
+    """A model of ``small_configs`` in float64."""
+    torch.manual_seed(seed)
+    return TranslationModel(*small_configs(tying, **changes), attention).double()
+
+
+def translation_batch(
+    sources: Sequence[int] = SOURCES, targets: Sequence[int] = TARGETS, apart: bool = False, seed: int = 0
+) -> TranslationBatch:
+    """Random sentences with these numbers of words, all tagged with one of two tags."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = [torch.randint(7, V, (n,), generator=draw).tolist() for n in sources]
+    outs = [torch.randint(7, V, (n,), generator=draw).tolist() for n in targets]
+    tags = torch.randint(5, 7, (len(rows),), generator=draw).tolist()
+    source = pack([[*row, EOS] if apart else [tag, *row, EOS] for tag, row in zip(tags, rows)])
+    target = pack([[EOS, *row] for row in outs])
+    target.targets = torch.tensor([i for row in outs for i in (*row, EOS)])
+    direction = torch.tensor(tags) - 5
+    return TranslationBatch(source, target, pack([[tag] for tag in tags]) if apart else None, direction)
