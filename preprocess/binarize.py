@@ -23,9 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fairseq_xalign.cli import progress, say
 from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.data.dictionary import Dictionary, read_header
+from fairseq_xalign.data.lengths import LengthCounter
 from fairseq_xalign.data.manifest import stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
 from fairseq_xalign.errors import UserError, unknown_name
@@ -254,7 +257,7 @@ def _write_text(
     names = [base] if len(languages) == 1 else [f"{base}.{language}" for language in languages]
     files = stream["source"]["files"]
     dtype = dtype_for(len(update.tokenizer))
-    lines, unknown, dropped = 0, [0] * len(names), Counter(empty=0)
+    lines, unknown, dropped, counter = 0, [0] * len(names), Counter(empty=0), LengthCounter(len(names))
     worst: list[Counter[str]] = [Counter() for _ in names]
     chunks = map_in_order(make, encode_chunk, cut(files, CHUNK_BYTES), workers)
     total = math.ceil(sum(stream["source"]["bytes"]) / CHUNK_BYTES)
@@ -264,6 +267,7 @@ def _write_text(
         for chunk in progress(chunks, stream_title(stream), total):
             lines += chunk.lines
             dropped.update(chunk.dropped)
+            counter.add(np.stack(chunk.lengths, axis=1))
             for side, writer in enumerate(writers):
                 writer.write_many(chunk.flat[side], chunk.lengths[side])
                 unknown[side] += chunk.unknown[side]
@@ -284,6 +288,8 @@ def _write_text(
     source = stream.pop("source")
     stream["source"] = ({"file": files[0], "bytes": source["bytes"][0]} if mono else source) | {"lines": lines}
     stream["dropped"] = dict(dropped)
+    if counts := counter.result():
+        stream["lengths"] = counts.encode()
     return [
         f"{_share(u, w):.1%} of {language} in {stream_title(stream)} ({file}) is unknown, most often "
         + ", ".join(f"{part} ({times})" for part, times in bad.most_common(WORST_SHOWN))
@@ -329,7 +335,7 @@ def _report(stream: dict[str, Any], seconds: float) -> dict[str, Any]:
         return dict(stream)
     tokens, unknown = ([v] if isinstance(v, int) else v for v in (stream["tokens"], stream["unknown"]))
     sentences = stream["sentences"]
-    return stream | {
+    return {name: value for name, value in stream.items() if name != "lengths"} | {
         "tokens_per_sentence": [n / sentences for n in tokens],
         "unknown_share": [u / max(1, n - sentences) for u, n in zip(unknown, tokens)],
         "seconds": seconds,

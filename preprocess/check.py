@@ -28,6 +28,7 @@ from fairseq_xalign.constants import DICT_FILE, EOS, MANIFEST_FILE, SUBWORD_FILE
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.fairseq_folder import FAIRSEQ_NAMES, fairseq_dict, fairseq_manifest
 from fairseq_xalign.data.folder import load_tokenizer
+from fairseq_xalign.data.lengths import count_lengths
 from fairseq_xalign.data.manifest import (
     read_manifest,
     size_problems,
@@ -211,10 +212,9 @@ def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any
         if stream["kind"] == "dictionary":
             yield from _dictionary_problems(path, manifest, stream)
             return
-        lengths = []
-        for side, prefix in enumerate(stream_prefixes(stream)):
-            mapped = MappedTokens(path / prefix)
-            lengths.append(len(mapped))
+        sides = tuple(MappedTokens(path / prefix) for prefix in stream_prefixes(stream))
+        lengths = [len(mapped) for mapped in sides]
+        for side, (prefix, mapped) in enumerate(zip(stream_prefixes(stream), sides)):
             yield from _item_problems(mapped, manifest["vocabulary"]["size"], again)
             for key, found in measure(mapped).items():
                 said = stream.get(key)
@@ -225,6 +225,9 @@ def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any
         if len(set(lengths)) > 1:
             what = f"{title} has {' and '.join(map(str, lengths))} sentences, which cannot be translations line by line"
             yield UserError(what, path, remedy=f"Binarize {title} again")
+        elif "lengths" in stream and stream["lengths"] != encoded_lengths(sides):
+            what = f"{MANIFEST_FILE} has other counts of the lengths of {title} than its files"
+            yield UserError(what, path / MANIFEST_FILE, remedy=again)
     except UserError as error:
         yield error
 
@@ -262,6 +265,12 @@ def measure(mapped: MappedTokens) -> dict[str, int]:
         "longest": max((int(sizes.max(initial=0)) for _, _, sizes, _ in _blocks(mapped)), default=0),
         "unknown": sum(int((ids == UNK).sum()) for _, _, _, ids in _blocks(mapped)),
     }
+
+
+def encoded_lengths(sides: tuple[MappedTokens, ...]) -> str | None:
+    """What the manifest says of the lengths of a text or a pair of texts."""
+    counts = count_lengths(sides)
+    return counts.encode() if counts else None
 
 
 def _item_problems(mapped: MappedTokens, vocabulary: int, remedy: str) -> Iterator[UserError]:
@@ -351,7 +360,10 @@ def _adopted(path: Path, tokens_only: bool = False) -> dict[str, Any]:
         for stream in progress(manifest["streams"], "checksums", len(manifest["streams"])):
             for name, about in stream["files"].items():
                 about["sha256"] = sha256(path / name)
-            unknown = [measure(MappedTokens(path / prefix))["unknown"] for prefix in stream_prefixes(stream)]
+            sides = tuple(MappedTokens(path / prefix) for prefix in stream_prefixes(stream))
+            if lengths := encoded_lengths(sides):
+                stream["lengths"] = lengths
+            unknown = [measure(side)["unknown"] for side in sides]
             stream["unknown"] = unknown if stream["kind"] == "bitext" else unknown[0]
             stream["source"] = {"made_by": "fairseq-preprocess"}
     if (path / SUBWORD_FILE).exists():

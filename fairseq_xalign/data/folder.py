@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign.constants import MANIFEST_FILE, SPLITS, SUBWORD_FILE
 from fairseq_xalign.data.fairseq_folder import fairseq_manifest
+from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.manifest import (
+    MADE_WITH,
     read_manifest,
     size_problems,
     stream_languages,
@@ -127,6 +129,28 @@ class DataFolder:
             (s["source_language"], s["target_language"]): self.path / next(iter(s["files"]))
             for s in self._streams("dictionary")
         }
+
+    def lengths(self, kind: str, split: str) -> dict[Any, LengthCounts]:
+        """Return how many sentences of each length a split has, by language or by (source, target).
+
+        Text that was binarized by a version that did not count them is missing.
+
+        Raises:
+            UserError: the manifest holds something else.
+        """
+        found = {}
+        for stream in self._streams(kind, split):
+            if "lengths" in stream:
+                languages = stream_languages(stream)
+                try:
+                    counts = LengthCounts.decode(stream["lengths"], len(languages))
+                    if counts.counts.sum() != stream["sentences"]:
+                        raise ValueError("another number of sentences")
+                except (ValueError, TypeError) as error:
+                    what = f"damaged: the lengths of {stream_title(stream)} cannot be read"
+                    raise UserError(what, self.path / MANIFEST_FILE, remedy=MADE_WITH) from error
+                found[languages[0] if kind == "mono" else languages] = counts
+        return found
 
     def checksum(self, kinds: Collection[str], split: str, languages: Collection[str]) -> str:
         """Return a short hash of the texts of a split: the streams of these kinds all of whose languages are listed.

@@ -12,10 +12,14 @@ reads only the header and the last entry, and writing keeps the sizes in a file.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import hashlib
 import mmap
 import os
 import struct
+import sys
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -229,7 +233,7 @@ class MappedTokens:
         index = _map(idx_path)
         if len(index) < HEADER.size:
             raise _damaged(idx_path, f"only {len(index)} bytes long")
-        magic, version, code, items = HEADER.unpack_from(index)
+        magic, version, code, items = HEADER.unpack(index[: HEADER.size].tobytes())
         if magic != MAGIC:
             raise UserError(
                 "not an index of fairseq's mmap format", idx_path, remedy="Binarize with `xalign-preprocess binarize`"
@@ -298,14 +302,47 @@ def _damaged(path: Path, how: str) -> UserError:
     )
 
 
-def _map(path: Path) -> mmap.mmap | bytes:
-    """Map the bytes of a file (an empty file cannot be mapped)."""
+def _map(path: Path) -> np.ndarray:
+    """Map the bytes of a file, read-only uint8 [bytes], without keeping it open."""
     try:
         with open(path, "rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                return b""
-            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            size = os.fstat(stream.fileno()).st_size
+            if size == 0:  # an empty file cannot be mapped
+                return np.zeros(0, dtype=np.uint8)
+            if sys.version_info >= (3, 13):
+                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
+                return np.frombuffer(whole, dtype=np.uint8)
+            return _mapped_without_handle(stream.fileno(), size)
     except FileNotFoundError:
         raise UserError("no such file", path, remedy="Create it with `xalign-preprocess binarize`") from None
     except OSError as error:
         raise UserError(f"cannot be mapped: {error.strerror or error}", path) from error
+
+
+def _mapped_without_handle(descriptor: int, size: int) -> np.ndarray:
+    """Map a file as Python 3.13 does with ``trackfd=False``; it is unmapped when nothing refers to it any more.
+
+    Older Pythons keep a duplicate of the file's handle open for every map: the two sides of 102 pairs, with ``.bin``
+    and ``.idx`` each, would take 408 of the 1,024 handles that a process usually may have, and those of the loader
+    processes besides.
+    """
+    library = _c_library()
+    address = library.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+    if address == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    view = (ctypes.c_char * size).from_address(address)
+    # At exit the system unmaps everything, while arrays may still be in use.
+    weakref.finalize(view, library.munmap, address, size).atexit = False
+    mapped = np.frombuffer(memoryview(view), dtype=np.uint8)
+    mapped.flags.writeable = False
+    return mapped
+
+
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library

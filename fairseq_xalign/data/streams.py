@@ -6,12 +6,13 @@ Units are read straight from memory-mapped files; nothing here grows with the co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from fairseq_xalign.constants import EOS, FIRST_PIECE
+from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import pair_name
@@ -94,18 +95,21 @@ class MonoStream:
             RoBERTa and ALIGN-MLM's MLM data); the end of the text that fills no block is left out;
             ``complete``: consecutive whole sentences, as many as fit; a sentence of more than ``limit - 1`` tokens
             is left out (ALIGN-MLM, Appendix G.3); ``eos``: one sentence per sequence, cut at the limit.
+        counted: how many sentences of each length there are; without it they are counted where that is needed.
     """
 
     kind = "mono"
     framing = 1
 
-    def __init__(self, language: str, tokens: MappedTokens, limit: int, mode: str) -> None:
+    def __init__(
+        self, language: str, tokens: MappedTokens, limit: int, mode: str, counted: LengthCounts | None = None
+    ) -> None:
         if mode not in BREAK_MODES:
             raise UserError(f"--sample-break-mode {mode!r}", remedy=f"Choose from {', '.join(BREAK_MODES)}")
         if limit < SHORTEST_LIMIT:
             raise UserError(f"--tokens-per-sample {limit} is too small", remedy=f"Choose {SHORTEST_LIMIT} or more")
         self.name, self.language, self.mapped, self.limit, self.mode = f"mono/{language}", language, tokens, limit, mode
-        self.share = mode == "complete"
+        self.share, self.counted = mode == "complete", counted
         self.block = limit - 1
         self.total = int(tokens.starts[-1] + tokens.sizes[-1]) if len(tokens) else 0
 
@@ -147,7 +151,9 @@ class MonoStream:
 
     def count_too_long(self) -> int:
         """How many sentences are longer than a sequence takes (``eos`` cuts them, ``complete`` leaves them out)."""
-        return 0 if self.mode == "none" else count_above(self.mapped, self.block)
+        if self.mode == "none":
+            return 0
+        return sum(int(n[(sizes > self.block)[:, 0]].sum()) for sizes, n in length_groups((self.mapped,), self.counted))
 
 
 class BitextStream:
@@ -158,17 +164,24 @@ class BitextStream:
             Appendix G.3) as many pairs as fit, ``<s> x1 </s> x2 </s> ...`` in the first half and
             ``<s> y1 </s> y2 </s> ...`` in the second, each half at most ``limit / 2``. A pair that does not
             fit is left out (Appendix G.3) and counted.
+        counted: how many pairs of each length there are; without it they are counted where that is needed.
     """
 
     kind = "bitext"
 
     def __init__(
-        self, source: str, target: str, tokens: tuple[MappedTokens, MappedTokens], limit: int, packing: str
+        self,
+        source: str,
+        target: str,
+        tokens: tuple[MappedTokens, MappedTokens],
+        limit: int,
+        packing: str,
+        counted: LengthCounts | None = None,
     ) -> None:
         if packing not in PACKING_MODES:
             raise UserError(f"--tlm-packing {packing!r}", remedy=f"Choose from {', '.join(PACKING_MODES)}")
         self.name, self.languages, self.mapped = f"bitext/{pair_name((source, target))}", (source, target), tokens
-        self.limit, self.share = limit, packing == "halves"
+        self.limit, self.share, self.counted = limit, packing == "halves", counted
         self.framing = 2 if self.share else 1
 
     def __len__(self) -> int:
@@ -176,12 +189,13 @@ class BitextStream:
 
     def lengths(self, units: np.ndarray) -> np.ndarray:
         sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)
-        if self.share:
-            too_long = (sides > self.limit // 2 - 1).any(axis=1)
-        else:
-            too_long = sides.sum(axis=1) > self.limit - 1
-        sides[too_long] = -1
+        sides[self._too_long(sides)] = -1
         return sides
+
+    def _too_long(self, sides: np.ndarray) -> np.ndarray:
+        """Which pairs of these lengths [n, 2] fit no sequence, bool [n]."""
+        longest, limit = (sides.max(axis=1), self.limit // 2) if self.share else (sides.sum(axis=1), self.limit)
+        return longest > limit - 1
 
     def write(self, side: int, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:
         """Copy one side of the units into ``out`` at ``to``; lengths [n] of that side."""
@@ -202,13 +216,22 @@ class BitextStream:
             return ""
         return f", {left_out} pairs that do not fit into --tokens-per-sample {self.limit} are left out"
 
-    def count_left_out(self, chunk: int = 1 << 20) -> int:
-        """How many pairs fit no sequence; reads sizes piece by piece."""
-        size = len(self)
-        chunks = (np.arange(begin, min(begin + chunk, size)) for begin in range(0, size, chunk))
-        return sum(int((self.lengths(units)[:, 0] < 0).sum()) for units in chunks)
+    def count_left_out(self) -> int:
+        """How many pairs fit no sequence."""
+        groups = length_groups(self.mapped, self.counted)
+        return sum(int(n[self._too_long(sides)].sum()) for sides, n in groups)
 
 
-def count_above(mapped: MappedTokens, limit: int, chunk: int = COUNTING_CHUNK) -> int:
-    """How many sentences have more than ``limit`` tokens; reads sizes piece by piece."""
-    return sum(int((mapped.sizes[i : i + chunk] > limit).sum()) for i in range(0, len(mapped), chunk))
+def length_groups(
+    sides: tuple[MappedTokens, ...], counted: LengthCounts | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Lengths [n, sides] and how many sentences, or pairs, have them [n]: from the counts of the manifest.
+
+    Without these, all lengths are read, piece by piece.
+    """
+    if counted is not None:
+        yield counted.lengths, counted.counts
+        return
+    for begin in range(0, len(sides[0]), COUNTING_CHUNK):
+        sizes = np.stack([side.sizes[begin : begin + COUNTING_CHUNK] for side in sides], axis=1).astype(np.int64)
+        yield sizes, np.ones(len(sizes), dtype=np.int64)

@@ -244,16 +244,18 @@ class AlignMLMTask(TrainingTask):
             )
         if "mono" in kinds:
             mono = self.folder.require("mono", split)
+            counted = self.folder.lengths("mono", split)
             streams += [
-                MonoStream(name, mono[name], cfg.tokens_per_sample, settings.sample_break_mode)
+                MonoStream(name, mono[name], cfg.tokens_per_sample, settings.sample_break_mode, counted.get(name))
                 for name in self.trained
                 if name in mono
             ]
         if "bitext" in kinds:
             training = split == cfg.train_subset
             bitext = self.folder.require("bitext", split) if training else self.folder.bitext(split)
+            counted = self.folder.lengths("bitext", split)
             streams += [
-                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, self._packing)
+                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, self._packing, counted.get(pair))
                 for pair, files in bitext.items()
                 if set(pair) <= set(self.trained)
             ]

@@ -1,10 +1,12 @@
 """The memory-mapped format: fairseq reads ours, ours reads fairseq's, and a damaged file is named."""
 
+import gc
 import pickle
 import resource
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +209,25 @@ def test_memory_does_not_grow_with_what_is_written_or_opened(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     # 60 rounds are 12 million items: 144 MB of index and 48 MB of ids.
     assert int(done.stdout) < 20_000, "kilobytes more for six times the items"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_mapped_file_is_not_kept_open_and_is_unmapped_when_nothing_refers_to_it(tmp_path):
+    def handles():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def maps():
+        return Path("/proc/self/maps").read_text().count(str(tmp_path))
+
+    for n in range(40):
+        write(tmp_path / f"{n}", SENTENCES)
+    before = handles()
+    mapped = [MappedTokens(tmp_path / f"{n}") for n in range(40)]
+    assert handles() == before and maps() == 80
+    (sizes, last) = mapped[0].sizes, mapped[0].tokens[-1:]
+    del mapped
+    gc.collect()
+    assert maps() == 2  # of the arrays that are still there
+    assert sizes.tolist() == [len(sentence) for sentence in SENTENCES] and last.tolist() == [2]
+    with pytest.raises(ValueError):
+        sizes[0] = 1

@@ -109,6 +109,18 @@ def test_the_manifest_says_what_was_written_and_what_was_dropped(tmp_path, subwo
     assert report["tokens_per_sentence"] == [stream["tokens"] / 2]
     assert report["unknown_share"] == [1 / (stream["tokens"] - 2)]
     assert report["sentences_per_second"] > 0
+    assert "lengths" not in report  # a line of numbers that no person reads
+
+
+def test_the_manifest_counts_lengths_of_both_sides_together(texts, subword, tokenizer):
+    pair = f"en-de={texts}/text.en,{texts}/text.de"
+    assert run(subword, texts / "data", "--mono", f"de={texts}/text.de", "--bitext", pair) == 0
+    en, de = ([len(tokenizer.encode(s)) + 1 for s in sentences(name, 300)] for name in ("en", "de"))
+    folder = DataFolder.open(texts / "data")
+    counts = folder.lengths("bitext", "train")["en", "de"]
+    assert dict(zip(map(tuple, counts.lengths.tolist()), counts.counts.tolist())) == Counter(zip(en, de))
+    alone = folder.lengths("mono", "train")["de"]
+    assert dict(zip(alone.lengths[:, 0].tolist(), alone.counts.tolist())) == Counter(de)
 
 
 def test_a_pair_with_an_empty_side_is_dropped_whole_and_the_rest_stay_pairs(tmp_path, subword, tokenizer):

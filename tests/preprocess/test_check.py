@@ -9,6 +9,7 @@ import pytest
 from fairseq.data import Dictionary
 
 from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
@@ -57,6 +58,7 @@ def rewrite(data, prefix, items, dtype=np.uint16):
         for part, about in writer.files.items():
             if f"{prefix}{part}" in stream["files"]:
                 stream["files"][f"{prefix}{part}"] = about
+                stream.pop("lengths", None)
                 if stream["kind"] == "mono":
                     flat = [i for item in items for i in item]
                     stream |= {"sentences": len(items), "tokens": len(flat), "unknown": flat.count(3)}
@@ -190,6 +192,18 @@ def test_a_newer_manifest_is_the_only_problem(data, capsys):
     manifest = json.loads((data / "manifest.json").read_text())
     (data / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
     assert [where for where, _ in problems(data, capsys)] == ["manifest.json"]
+
+
+def test_counts_of_lengths_that_are_not_the_files_are_a_problem(data, capsys):
+    manifest = json.loads((data / "manifest.json").read_text())
+    mono, pair = (next(s for s in manifest["streams"] if s["kind"] == kind) for kind in ("mono", "bitext"))
+    mono["lengths"] = LengthCounts(np.array([[3]]), np.array([mono["sentences"]])).encode()
+    pair["lengths"] = LengthCounts(np.array([[3, 4]]), np.array([pair["sentences"]])).encode()
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    assert [what for _, what in problems(data, capsys)] == [
+        f"manifest.json has other counts of the lengths of {name} than its files"
+        for name in ("mono train en", "bitext train en-de")
+    ]
 
 
 def test_items_are_looked_at_in_blocks_with_the_same_result(data, capsys, monkeypatch):
