@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.mmap import MappedTokens
-from fairseq_xalign.data.streams import COUNTING_CHUNK, copy_ranges
+from fairseq_xalign.data.streams import copy_ranges, length_groups
 from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.options import LANGUAGE, PAIR_MARK, language_pair, pair_name
 
@@ -42,6 +43,22 @@ def available_directions(bitext: Mapping[Direction, Sides]) -> dict[Direction, S
         found[source, target] = first, second
         if (target, source) not in bitext:
             found[target, source] = second, first
+    return found
+
+
+def direction_counts(
+    counted: Mapping[Direction, LengthCounts], bitext: Mapping[Direction, Sides]
+) -> dict[Direction, LengthCounts]:
+    """Return how many pairs of each length the directions of :func:`available_directions` have, as far as is known."""
+    found = {}
+    for direction in available_directions(bitext):
+        if direction in bitext:
+            counts = counted.get(direction)
+        else:
+            opposite = counted.get((direction[1], direction[0]))
+            counts = opposite.swapped() if opposite else None
+        if counts:
+            found[direction] = counts
     return found
 
 
@@ -156,17 +173,24 @@ class DirectionStream:
         tokens: the source's and the target's sentences, each ending in ``</s>``.
         limits: which pairs are left out.
         tagged: whether a ``<2xx>`` comes with each pair (in front of the source, or encoded apart).
+        counted: how many pairs of each length there are; without it they are counted where that is needed.
     """
 
     kind = DIRECTION
     share = False
 
     def __init__(
-        self, source: str, target: str, tokens: Sides, limits: Limits | None = None, tagged: bool = True
+        self,
+        source: str,
+        target: str,
+        tokens: Sides,
+        limits: Limits | None = None,
+        tagged: bool = True,
+        counted: LengthCounts | None = None,
     ) -> None:
         self.languages: Direction = (source, target)
         self.name = f"{DIRECTION}/{pair_name(self.languages)}"
-        self.mapped, self.limits = tokens, limits or Limits()
+        self.mapped, self.limits, self.counted = tokens, limits or Limits(), counted
         self.framing = int(tagged)
         self.limit = self.limits.together or 0
 
@@ -175,14 +199,14 @@ class DirectionStream:
 
     def lengths(self, units: np.ndarray) -> np.ndarray:
         """Tokens [n, 2] of source (without ``<2xx>``) and target; -1 for both sides of a pair that is left out."""
-        sides, empty, too_long = self._measured(units)
+        sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)
+        empty, too_long = self._judged(sides)
         sides[empty | too_long] = -1
         return sides
 
-    def _measured(self, units: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens [n, 2] of both sides, and whether each pair has an empty side or else is too long, bool [n]."""
-        sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)
-        empty = (sides[:, 0] <= 1) | (sides[:, 1] <= 1)  # nothing but </s>
+    def _judged(self, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether pairs of these lengths [n, 2] have an empty side, or else are too long, bool [n] each."""
+        empty = sides.min(axis=1) <= 1  # nothing but </s>
         source, target = self.framing + sides[:, 0], sides[:, 1]
         too_long = np.zeros(len(sides), dtype=bool)
         for size, limit in (
@@ -192,14 +216,14 @@ class DirectionStream:
         ):
             if limit is not None:
                 too_long |= size > limit
-        return sides, empty, too_long & ~empty
+        return empty, too_long & ~empty
 
-    def left_out(self, chunk: int = COUNTING_CHUNK) -> LeftOut:
-        """Count the pairs that are never read; sizes are read piece by piece."""
+    def left_out(self) -> LeftOut:
+        """Count the pairs that are never read."""
         total = LeftOut()
-        for begin in range(0, len(self), chunk):
-            _, empty, too_long = self._measured(slice(begin, begin + chunk))
-            total += LeftOut(int(empty.sum()), int(too_long.sum()))
+        for sides, times in length_groups(self.mapped, self.counted):
+            empty, too_long = self._judged(sides)
+            total += LeftOut(int(times[empty].sum()), int(times[too_long].sum()))
         return total
 
     def write(self, side: int, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:

@@ -5,15 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data import streams as streams_module
 from fairseq_xalign.data.directions import (
     DirectionStream,
     LeftOut,
     Limits,
     available_directions,
     choose_directions,
+    direction_counts,
     direction_key,
 )
 from fairseq_xalign.data.iterator import BatchIterator
+from fairseq_xalign.data.lengths import count_lengths
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.sampling import Quotas, TemperatureSchedule
 from fairseq_xalign.data.windows import Budget, Planner
@@ -89,7 +92,7 @@ def stream(folder, pair, lengths, others=None, **limits) -> DirectionStream:
     return DirectionStream(*pair, (sides[0], sides[1]), Limits(**limits))
 
 
-def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path):
+def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path, monkeypatch):
     """Source limit 6 with <2xx>: at most 5 of its own; target limit 7; 10 together. Both reasons count as empty."""
     source, target = [5, 6, 2, 1, 5, 3, 1, 4], [4, 2, 8, 3, 5, 1, 9, 5]
     pairs = stream(tmp_path, ("en", "de"), source, target, source=6, target=7, together=10)
@@ -97,9 +100,24 @@ def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path):
     lengths = pairs.lengths(np.arange(8))
     assert (lengths[:, 0] >= 0).tolist() == expected and ((lengths >= 0).sum(axis=1) % 2 == 0).all()
     for chunk in (1, 3, 100):
-        assert pairs.left_out(chunk) == LeftOut(empty=3, too_long=3)
+        monkeypatch.setattr(streams_module, "COUNTING_CHUNK", chunk)
+        assert pairs.left_out() == LeftOut(empty=3, too_long=3)
+    pairs.counted = count_lengths(pairs.mapped)
+    assert pairs.left_out() == LeftOut(empty=3, too_long=3)
     assert str(LeftOut(3, 3)) == "3 pairs with an empty side and 3 pairs that are too long are left out"
     assert str(LeftOut()) == "" and str(LeftOut(too_long=2)) == "2 pairs that are too long are left out"
+
+
+def test_both_directions_of_a_pair_share_its_counts_of_lengths(tmp_path):
+    forth = stream(tmp_path, ("en", "de"), [2, 3, 3], [7, 8, 8])
+    own = stream(tmp_path, ("fr", "en"), [4, 4, 4], [5, 5, 5])
+    back = stream(tmp_path, ("en", "fr"), [6, 6, 6], [7, 7, 7])
+    bitext = {s.languages: s.mapped for s in (forth, own, back)}
+    counted = {pair: count_lengths(sides) for pair, sides in bitext.items() if pair != ("fr", "en")}
+    found = direction_counts(counted, bitext)
+    assert list(found) == [("en", "de"), ("de", "en"), ("en", "fr")]  # fr-en is a text of its own, not counted
+    assert found["en", "de"].lengths.tolist() == [[2, 7], [3, 8]] and found["en", "de"].counts.tolist() == [1, 2]
+    assert found["de", "en"].lengths.tolist() == [[7, 2], [8, 3]] and found["de", "en"].counts.tolist() == [1, 2]
 
 
 def test_a_pair_costs_the_tokens_of_both_sides_and_its_tag(tmp_path):
