@@ -18,14 +18,19 @@ from fairseq_xalign.tokenizer.framing import FRAMES, Frame
 
 
 class LabelledStream:
-    """Examples of one language as a stream: a unit is an example."""
+    """Examples of one language as a stream: a unit is an example.
+
+    Args:
+        limit: longest sequence in subwords.
+        frame: what the encoder expects around a text.
+    """
 
     kind = "labelled"
     share = False
 
-    def __init__(self, encoded: Encoded, limit: int) -> None:
+    def __init__(self, encoded: Encoded, limit: int, frame: Frame = FRAMES["s"]) -> None:
         self.name, self.language, self.limit = f"labelled/{encoded.language}", encoded.language, limit
-        self.examples = encoded.examples
+        self.examples, self.framing = encoded.examples, frame.before
         self._sizes = np.array([len(e.ids) + 1 for e in self.examples], dtype=np.int64)
 
     def __len__(self) -> int:

@@ -155,7 +155,7 @@ class XlingTask(TrainingTask):
                 )
             note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
             logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
-            streams.append(LabelledStream(encoded, self._longest()))
+            streams.append(LabelledStream(encoded, self._longest(), self.frame))
         self.datasets[split] = StreamDataset(streams, split)
 
     def _longest(self) -> int:
