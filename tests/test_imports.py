@@ -145,6 +145,7 @@ LIGHT = [
     ("fairseq_xalign.cli", {"fairseq", "torch", "numpy"}),
     ("fairseq_xalign.compat", {"fairseq", "torch", "numpy"}),
     ("fairseq_xalign.evaluate.__main__", {"fairseq", "torch"}),
+    ("fairseq_xalign.convert.__main__", {"fairseq", "torch"}),
     ("preprocess.__main__", {"fairseq", "torch"}),
     ("fairseq_xalign.models.encoder", {"fairseq", "omegaconf"}),
     ("fairseq_xalign.models.checkpoint", {"fairseq", "omegaconf"}),

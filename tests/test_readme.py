@@ -31,6 +31,7 @@ SMALLER = {
 PROGRAMS = {
     "xalign-preprocess": "preprocess",
     "xalign-evaluate": "fairseq_xalign.evaluate",
+    "xalign-convert": "fairseq_xalign.convert",
     "fairseq-train": "fairseq_cli.train",
 }
 

@@ -12,8 +12,12 @@ import pytest
 
 from tests.test_imports import FILES, ROOT
 
-QUOTED = re.compile(r"`((?:xalign-preprocess|xalign-evaluate)\b[^`]*)`")
-PROGRAMS = {"xalign-preprocess": "preprocess.__main__", "xalign-evaluate": "fairseq_xalign.evaluate.__main__"}
+QUOTED = re.compile(r"`((?:xalign-preprocess|xalign-evaluate|xalign-convert)\b[^`]*)`")
+PROGRAMS = {
+    "xalign-preprocess": "preprocess.__main__",
+    "xalign-evaluate": "fairseq_xalign.evaluate.__main__",
+    "xalign-convert": "fairseq_xalign.convert.__main__",
+}
 
 
 def texts(file: Path) -> list[tuple[int, str]]:

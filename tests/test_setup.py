@@ -145,7 +145,9 @@ def test_a_wheel_carries_version_commands_and_extras(installed):
     (info,) = installed.glob("*.dist-info")
     distribution = metadata.Distribution.at(info)
     assert distribution.version == fairseq_xalign.__version__
-    assert {entry.name for entry in distribution.entry_points} == {"xalign-preprocess", "xalign-evaluate"}
+    assert {entry.name for entry in distribution.entry_points} == {
+        "xalign-preprocess", "xalign-evaluate", "xalign-convert"
+    }  # fmt: skip
     assert {"fairseq", "hf", "align", "plots", "cluster", "dev"} == set(distribution.metadata.get_all("Provides-Extra"))
     assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 

@@ -1,0 +1,23 @@
+"""``xalign-convert``: checkpoints made of other checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from fairseq_xalign import cli
+
+COMMANDS = {
+    "from-mnmt": "fairseq_xalign.convert.commands.from_mnmt",
+    "average": "fairseq_xalign.convert.commands.average",
+    "add-language": "fairseq_xalign.convert.commands.add_language",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``xalign-convert``; returns the exit status (0 done, 1 failed, 2 wrong usage)."""
+    return cli.main("xalign-convert", "Make checkpoints of other checkpoints.", COMMANDS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

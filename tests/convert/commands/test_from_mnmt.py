@@ -1,0 +1,67 @@
+"""The encoder of a translation checkpoint becomes an encoder checkpoint with the same weights."""
+
+import pytest
+import torch
+
+from fairseq_xalign.convert.__main__ import main
+from fairseq_xalign.convert.commands.from_mnmt import fitting_arch, from_mnmt
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.tokenizer.framing import frame_of
+from tests.support.checkpoints import encoder_state, save, translation_state
+
+
+def test_the_encoder_keeps_its_weights_and_says_what_it_reads(tmp_path):
+    state = translation_state()
+    out = from_mnmt(save(state, tmp_path / "mnmt.pt"), tmp_path / "out")
+    assert out == tmp_path / "out" / "checkpoint_last.pt"
+    made = read_checkpoint(tmp_path / "out")
+    assert made["model"].keys() == {name for name in state["model"] if name.startswith("encoder.")}
+    assert all(torch.equal(value, state["model"][name]) for name, value in made["model"].items())
+    task = made["task_state"]
+    assert task["input"] == "eos" and frame_of(task).shown == "x </s>"
+    assert not {"decoder", "target_token", "directions"} & task.keys()
+    assert (task["languages"], task["encoder"]) == (["en", "xx"], state["task_state"]["encoder"])
+    assert task["converted"] == {"command": "from-mnmt", "of": [str(tmp_path / "mnmt.pt")]}
+    assert "last_optimizer_state" not in made and not {"best", "val_loss"} & made["extra_state"].keys()
+    encoder, tokenizer, _ = load_encoder(out)
+    assert torch.equal(encoder.embed_tokens.weight, state["model"]["encoder.embed_tokens.weight"])
+    assert tokenizer.language_tokens == ["<2en>", "<2xx>"]
+
+
+def test_an_encoder_checkpoint_is_refused_and_nothing_is_written(tmp_path, capsys):
+    save(encoder_state(), tmp_path / "encoder.pt")
+    assert main(["from-mnmt", str(tmp_path / "encoder.pt"), str(tmp_path / "out.pt")]) == 1
+    error = capsys.readouterr().err
+    assert "encoder.pt: not a translation checkpoint: it has no decoder" in error and error.count("\n") == 1
+    assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_folder_with_a_checkpoint_is_not_overwritten_but_a_file_is(tmp_path):
+    made = save(translation_state(), tmp_path / "run" / "checkpoint_best.pt")
+    with pytest.raises(UserError, match="checkpoint_best.pt: there is a checkpoint already"):
+        from_mnmt(made, tmp_path / "run")
+    file = save(encoder_state(), tmp_path / "old.pt")
+    assert from_mnmt(made, file) == file and read_checkpoint(file)["task_state"]["input"] == "eos"
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    state = translation_state()
+    state["task_state"]["encoder"]["vocab_size"] += 1
+    with pytest.raises(UserError, match=r"damaged.pt: its embeddings have 407 rows, but its vocabulary 408 symbols"):
+        from_mnmt(save(state, tmp_path / "damaged.pt"), tmp_path / "out.pt")
+
+
+def test_the_command_says_how_to_fine_tune(tmp_path, capsys):
+    save(translation_state(), tmp_path / "mnmt.pt")
+    assert main(["from-mnmt", str(tmp_path / "mnmt.pt"), str(tmp_path / "out.pt")]) == 0
+    assert f"--finetune-from-model {tmp_path}/out.pt" in capsys.readouterr().err
+
+
+def test_the_architecture_of_a_known_shape_is_found():
+    from dataclasses import asdict
+
+    from fairseq_xalign.models.presets import preset
+
+    assert fitting_arch(asdict(preset("xalign_small", 100, dropout=0.3))) == "xalign_small"
+    assert fitting_arch(asdict(preset("xalign_small", 100, layers=3))) is None
