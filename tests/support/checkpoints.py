@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fairseq_xalign.models.checkpoint import read_checkpoint
+from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
+from fairseq_xalign.models.presets import translation_preset
+from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.tokenizer.growth import with_language_tokens
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
@@ -25,29 +29,31 @@ def encoder_state(languages: int = 0) -> dict[str, Any]:
     return state
 
 
-def translation_state(tying: str = "none") -> dict[str, Any]:
-    """The same with ``<2en>`` and ``<2xx>``, and with weights of a decoder of one vocabulary; not a working decoder."""
+def translation_state(tying: str = "all") -> dict[str, Any]:
+    """A small translation model with random weights, of ``en`` and ``xx``, with the tokens ``<2en>`` and ``<2xx>``."""
     state = encoder_state()
-    draw, task, model = torch.Generator().manual_seed(2), state["task_state"], state["model"]
+    task = state["task_state"]
     tokenizer = with_language_tokens(Tokenizer.from_state(task["tokenizer"]), ["en", "xx"])
-    size = len(tokenizer)
-    for name in ("encoder.embed_tokens.weight", "encoder.lm_bias"):
-        shape = (size, *model[name].shape[1:])
-        model[name] = torch.randn(shape, generator=draw)
-    if tying != "all":
-        model["decoder.embed_tokens.weight"] = torch.randn(size, 16, generator=draw)
-    if tying == "none":
-        model["decoder.output.weight"] = torch.randn(size, 16, generator=draw)
-    model["decoder.layers.0.qkv.weight"] = torch.randn(48, 16, generator=draw)
-    model["objectives.x.weight"] = torch.randn(2, generator=draw)
-    task["encoder"]["vocab_size"] = size
+    torch.manual_seed(2)
+    encoder, decoder = translation_preset("mmte_tiny", len(tokenizer), tying, width=16, heads=2, ffn_width=32)
+    model = TranslationModel(encoder, decoder)
+    state["model"] = {**model.state_dict(), "objectives.x.weight": torch.ones(2)}
     task |= {
         "tokenizer": tokenizer.state(),
-        "decoder": {"vocab_size": size, "layers": 1, "tying": tying},
+        "encoder": asdict(encoder),
+        "decoder": asdict(decoder),
         "target_token": "source",
         "directions": ["en-xx", "xx-en"],
     }
     return state
+
+
+def translation_model(state: dict[str, Any]) -> TranslationModel:
+    """The model of such a state, in evaluation mode."""
+    task = state["task_state"]
+    model = TranslationModel(EncoderConfig.from_dict(task["encoder"]), DecoderConfig.from_dict(task["decoder"]))
+    model.load_state_dict({k: v for k, v in state["model"].items() if not k.startswith("objectives.")})
+    return model.eval()
 
 
 def save(state: dict[str, Any], path: Path, updates: int = 20) -> Path:

@@ -1,6 +1,7 @@
 """Describe a checkpoint: its shape, languages, vocabulary, labels and training.
 
-Only the checkpoint is read; no data folder is needed.
+Of a translation checkpoint it also tells the directions, where the target language is named, and how many parameters
+encoder and decoder have. Only the checkpoint is read; no data folder is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 EXAMPLE = "example:\n  xalign-evaluate info runs/align_mlm"
 FINE_TUNED = ("task", "labels", "pooling", "labelled", "train_languages")
 """What only a fine-tuned checkpoint says of itself."""
+TARGET_TOKENS = {
+    "source": "<2xx> x </s>",
+    "separate": "x </s>, and <2xx> encoded apart",
+    "none": "x </s>, without <2xx>",
+}
+"""What the encoder of a translation model reads, by the checkpoint's target token."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,4 +67,26 @@ def info(checkpoint: str | Path) -> dict[str, Any]:
         "settings": settings,
         "valid": {"best": (state.get("extra_state") or {}).get("best")},
     }
+    if "decoder" in task:
+        result |= _translation(task, state["model"])
+    if "converted" in task:
+        made = task["converted"]
+        result["made by"] = f"xalign-convert {made['command']} of {', '.join(made['of'])}"
     return result | {name: task[name] for name in FINE_TUNED if name in task}
+
+
+def _translation(task: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """What only a translation checkpoint says of itself."""
+    kind = task.get("target_token", "source")
+    sizes = {
+        part: sum(v.numel() for name, v in model.items() if name.startswith(f"{part}."))
+        for part in ("encoder", "decoder")
+    }
+    tying = task["decoder"].get("tying", "all")
+    shared = {"all": "with the embeddings, which the decoder uses too", "decoder": "its own embeddings", "none": ""}
+    return {
+        "decoder": task["decoder"],
+        "parameters of": {**sizes, "tying": f"{tying}{f' ({shared[tying]})' if shared.get(tying) else ''}"},
+        "target token": f"{kind}: {TARGET_TOKENS.get(kind, kind)}",
+        "directions": list(task.get("directions") or ()),
+    }

@@ -10,7 +10,8 @@ from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.growth import with_language_tokens
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
-from tests.support.checkpoints import encoder_state, save, translation_state
+from tests.support.checkpoints import encoder_state, save, translation_model, translation_state
+from tests.support.translation import translation_batch
 
 
 def test_a_row_is_the_mean_of_others_by_hand():
@@ -41,7 +42,19 @@ def test_a_translation_model_gets_a_token_and_keeps_everything_else(tmp_path, ty
         if len(found) > len(value):
             grew += 1
             assert torch.equal(found[-1], value[tokens].double().mean(0).float()), name
-    assert grew == {"all": 2, "decoder": 3, "none": 4}[tying]
+    assert grew == {"all": 1, "decoder": 2, "none": 3}[tying]
+
+
+@pytest.mark.parametrize("tying", ["all", "decoder", "none"])
+def test_a_grown_translation_model_answers_as_before(tmp_path, tying):
+    state = translation_state(tying)
+    out = read_checkpoint(add_language(save(state, tmp_path / "mnmt.pt"), "nl", tmp_path / "out.pt"))
+    old, new, batch = translation_model(state), translation_model(out), translation_batch()
+    with torch.inference_mode():
+        assert torch.equal(old(batch), new(batch))
+        before, after = old.logits(old(batch)), new.logits(new(batch))
+    assert after.shape[1] == before.shape[1] + 1
+    torch.testing.assert_close(after[:, :-1], before, rtol=1e-6, atol=1e-6)
 
 
 def test_growing_a_data_folder_gives_the_vocabulary_of_the_grown_model(tmp_path):
@@ -85,7 +98,7 @@ def test_an_encoder_with_tokens_gets_one_and_its_scores_of_old_symbols_stay(tmp_
 
 
 def test_a_token_that_the_vocabulary_had_but_no_training_used_begins_as_the_mean(tmp_path):
-    state = translation_state()
+    state = translation_state("none")
     state["task_state"] |= {"languages": ["en"], "directions": []}
     made = read_checkpoint(add_language(save(state, tmp_path / "mnmt.pt"), "xx", tmp_path / "out.pt"))
     rows, old = (s["model"]["decoder.embed_tokens.weight"] for s in (made, state))

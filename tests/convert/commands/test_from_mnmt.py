@@ -7,8 +7,9 @@ from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.from_mnmt import fitting_arch, from_mnmt
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.framing import frame_of
-from tests.support.checkpoints import encoder_state, save, translation_state
+from tests.support.checkpoints import encoder_state, save, translation_model, translation_state
 
 
 def test_the_encoder_keeps_its_weights_and_says_what_it_reads(tmp_path):
@@ -27,6 +28,14 @@ def test_the_encoder_keeps_its_weights_and_says_what_it_reads(tmp_path):
     encoder, tokenizer, _ = load_encoder(out)
     assert torch.equal(encoder.embed_tokens.weight, state["model"]["encoder.embed_tokens.weight"])
     assert tokenizer.language_tokens == ["<2en>", "<2xx>"]
+
+
+def test_the_encoder_alone_answers_as_it_does_within_the_model(tmp_path):
+    state = translation_state()
+    encoder, _, _ = load_encoder(from_mnmt(save(state, tmp_path / "mnmt.pt"), tmp_path / "out.pt"))
+    model, batch = translation_model(state), pack([[7, 9, 11, 2], [30, 2]])
+    with torch.inference_mode():
+        assert torch.equal(encoder(batch), model.encode(batch).features)
 
 
 def test_an_encoder_checkpoint_is_refused_and_nothing_is_written(tmp_path, capsys):
@@ -61,7 +70,8 @@ def test_the_command_says_how_to_fine_tune(tmp_path, capsys):
 def test_the_architecture_of_a_known_shape_is_found():
     from dataclasses import asdict
 
-    from fairseq_xalign.models.presets import preset
+    from fairseq_xalign.models.presets import preset, translation_preset
 
     assert fitting_arch(asdict(preset("xalign_small", 100, dropout=0.3))) == "xalign_small"
     assert fitting_arch(asdict(preset("xalign_small", 100, layers=3))) is None
+    assert fitting_arch(asdict(translation_preset("mmte_base", 100)[0])) == "mmte_base_encoder"
