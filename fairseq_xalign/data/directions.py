@@ -197,6 +197,10 @@ class DirectionStream:
     def __len__(self) -> int:
         return len(self.mapped[0])
 
+    @property
+    def parts(self) -> Sequence[int]:
+        return self.mapped[0].parts
+
     def lengths(self, units: np.ndarray) -> np.ndarray:
         """Tokens [n, 2] of source (without ``<2xx>``) and target; -1 for both sides of a pair that is left out."""
         sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)

@@ -222,6 +222,7 @@ class MappedTokens:
         tokens: all ids end to end, read-only, of the file's type, [T].
         sizes: ids of each item, read-only int32, [items].
         starts: where each item starts in ``tokens``, int64, [items].
+        parts: items of each of the texts that it consists of: one.
 
     It is pickled as its prefix, so that loader processes map the files themselves. A missing, damaged or truncated file
     is a :class:`UserError` that names it.
@@ -258,6 +259,7 @@ class MappedTokens:
         if len(data) != end:
             raise _damaged(bin_path, f"{len(data)} bytes long, but its index says {end}")
         self.tokens = np.frombuffer(data, dtype=self.dtype)
+        self.parts = [items]
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -70,6 +70,7 @@ class Stream(Protocol):
         kind: ``mono``, ``bitext`` or ``direction``.
         framing: tokens that a sequence has beside those of its units: each ``<s>``, or ``<2xx>``.
         share: several units may share a sequence of at most ``limit`` tokens.
+        parts: units of each text that it consists of, which are read in turn; one, unless it is sharded.
     """
 
     name: str
@@ -77,6 +78,9 @@ class Stream(Protocol):
     framing: int
     share: bool
     limit: int
+
+    @property
+    def parts(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 
@@ -117,6 +121,15 @@ class MonoStream:
         if self.mode == "none":
             return max(self.total // self.block, min(self.total, 1))
         return len(self.mapped)
+
+    @property
+    def parts(self) -> Sequence[int]:
+        if self.mode != "none" or len(self.mapped.parts) == 1:
+            return [len(self)] if self.mode == "none" else self.mapped.parts
+        # A block that begins in one text and ends in the next is the earlier one's last.
+        ends = self.mapped.starts[np.cumsum(self.mapped.parts)[:-1]]
+        bounds = [0, *(-(-ends // self.block)).tolist(), len(self)]
+        return np.diff(np.minimum(bounds, len(self))).tolist()
 
     def lengths(self, units: np.ndarray) -> np.ndarray:
         if self.mode == "none":
@@ -186,6 +199,10 @@ class BitextStream:
 
     def __len__(self) -> int:
         return len(self.mapped[0])
+
+    @property
+    def parts(self) -> Sequence[int]:
+        return self.mapped[0].parts
 
     def lengths(self, units: np.ndarray) -> np.ndarray:
         sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)

@@ -147,9 +147,29 @@ class Planner:
         for p in np.unique(passes):
             pass_key = name_key(self.stream_keys[s], int(p))
             within = passes == p
-            unit[within] = shuffled(number[within] % size, size, pass_key, RUN if stream.share else 1)
+            unit[within] = in_turn(number[within] % size, stream.parts, pass_key, RUN if stream.share else 1)
             key[within] = combine(pass_key, torch.from_numpy(unit[within])).numpy()
         return np.full(count, s), unit, key, two_sides(stream.lengths(unit))
+
+
+def in_turn(numbers: np.ndarray, parts: Sequence[int], key: int, run: int) -> np.ndarray:
+    """Where a pass over ``parts`` sends ``numbers``: all units of the first part, shuffled, then those of the next.
+
+    Args:
+        numbers: draws within a pass, ascending, int64 [n].
+        parts: units of each part (data/shards.py); usually there is one.
+        key: of the pass.
+        run: units that move together.
+    """
+    if len(parts) == 1:
+        return shuffled(numbers, parts[0], key, run)
+    found, begin = [], 0
+    for number, size in enumerate(parts):
+        ours = numbers[(numbers >= begin) & (numbers < begin + size)]
+        if len(ours):
+            found.append(begin + shuffled(ours - begin, size, name_key(key, "part", number), run))
+        begin += size
+    return np.concatenate(found)
 
 
 def shuffled(numbers: np.ndarray, size: int, key: int, run: int) -> np.ndarray:

@@ -36,6 +36,10 @@ class LabelledStream:
     def __len__(self) -> int:
         return len(self.examples)
 
+    @property
+    def parts(self) -> list[int]:
+        return [len(self)]
+
     def lengths(self, units: np.ndarray) -> np.ndarray:
         """Tokens of each example, ``</s>`` included, [n, 1]."""
         return self._sizes[units][:, None]

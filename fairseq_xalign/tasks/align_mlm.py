@@ -19,9 +19,9 @@ from fairseq_xalign.constants import PAD, SPLITS
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
-from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
+from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
 from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.evaluate.metrics.alignment import alignment_score
@@ -51,7 +51,7 @@ class AlignMLMTask(TrainingTask):
         super().__init__(cfg)
         at_least(1, window_size=cfg.window_size)
         at_least(0, alignment_queries=cfg.alignment_queries)
-        self.folder = DataFolder.open(cfg.data)
+        self.folder = open_folder(cfg.data)
         self.tokenizer = self.folder.tokenizer
         self.check_vocabulary(cfg.data)
         if self.start and not frame_of(self.start).begin:

@@ -36,7 +36,13 @@ VALIDATION_CHUNK = 4096
 class TrainingConfig(FairseqDataclass):
     """Options that all our tasks share."""
 
-    data: str = field(default="", metadata={"help": "data folder made by xalign-preprocess binarize or benchmark"})
+    data: str = field(
+        default="",
+        metadata={
+            "help": "data folder made by xalign-preprocess binarize or benchmark; pre-training and translation read "
+            "several, separated by colons, as one"
+        },
+    )
     autocast: ChoiceEnum(("none", "bf16")) = field(  # type: ignore[valid-type]
         default="none",
         metadata={

@@ -1,5 +1,6 @@
 """Every option that takes a checkpoint takes its folder, which stands for the best checkpoint, else the last."""
 
+import re
 import shutil
 
 import pytest
@@ -43,3 +44,17 @@ def test_a_folder_named_by_where_one_stands_is_not_taken_for_the_save_dir(data, 
 def test_fine_tuning_starts_from_a_folder(labelled, tmp_path, two_updates):
     run = finetune(labelled, two_updates[0], tmp_path, "tagging", 1, "--finetune-from-model", two_updates[0])
     assert run.status == 0 and "checkpoint_best.pt" in run.text, run.text[-2000:]
+
+
+def test_a_run_on_shards_reads_all_of_them_and_goes_on_where_it_stopped(data, tmp_path):
+    shutil.copytree(data, tmp_path / "again")
+    shards = f"{data}:{tmp_path}/again"
+    whole, cut = (tmp_path / name for name in ("whole", "cut"))
+    runs = [pretrain(shards, whole, "mlm", 4), pretrain(shards, cut, "mlm", 2), pretrain(shards, cut, "mlm", 4)]
+    assert [run.status for run in runs] == [0, 0, 0], runs[0].text[-2000:]
+    assert same_weights(runs[0], runs[2]) and len(runs[2].losses()) == 2
+    runs.append(pretrain(data, tmp_path / "one", "mlm", 1))
+    both, alone = (int(re.search(r"train mono/en: (\d+) units", runs[n].text)[1]) for n in (0, 3))
+    assert 2 * alone <= both <= 2 * alone + 1  # a block may begin in one and end in the other
+    swapped = pretrain(f"{tmp_path}/again:{data}", cut, "mlm", 5)
+    assert swapped.status == 0  # equal texts

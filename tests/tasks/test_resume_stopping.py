@@ -148,6 +148,7 @@ def test_folders_with_a_colon_in_their_names(data, labelled, tmp_path):
 
 
 def test_shards_that_are_not_there_are_one_line(data, tmp_path):
-    run = pretrain(f"{data}:{data}", tmp_path, "mlm", 1)
-    assert run.status == 1 and "Traceback" not in run.text
-    assert "no such data folder" in run.text.splitlines()[-1]
+    for shards, said in ((f"{data}:{data}-2", "no such data folder"), (f"{data}:{data}", "is listed twice")):
+        run = pretrain(shards, tmp_path, "mlm", 1)
+        assert run.status == 1 and "Traceback" not in run.text
+        assert said in run.text.splitlines()[-1]
