@@ -1,7 +1,8 @@
-"""fairseq's other commands with our tasks: ``fairseq-validate`` works, the others name the command to use instead."""
+"""fairseq's other commands with our tasks: those that work find what they need, the others name what to use instead."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ INSTEAD = {
     "generate": "An encoder generates no text. Use `xalign-evaluate predict` for tags and labels",
     "interactive": "An encoder generates no text. Use `xalign-evaluate predict` for tags and labels",
 }
-"""The commands that cannot work with an encoder, by the name of their module."""
+"""The commands that cannot work with an encoder, by the name of their module; ``eval_lm`` has no task of ours."""
 
 
 @workaround
@@ -36,31 +37,64 @@ def _make_main(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_command(cfg: Any, main: Callable[..., Any], arguments: dict[str, Any]) -> None:
-    """Refuse a command that our tasks do not support, and let ``fairseq-validate`` find what it needs.
+    """Refuse a command that a task of ours does not support, and let the others find what they need.
 
-    Reasons: ``fairseq-eval-lm``, ``-generate`` and ``-interactive`` end in tracebacks, as no model of ours predicts the
-    next token. ``fairseq-validate`` sets up the task as it was for training, and would start from whatever is in the
-    ``--save-dir`` of the training, which may have been moved.
+    Reasons: where no model predicts the next token, ``fairseq-eval-lm``, ``-generate`` and ``-interactive`` end in
+    tracebacks. The commands that work set up the task as it was for training, and would start from whatever is in the
+    ``--save-dir`` of the training, which may have been moved, or in the folder ``checkpoints`` that lies about.
 
     Args:
-        cfg: fairseq's whole configuration (``common_eval.path`` is changed where it names a folder).
+        cfg: fairseq's whole configuration (changed where a path names a folder, and where checkpoints are named).
         main: the command's main function.
         arguments: what else the command passes to it (``override_args`` is changed).
     """
     command = Path(getattr(getattr(main, "__code__", None), "co_filename", "")).stem
-    if command not in ("validate", *INSTEAD):
-        return
+    task = _our_task(cfg)
+    if task and command in getattr(task, "fairseq_commands", ()):
+        _prepare_translation(cfg, command)
+    elif command in INSTEAD:
+        _refuse(cfg, command, task)
+    elif command == "validate":
+        _prepare_validation(cfg, task, arguments)
+
+
+def _prepare_translation(cfg: Any, command: str) -> None:
+    """Let the task know the checkpoint that it will translate with, and refuse one that cannot."""
+    from fairseq.utils import split_paths
+
+    from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
+
+    if not cfg.common_eval.path:
+        raise UserError(f"fairseq-{command} needs a checkpoint", remedy="Add --path CKPT")
+    found = [str(find_checkpoint(path).resolve()) for path in split_paths(cfg.common_eval.path)]
+    for path in found:
+        if "decoder" not in read_checkpoint(path, mapped=True)["task_state"]:
+            raise UserError(f"fairseq-{command} does not work with this checkpoint", path, remedy=INSTEAD[command])
+    cfg.common_eval.path = os.pathsep.join(found)
+    cfg.task.restore_file, cfg.task.finetune_from_model, cfg.task.continue_once = found[0], None, None
+
+
+def _refuse(cfg: Any, command: str, task: type[Any] | None) -> None:
+    """Refuse a command that works neither with a task of ours nor with a checkpoint of ours."""
+    from fairseq_xalign.models.checkpoint import read_checkpoint
+
     named = cfg.common_eval.path
     checkpoint = _our_checkpoint(named)
-    task = _our_task(cfg)
-    if command in INSTEAD and (checkpoint or (task and command not in getattr(task, "fairseq_commands", ()))):
-        raise UserError(
-            f"fairseq-{command.replace('_', '-')} does not work with {_name(cfg) if task else 'this checkpoint'}",
-            named,
-            remedy=INSTEAD[command],
-        )
-    if command != "validate":
+    if not (checkpoint or task):
         return
+    translates = checkpoint and "decoder" in read_checkpoint(checkpoint, mapped=True)["task_state"]
+    if translates and command != "eval_lm":
+        remedy = "Add --task mnmt --source-lang XX --target-lang YY"
+    else:
+        remedy = INSTEAD[command]
+    said = f"--task {_name(cfg)}" if task and translates else _name(cfg) if task else "this checkpoint"
+    raise UserError(f"fairseq-{command.replace('_', '-')} does not work with {said}", named, remedy=remedy)
+
+
+def _prepare_validation(cfg: Any, task: type[Any] | None, arguments: dict[str, Any]) -> None:
+    """Let ``fairseq-validate`` read the checkpoint that is named, wherever the training's folder is."""
+    named = cfg.common_eval.path
+    checkpoint = _our_checkpoint(named)
     if task and not checkpoint:
         from fairseq_xalign.models.checkpoint import read_checkpoint
 

@@ -143,6 +143,9 @@ class Limits:
     target: int | None = None
     together: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.source} source tokens, {self.target} target tokens or {self.together} of both"
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -158,6 +161,10 @@ class LeftOut:
 
     def __add__(self, other: LeftOut) -> LeftOut:
         return LeftOut(self.empty + other.empty, self.too_long + other.too_long)
+
+    @property
+    def total(self) -> int:
+        return self.empty + self.too_long
 
     def __str__(self) -> str:
         said = [f"{self.empty} pairs with an empty side"] if self.empty else []

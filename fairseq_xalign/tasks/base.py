@@ -315,9 +315,9 @@ class TrainingTask(FairseqTask, ABC):
                 )
 
     @property
-    def source_dictionary(self) -> None:
+    def source_dictionary(self) -> Any:
         return None
 
     @property
-    def target_dictionary(self) -> None:
+    def target_dictionary(self) -> Any:
         return None

@@ -1,4 +1,4 @@
-"""The options of ``--task align_mlm``: what text pre-training reads, and how it prepares it."""
+"""The options of ``--task align_mlm``, and those that it shares with translation: what text is read, and how."""
 
 from dataclasses import dataclass, field
 from typing import Optional
@@ -10,15 +10,12 @@ from fairseq_xalign.tasks.base import TrainingConfig
 
 
 @dataclass
-class AlignMLMConfig(TrainingConfig):
-    """Streams, sampling and masking of pre-training.
+class HiddenTextConfig(TrainingConfig):
+    """How text is prepared for objectives that predict hidden tokens, and how streams share the draws.
 
     Options whose default is None and that ``objectives.view.Settings`` has too are the criterion's to choose.
     """
 
-    languages: Optional[str] = field(
-        default=None, metadata={"help": "languages of the folder to train on, separated by commas (default: all)"}
-    )
     tokens_per_sample: int = field(
         default=512,
         metadata={"help": "longest sequence in tokens, <s> included; 512 by default (ALIGN-MLM, Appendix G.3)"},
@@ -52,23 +49,6 @@ class AlignMLMConfig(TrainingConfig):
         metadata={"help": "what random replacements are drawn from: ordinary pieces only (regular, the default), or "
                   "every id (all: fairseq, transformers)"},
     )  # fmt: skip
-    sampling_temperature: float = field(
-        default=1.0,
-        metadata={"help": "temperature T in p ~ n^(1/T) over languages; 1 by default (ALIGN-MLM; MMTE, section 2.2, "
-                  "has 5)"},
-    )  # fmt: skip
-    sampling_weights: Optional[str] = field(
-        default=None,
-        metadata={"help": "sampling weights of languages, for instance en:2,de:1, instead of a temperature"},
-    )
-    stream_weights: Optional[str] = field(
-        default=None,
-        metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "
-                  "to their sizes, so that all of them end a pass together)"},
-    )  # fmt: skip
-    window_size: int = field(
-        default=4096, metadata={"help": "number of sequences that are sorted by length together; 4096 by default"}
-    )
     tlm_packing: Optional[ChoiceEnum(PACKING_MODES)] = field(  # type: ignore[valid-type]
         default=None,
         metadata={"help": "how pairs of translations become sequences: halves (the default; ALIGN-MLM, Appendix G.3) "
@@ -82,6 +62,32 @@ class AlignMLMConfig(TrainingConfig):
     tlm_shuffle_order: bool = field(
         default=False,
         metadata={"help": "let a coin decide which side of a pair comes first (default: always the source)"},
+    )
+    stream_weights: Optional[str] = field(
+        default=None,
+        metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "
+                  "to their sizes, so that all of them end a pass together)"},
+    )  # fmt: skip
+    window_size: int = field(
+        default=4096, metadata={"help": "number of sequences that are sorted by length together; 4096 by default"}
+    )
+
+
+@dataclass
+class AlignMLMConfig(HiddenTextConfig):
+    """Languages, sampling and figures of pre-training."""
+
+    languages: Optional[str] = field(
+        default=None, metadata={"help": "languages of the folder to train on, separated by commas (default: all)"}
+    )
+    sampling_temperature: float = field(
+        default=1.0,
+        metadata={"help": "temperature T in p ~ n^(1/T) over languages; 1 by default (ALIGN-MLM; MMTE, section 2.2, "
+                  "has 5)"},
+    )  # fmt: skip
+    sampling_weights: Optional[str] = field(
+        default=None,
+        metadata={"help": "sampling weights of languages, for instance en:2,de:1, instead of a temperature"},
     )
     unigram_bias: bool = field(
         default=False,

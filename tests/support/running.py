@@ -30,6 +30,14 @@ CRITERIONS = {
     "xalign": ["--criterion", "xalign", "--objectives", "mlm,tlm:0.5,align:3", "--dictionary-sample", "50"],
 }
 
+MNMT = "--task mnmt --arch mmte_tiny --criterion mnmt --decoder-layers 1 --dropout 0.1 --tokens-per-sample 64".split()
+TRANSLATION = {
+    "mnmt": MNMT,
+    "mnmt with mlm and tlm": [*MNMT, "--mlm-weight", "0.5", "--tlm-weight", "0.25", "--label-smoothing", "0.1"],
+    "mnmt separate": [*MNMT, "--target-token", "separate"],
+}
+"""Translation; options given later replace those of ``OPTIONS``."""
+
 
 class Run:
     """A finished run: exit status, whole log, and its JSON records."""
@@ -96,7 +104,7 @@ def finetune(
 def start(data: Path, folder: Path, criterion: str, updates: int, *options: object, rank: int = 0, kill_at: int = -1):
     """Start a run in the background; with ``kill_at`` it is killed after so many updates."""
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = [data, "--user-dir", ROOT / "fairseq_xalign", *OPTIONS, *CRITERIONS[criterion],
+    arguments = [data, "--user-dir", ROOT / "fairseq_xalign", *OPTIONS, *(CRITERIONS | TRANSLATION)[criterion],
                  "--max-update", updates, "--save-dir", folder / "checkpoints", *options]  # fmt: skip
     return _start([str(a) for a in arguments], folder / f"log.{rank}", kill_at, "--num-workers" in options)
 

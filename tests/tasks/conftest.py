@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from preprocess.__main__ import main as preprocess
+from tests.support.parallel import make_folder
 
 TEXT = Path(__file__).parents[1] / "data" / "text.en.txt"
 
@@ -64,3 +65,9 @@ def labelled(tmp_path_factory, data) -> Path:
             "--input", root / f"{split}.en.conllu", "--output", root / f"{split}.xx.conllu")  # fmt: skip
     run("benchmark", "pos", "--from", root, "--output", root / "LABELLED")
     return root / "LABELLED"
+
+
+@pytest.fixture(scope="session")
+def parallel(tmp_path_factory) -> Path:
+    """English with two made-up languages, for translation, with monolingual text too."""
+    return make_folder(tmp_path_factory.mktemp("parallel"), mono=True)
