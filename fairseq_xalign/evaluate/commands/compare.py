@@ -1,4 +1,4 @@
-"""Compare runs: SUP, ZS, SUP - ZS, alignment and retrieval of each objective, side by side.
+"""Compare runs side by side: SUP, ZS, SUP - ZS, alignment and retrieval by objective, or BLEU and chrF by direction.
 
 RUN is a folder with a result.json, or a folder with several of them below it. Runs that differ only in their seed
 become one row, mean ± sample standard deviation over seeds. SUP is fine-tuned and tested on the target language, ZS is
@@ -7,6 +7,9 @@ better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 
 --paper adds the figures printed in ALIGN-MLM, but only to runs of the same objective, transformation, benchmark,
 metric, dictionary share, overlap, alpha and share of parallel text.
+
+Folders that `bleu --output` wrote become a table of their own: one row per direction, one column per model, and
+averages over the directions that all models have. --paper mmte adds MMTE's Table 1 to the directions that it prints.
 """
 
 from __future__ import annotations
@@ -14,27 +17,34 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate import papers
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
-from fairseq_xalign.evaluate.report.results import Result, read_runs
+from fairseq_xalign.evaluate.report import translation_tables
+from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, read_runs
 from fairseq_xalign.evaluate.report.rows import COLUMNS, PAPER_COLUMNS, Row, group_over_seeds
 from fairseq_xalign.evaluate.report.tables import FORMATS, NOTHING, WRITERS, csv_text, deliver, json_text, number
+from fairseq_xalign.evaluate.report.translation_tables import PAPER_TABLE, translation_runs
+from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Translations
 
 EXAMPLE = """example:
   xalign-evaluate compare runs/
-  xalign-evaluate compare runs/ --paper align_mlm --format markdown --output table.md"""
+  xalign-evaluate compare runs/ --paper align_mlm --format markdown --output table.md
+  xalign-evaluate compare scores/mnmt scores/bilingual --paper mmte"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate compare``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folder with a result.json, or with several below it.")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="Folder with a result.json or a bleu.json, or with several below it."
+    )
     parser.add_argument(
         "--paper",
         metavar="TABLE",
         help="Add the figures that a paper prints for the same setting: align_mlm, or one of its tables, "
-        "align_mlm.1 to "
-        "align_mlm.8.",
+        "align_mlm.1 to align_mlm.8; mmte for translations.",
     )
     parser.add_argument(
         "--metric",
@@ -54,8 +64,8 @@ def compare(runs: Sequence[str | Path], paper: str | None = None, metric: str | 
     """A table of runs, grouped over their seeds.
 
     Args:
-        runs: folders with a result.json, or with several below them.
-        paper: ``align_mlm``, or one of its tables, whose figures are set beside the same cells.
+        runs: folders with a result.json or a bleu.json, or with several below them.
+        paper: ``align_mlm``, or one of its tables, whose figures are set beside the same cells; or ``mmte``.
         metric: score to show (default: by task; with ``paper`` the paper's).
         form: one of ``tables.FORMATS``.
 
@@ -63,15 +73,49 @@ def compare(runs: Sequence[str | Path], paper: str | None = None, metric: str | 
         UserError: no result in a folder, an unknown table or metric, or the same run twice.
     """
     tables = papers.comparable(paper) if paper else []
-    results = read_runs(runs)
+    translations = translation_runs(runs)
+    labelled = [run for run in runs if not _only_translations(run)]
+    if translations and not labelled:
+        return _translations(translations, tables, form)
+    results, every = read_runs(labelled), tables
+    tables = [table for table in tables if table != PAPER_TABLE]
     rows = group_over_seeds(results, metric, tables)
     if form == "csv":
+        if translations:
+            raise UserError(
+                "scores of labels and of translations do not fit into one CSV",
+                remedy="Compare them one after the other",
+            )
         return csv_text([row.record(bool(tables)) for row in rows])
     if form == "json":
         records = [row.record(bool(tables)) | {"by_seed": row.values} for row in rows]
         signatures = {result.path: result.signature for result in results}
-        return json_text({"rows": records, "paper": tables, "signatures": signatures})
-    return _readable(rows, results, tables, form)
+        whole = {"rows": records, "paper": tables, "signatures": signatures}
+        return json_text(whole | ({"translations": _records(translations, every)} if translations else {}))
+    text = _readable(rows, results, tables, form)
+    return f"{text}\n{_translations(translations, every, form)}" if translations else text
+
+
+def _only_translations(run: str | Path) -> bool:
+    """Whether a run has scores of translations and no result of a labelled task."""
+    path = Path(run)
+    if path.is_file():
+        return path.name == TRANSLATION_FILE
+    return any(path.rglob(TRANSLATION_FILE)) and not any(path.rglob(RESULT_FILE))
+
+
+def _records(translations: Sequence[Translations], tables: Sequence[str]) -> list[dict[str, Any]]:
+    return translation_tables.records(translations, PAPER_TABLE in tables)
+
+
+def _translations(translations: Sequence[Translations], tables: Sequence[str], form: str) -> str:
+    """The table of translations alone, in one of ``tables.FORMATS``."""
+    if form == "csv":
+        return csv_text(_records(translations, tables))
+    if form == "json":
+        return json_text({"translations": _records(translations, tables), "paper": list(tables)})
+    text = translation_tables.comparison(translations, PAPER_TABLE in tables, form)
+    return text if form != "latex" else _commented(text)
 
 
 def _setting(row: Row, rows: Sequence[Row]) -> str:

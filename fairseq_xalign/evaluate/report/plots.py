@@ -38,7 +38,7 @@ def save(figure: Any, output: Path) -> None:
         figure.savefig(stream, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
 
 
-def _figure(panels: int, width: float, height: float) -> tuple[Any, list[Any]]:
+def new_figure(panels: int, width: float, height: float) -> tuple[Any, list[Any]]:
     """A figure without a display, and its panels, at most ``MOST_ACROSS`` across; sizes in inches per panel."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,7 +67,7 @@ def transfer(rows: Sequence[Row]) -> Any:
         raise UserError("none of the runs has a SUP or ZS score", remedy='result.json needs "scores": {"sup", "zs"}')
     panels = list(dict.fromkeys(row.panel for row in rows))
     most = max(sum(row.panel == panel for row in rows) for panel in panels)
-    figure, axes = _figure(len(panels), width=max(4.2, 1.4 * most + 1.0), height=4.2)
+    figure, axes = new_figure(len(panels), width=max(4.2, 1.4 * most + 1.0), height=4.2)
     for axis, panel in zip(axes, panels):
         _bars(axis, [row for row in rows if row.panel == panel])
     handles, labels = axes[0].get_legend_handles_labels()
@@ -143,7 +143,7 @@ def alignment(rows: Sequence[Row]) -> Any:
         dict.fromkeys(map(_name, sorted(rows, key=lambda row: (order_of(row.objective), row.dictionary or ""))))
     )
     settings = list(dict.fromkeys((row.pair, row.transform) for row in rows))
-    figure, axes = _figure(len(tasks), width=6.2, height=4.4)
+    figure, axes = new_figure(len(tasks), width=6.2, height=4.4)
     for axis, task in zip(axes, tasks):
         _scatter(axis, [row for row in rows if row.task == task], names, settings)
     _keys(figure, axes[0], names, settings)
