@@ -2,7 +2,8 @@
 
 fairseq expects a path there, not the name of a module, and looks for it in the working folder first; a checkout, a
 wheel and an editable install each have a path of their own. ``--options`` prints the options of our tasks, criterions
-and models instead (fairseq's own ``--help`` leaves them out), ``--version`` the version.
+and models instead (fairseq's own ``--help`` leaves them out), ``--presets`` the options of a paper's setting,
+``--version`` the version.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 
 from fairseq_xalign import __version__
 from fairseq_xalign.cli import guarded
+from fairseq_xalign.optimizers.presets import LR_READINGS, PRESETS, TRANSFORMER, WIDTH, preset_options
 
 EXAMPLE = 'example: fairseq-train DATA --user-dir "$(python -m fairseq_xalign)" --task align_mlm --arch xalign_tiny ...'
 
@@ -30,12 +32,46 @@ def main() -> int:
     parser.add_argument(
         "--options", action="store_true", help="List every option that this plugin adds to fairseq-train."
     )
+    parser.add_argument(
+        "--presets",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="Print the options of a paper's setting on one line, to be pasted into a command of fairseq-train; "
+        "without a name, list all presets.",
+    )
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=WIDTH,
+        metavar="D",
+        help="Width of the encoder, on which the learning rate of MMTE's schedules depends (default: 1024, MMTE's).",
+    )
+    parser.add_argument(
+        "--lr-reading",
+        choices=LR_READINGS,
+        default=TRANSFORMER,
+        help="How to read a schedule such as (3.0, 40k): 3.0 as the factor of Lingvo's Transformer schedule (default), "
+        "as that of its square-root decay, or as the highest learning rate itself.",
+    )
     parser.add_argument("--debug", action="store_true", help="Show the whole traceback if the command fails.")
-    if parser.parse_args().options:
+    args = parser.parse_args()
+    if args.options:
         print_options()
+    elif args.presets is not None:
+        print_presets(args.presets, args.width, args.lr_reading)
     else:
         print(Path(__file__).resolve().parent)
     return 0
+
+
+def print_presets(name: str, width: int, reading: str) -> None:
+    """Print the options of one preset on one line, or, without a name, every preset with what it is for."""
+    if name:
+        print(preset_options(name, width, reading))
+        return
+    for each, preset in PRESETS.items():
+        print(f"{each}: {preset.described}\n  {preset_options(each, width, reading)}")
 
 
 def print_options() -> None:

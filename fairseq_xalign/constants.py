@@ -28,6 +28,8 @@ SUBWORD_FILE = "subword.json"
 LABELS_FILE = "labels.json"
 POOLINGS = ("cls", "mean", "max")
 """What may stand for a sequence: its first token, or the mean or maximum over its tokens."""
+HEADS = ("linear", "mmte")
+"""What scores labels: a linear layer (BERT and its successors), or the layers of MMTE."""
 SPLITS = ("train", "valid", "test")
 SPLIT_ALIASES = {"dev": "valid"}
 """Other names of a split, and ours."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import POOLINGS
+from fairseq_xalign.constants import HEADS, POOLINGS
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, Metric, Pair
@@ -79,6 +79,14 @@ class Classification(Kind):
     class Options:
         """Options of the head."""
 
+        head: str = field(
+            default="linear",
+            metadata={
+                "help": "layers that score the labels: linear, the default, for one pooled vector; or mmte, 64 units "
+                "per token, their maximum over the text's tokens, and 64 units (MMTE, section 3.1)",
+                "choices": HEADS,
+            },
+        )
         pooling: str = field(
             default="cls",
             metadata={
@@ -119,14 +127,26 @@ class Classification(Kind):
 
     def check_options(self, options: Any) -> None:
         at_least(0, head_hidden=options.head_hidden)
+        if str(options.head) == "mmte" and options.head_hidden:
+            raise UserError(
+                f"--head-hidden {options.head_hidden}: --head mmte has layers of its own",
+                remedy="Leave one of them out",
+            )
+        if str(options.head) == "mmte" and str(options.pooling) == "mean":
+            raise UserError("--pooling mean: --head mmte takes the maximum", remedy="Leave --pooling out")
 
     def head_settings(self, options: Any) -> dict[str, Any]:
-        return {"pooling": str(options.pooling), "head_hidden": options.head_hidden}
+        head = str(options.head)
+        pooling = "max" if head == "mmte" else str(options.pooling)
+        return {"head": head, "pooling": pooling, "head_hidden": options.head_hidden}
 
     def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
-        from fairseq_xalign.models.heads import ClassificationHead
+        from fairseq_xalign.models.heads import ClassificationHead, MMTEClassificationHead
         from fairseq_xalign.models.pooling import check_pooling
 
+        if settings.get("head") == "mmte":
+            before = frame_of(settings).before
+            return MMTEClassificationHead(width, len(settings["labels"]), settings["head_dropout"], before)
         hidden = settings["head_hidden"] or None
         check_pooling(settings["pooling"], frame_of(settings))
         return ClassificationHead(width, len(settings["labels"]), settings["pooling"], hidden, settings["head_dropout"])

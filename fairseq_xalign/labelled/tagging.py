@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairseq_xalign.constants import HEADS
 from fairseq_xalign.data.formats import columns, conllu
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2
@@ -125,6 +127,19 @@ class Tagging(Kind):
     described = "Fine-tuning that gives each word a tag, read from its first subword."
     cut_noun = "words"
 
+    @dataclass
+    class Options:
+        """Options of the head."""
+
+        head: str = field(
+            default="linear",
+            metadata={
+                "help": "layers that score the tags: linear, the default; or mmte, one layer of 784 units ahead of it "
+                "(MMTE, section 3.4)",
+                "choices": HEADS,
+            },
+        )
+
     def check_row(self, row: Row, task: Task | None = None) -> None:
         tokens, tags = row["tokens"], row["tags"]
         for key, values in (("tokens", tokens), ("tags", tags)):
@@ -168,10 +183,14 @@ class Tagging(Kind):
                 result.examples.append(current)
         return result
 
-    def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
-        from fairseq_xalign.models.heads import TaggingHead
+    def head_settings(self, options: Any) -> dict[str, Any]:
+        return {"head": str(options.head)}
 
-        return TaggingHead(width, len(settings["labels"]), settings["head_dropout"])
+    def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
+        from fairseq_xalign.models.heads import MMTETaggingHead, TaggingHead
+
+        made = MMTETaggingHead if settings.get("head") == "mmte" else TaggingHead
+        return made(width, len(settings["labels"]), settings["head_dropout"])
 
     def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[M, labels] of the first subwords of M words."""

@@ -173,6 +173,7 @@ class XAlignModel(BaseFairseqModel):
         encoder: the Transformer.
         heads: by task name; empty in pre-training.
         objectives: what objectives own, by their names; empty in fine-tuning.
+        frozen: whether the encoder is a fixed feature extractor: no gradients, and never in training mode.
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
@@ -180,6 +181,19 @@ class XAlignModel(BaseFairseqModel):
         self.encoder = Encoder(config, attention)
         self.heads = nn.ModuleDict()
         self.objectives = Float32Modules()
+        self.frozen = False
+
+    def freeze_encoder(self) -> None:
+        """Make the encoder a fixed feature extractor: without gradients, and without dropout in training too."""
+        self.frozen = True
+        self.encoder.requires_grad_(False)
+        self.encoder.eval()
+
+    def train(self, mode: bool = True) -> "XAlignModel":
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":

@@ -48,6 +48,10 @@ class XlingConfig(TrainingConfig):
     head_dropout: float = field(
         default=0.1, metadata={"help": "fraction of the head's input that is dropped in training"}
     )
+    freeze_encoder: bool = field(
+        default=False, metadata={"help": "train the head alone: the encoder keeps its weights and has no dropout (the "
+                                 "feature-based approach of MMTE, Table 7); by default everything is trained"}
+    )  # fmt: skip
 
 
 class XlingTask(TrainingTask):
@@ -75,10 +79,27 @@ class XlingTask(TrainingTask):
                 f"its labels are {self.folder.labels}, the checkpoint's {self.start['labels']}", cfg.data,
                 remedy="Fine-tune from the pre-trained checkpoint instead",
             )  # fmt: skip
+        self._check_start(self.start)
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
         self.frame = frame_of(self.start)
         self._reported = list(dict.fromkeys(self._chosen(cfg.train_subset) + self._chosen("valid")))
+
+    def _check_start(self, start: dict[str, Any]) -> None:
+        """Refuse a checkpoint with another head, and to resume with other trained parameters."""
+        head = self.kind.head_settings(self.cfg).get("head", "linear")
+        other = start.get("head", "linear")
+        if "labels" in start and start["task"] == self.kind.name and other != head:
+            raise UserError(
+                f"--head {head}: the checkpoint's head is {other}", start["path"],
+                remedy=f"Give --head {other}, or start from the pre-trained checkpoint",
+            )  # fmt: skip
+        frozen = start.get("freeze_encoder", False)
+        if start["criterion_name"] and "labels" in start and frozen != self.cfg.freeze_encoder:
+            raise UserError(
+                f"it was trained {'with' if frozen else 'without'} --freeze-encoder", start["path"],
+                remedy="Resume as it began, choose another --save-dir, or add --reset-optimizer",
+            )  # fmt: skip
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "XlingTask":
@@ -92,11 +113,14 @@ class XlingTask(TrainingTask):
 
     def checkpoint_fields(self) -> dict[str, Any]:
         return {**self.head_settings(), "labelled": self.folder.name, "max_length": self._longest(),
+                "freeze_encoder": self.cfg.freeze_encoder,
                 "train_languages": self._chosen(self.cfg.train_subset)}  # fmt: skip
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
         model.heads[self.kind.name] = self.kind.build_head(self.encoder_config.width, self.head_settings())
+        if self.cfg.freeze_encoder:
+            model.freeze_encoder()
         for name, parameter in model.encoder.named_parameters():
             if name.startswith("lm_"):
                 parameter.requires_grad_(False)  # the LM head stays as it was, for further pre-training

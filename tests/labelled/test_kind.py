@@ -63,7 +63,7 @@ def test_the_worked_example_of_contributing_works_in_every_command(tmp_path, mon
     assert preprocess(["benchmark", "titled", "--from", str(tmp_path), "--output", str(tmp_path / "LABELLED")]) == 0
     folder = LabelledFolder.open(tmp_path / "LABELLED")
     found = list(folder.rows("test", "en", known_labels=True))
-    model = labeller(folder.kind, folder.labels, pooling="mean", head_hidden=0)
+    model = labeller(folder.kind, folder.labels, head="linear", pooling="mean", head_hidden=0)
     predictions = model.predict(model.encode(found, "en"), len(found), 100)
     lines = [{"id": row["id"], "task": "titled", **kind.line(row, p)} for row, p in zip(found, predictions)]
     assert [line["title"] for line in lines] == ["On cats", "x"] and set(predictions) <= {"cars", "pets"}

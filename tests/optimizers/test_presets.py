@@ -1,0 +1,121 @@
+"""Presets print rates that fairseq's scheduler turns into the paper's, and lines that ``fairseq-train`` takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from fairseq.optim.lr_scheduler.inverse_square_root_schedule import (
+    InverseSquareRootLRScheduleConfig,
+    InverseSquareRootSchedule,
+)
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.optimizers.adamw import AdamWConfig, FusedAdamW
+from fairseq_xalign.optimizers.presets import PRESETS, lingvo_rate, peak, preset_options
+
+# Lingvo's Transformer schedule (3.0, 40k) after so many updates, computed by hand for two widths.
+LINGVO = {
+    0: (1.171875e-8, 1.657282e-8),
+    999: (1.171875e-5, 1.657282e-5),
+    19_999: (2.34375e-4, 3.314563e-4),
+    39_999: (4.6875e-4, 6.629126e-4),
+    40_000: (4.68744141e-4, 6.629043e-4),
+    159_999: (2.34375e-4, 3.314563e-4),
+    999_999: (9.375e-5, 1.325825e-4),
+}
+# Of each schedule for D = 1024: the rate after 2,999 updates, and the highest.
+FINE_TUNING = {
+    "mmte-xnli": (6.944444e-7, 2.083333e-5),
+    "mmte-mldoc": (5.303301e-5, 8.838835e-5),
+    "mmte-intent": (2.964635e-7, 9.882118e-6),
+    "mmte-tagging": (1.171875e-6, 1.5625e-5),
+}
+
+
+def option(line: str, name: str) -> str | None:
+    """The value of an option in a printed line."""
+    words = line.split()
+    return words[words.index(name) + 1] if name in words else None
+
+
+def rates(line: str, updates: list[int]) -> list[float]:
+    """What fairseq's scheduler sets at these updates, with the options of a printed line."""
+    settings = InverseSquareRootLRScheduleConfig(
+        warmup_updates=int(option(line, "--warmup-updates") or 0),
+        warmup_init_lr=float(option(line, "--warmup-init-lr") or -1),
+    )
+    settings.lr = [float(option(line, "--lr") or 0)]
+    optimizer = FusedAdamW(AdamWConfig(lr=settings.lr), [torch.nn.Parameter(torch.zeros(1))])
+    made = InverseSquareRootSchedule(settings, optimizer)
+    return [made.step_update(n) for n in updates]
+
+
+@pytest.mark.parametrize(("place", "width"), enumerate((1024, 512)))
+def test_fairseqs_scheduler_gives_lingvos_rates(place, width):
+    line = preset_options("mmte", width)
+    found = rates(line, [done + 1 for done in LINGVO])
+    assert found == pytest.approx([values[place] for values in LINGVO.values()], rel=1e-6)
+    assert found == pytest.approx([lingvo_rate(3.0, 40_000, width, done) for done in LINGVO], rel=1e-9)
+    assert rates(line, [0]) == [0.0]
+
+
+@pytest.mark.parametrize("name", FINE_TUNING)
+def test_the_schedules_of_fine_tuning_are_the_papers(name):
+    line = preset_options(name)
+    assert rates(line, [3000, PRESETS[name].warmup]) == pytest.approx(FINE_TUNING[name], rel=1e-6)
+    assert "--optimizer adafactor --clip-mode per-tensor --clip-norm 1.0" in line and line.endswith(
+        PRESETS[name].options
+    )
+
+
+def test_the_other_readings_of_the_schedule():
+    flat = preset_options("mmte", reading="sqrt-decay")
+    assert rates(flat, [0, 1, 40_000, 160_000]) == pytest.approx([0.015, 0.015, 0.015, 0.0075])
+    assert preset_options("mmte", 512, "sqrt-decay") == flat, "without the width"
+    literal = preset_options("mmte", reading="literal-peak")
+    assert rates(literal, [0, 20_000, 40_000, 160_000]) == pytest.approx([0.0, 1.5, 3.0, 1.5])
+
+
+def test_the_length_of_mldoc_is_200_pieces_and_the_end():
+    assert option(preset_options("mmte-mldoc"), "--max-length") == "201"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("mmte-intents",), "unknown preset 'mmte-intents'. Did you mean 'mmte-intent'"),
+        (("mmte", 0), "--width 0 is too small"),
+        (("mmte", 512, "lingvo"), "unknown reading of a schedule 'lingvo'"),
+    ],
+)
+def test_a_mistake_is_named(arguments, said):
+    with pytest.raises(UserError) as error:
+        preset_options(*arguments)
+    assert said in str(error.value)
+
+
+def module(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "fairseq_xalign", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_prints_one_line_that_can_be_pasted():
+    out = module("--presets", "mmte-intent", "--width", "512")
+    assert out.stdout == preset_options("mmte-intent", 512) + "\n" and out.returncode == 0
+    unknown = module("--presets", "mmte-nli")
+    assert unknown.returncode == 1 and unknown.stdout == "" and unknown.stderr.count("\n") == 1
+
+
+def test_without_a_name_it_lists_every_preset():
+    lines = module("--presets").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[::2]] == list(PRESETS)
+    assert [line.strip() for line in lines[1::2]] == [preset_options(name) for name in PRESETS]
+
+
+def test_peaks_are_where_warm_up_ends():
+    for preset in PRESETS.values():
+        at = lingvo_rate(preset.scale, preset.warmup, 1024, preset.warmup - 1)
+        assert peak(preset.scale, preset.warmup, 1024) == pytest.approx(at, rel=1e-12)
