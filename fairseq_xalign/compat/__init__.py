@@ -7,6 +7,7 @@ times. Importing this package imports neither fairseq nor torch.
 - :mod:`~fairseq_xalign.compat.checkpoints`: reading, broadcasting and writing checkpoints;
 - :mod:`~fairseq_xalign.compat.commands`: fairseq's other commands with our tasks;
 - :mod:`~fairseq_xalign.compat.errors`: one line instead of a traceback for what a user can correct;
+- :mod:`~fairseq_xalign.compat.generation`: phrases that are not to be repeated;
 - :mod:`~fairseq_xalign.compat.hydra_warnings`: warnings that a user can do nothing about;
 - :mod:`~fairseq_xalign.compat.mixed_precision`: gradients under ``--amp``;
 - :mod:`~fairseq_xalign.compat.paths`: paths with a colon;
@@ -27,6 +28,7 @@ from fairseq_xalign.compat.checkpoints import (
     write_checkpoints_whole,
 )
 from fairseq_xalign.compat.errors import DEBUG_VARIABLE, shorten_user_errors
+from fairseq_xalign.compat.generation import block_repeated_ngrams
 from fairseq_xalign.compat.hydra_warnings import HYDRA_WARNINGS, silence_hydra
 from fairseq_xalign.compat.mixed_precision import unscale_once
 from fairseq_xalign.compat.patching import apply
@@ -45,6 +47,7 @@ __all__ = [
     "allow_broadcast_classes",
     "allow_checkpoint_classes",
     "apply",
+    "block_repeated_ngrams",
     "check_batch_size",
     "check_precision",
     "complete_user_directory",

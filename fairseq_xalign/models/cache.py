@@ -23,12 +23,26 @@ class Cache:
         mask: true at real slots of the memory, [B, 1, 1, S], or None if nothing is padded.
         length: how many target tokens were read.
         own: room for keys and values of the target in each layer, [2, R, H, slots, D / H].
+        keep_weights: whether to keep the attention of the newest tokens to the memory.
+        weights: that of the last layer, averaged over heads, [R, S].
     """
 
     memory: list[Tensor]
     mask: Tensor | None
     length: int = 0
     own: list[Tensor] = field(default_factory=list)
+    keep_weights: bool = False
+    weights: Tensor | None = None
+
+    @property
+    def sentences(self) -> int:
+        """B."""
+        return self.memory[0].shape[1]
+
+    @property
+    def rows(self) -> int:
+        """R, once a token was read."""
+        return self.own[0].shape[1]
 
     @classmethod
     def make(cls, keys_values: list[Tensor], starts: Tensor, longest: int) -> Cache:
@@ -62,6 +76,11 @@ class Cache:
         k, v = self.memory[layer]
         # the rows of a sentence are queries side by side: [R, H, D / H] -> [B, H, R / B, D / H]
         beside = q.unflatten(0, (k.shape[0], -1)).transpose(1, 2)
+        if self.keep_weights and layer == len(self.memory) - 1:
+            scores = (beside @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5  # [B, H, R / B, S]
+            if self.mask is not None:
+                scores = scores.masked_fill(~self.mask, float("-inf"))
+            self.weights = scores.softmax(-1).mean(1).flatten(0, 1)
         out = F.scaled_dot_product_attention(beside, k, v, attn_mask=self.mask)
         return out.transpose(1, 2).flatten(0, 1).flatten(1)
 
@@ -75,5 +94,5 @@ class Cache:
         if sentences is not None:
             self.memory = [kv.index_select(1, sentences) for kv in self.memory]
             self.mask = None if self.mask is None else self.mask.index_select(0, sentences)
-        if self.own and not torch.equal(rows, torch.arange(self.own[0].shape[1], device=rows.device)):
+        if self.own and not torch.equal(rows, torch.arange(self.rows, device=rows.device)):
             self.own = [kv.index_select(1, rows) for kv in self.own]

@@ -3,7 +3,8 @@
 A checkpoint is fairseq's. Under ``task_state`` it carries everything that is needed to use it, so that it predicts
 without any folder: ``format``, ``encoder`` (the fields of EncoderConfig), ``languages`` (in the order of the language
 embeddings), ``tokenizer`` (its state), ``input`` (what stands around a text, see ``tokenizer/framing.py``) and, after
-fine-tuning, ``labels``, ``task`` and ``pooling``.
+fine-tuning, ``labels``, ``task`` and ``pooling``, after training to translate ``decoder`` (the fields of
+DecoderConfig), ``directions`` and ``target_token``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import torch
 
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
+from fairseq_xalign.models.encoder import Encoder
+from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 NAMES = ("checkpoint_best.pt", "checkpoint_last.pt")
@@ -83,6 +86,21 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
 def with_prefix(state: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Return the entries below ``prefix``, with the prefix removed."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def load_translator(path: str | Path) -> tuple[TranslationModel, Tokenizer, dict[str, Any]]:
+    """Return the translation model (in evaluation mode), its tokenizer, and the checkpoint's ``task_state``.
+
+    Raises:
+        UserError: the checkpoint has no decoder.
+    """
+    state = read_checkpoint(path)
+    task, weights = state["task_state"], state["model"]
+    if "decoder" not in task:
+        raise UserError("this checkpoint does not translate: it has no decoder", path, remedy="Use one of --task mnmt")
+    model = TranslationModel(EncoderConfig.from_dict(task["encoder"]), DecoderConfig.from_dict(task["decoder"]))
+    model.load_state_dict({k: v for k, v in weights.items() if k.startswith(("encoder.", "decoder."))})
+    return model.eval().float(), Tokenizer.from_state(task["tokenizer"]), task
 
 
 def load_encoder(path: str | Path) -> tuple[Encoder, Tokenizer, dict[str, Any]]:

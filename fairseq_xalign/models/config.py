@@ -6,6 +6,7 @@ shapes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
@@ -67,6 +68,11 @@ class ShapeConfig:
     initializer: str = "normal"
     """``normal`` (all matrices of ``initializer_std``) or ``xavier``, which goes by the widths of each matrix
     (Glorot and Bengio 2010; Vaswani et al.'s models are trained so)."""
+
+    @property
+    def longest(self) -> int:
+        """The longest sequence that has positions: without limit where they are computed and not learned."""
+        return self.max_positions if self.positions == "learned" else sys.maxsize
 
     @classmethod
     def from_dict(cls: type[Config], values: Mapping[str, Any], called: Mapping[str, str] | None = None) -> Config:

@@ -14,6 +14,9 @@ from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.translation import TranslationBatch
 
+TARGET_TOKENS = ("source", "separate", "none")
+"""Where ``<2xx>`` stands: first in the source, encoded apart from it (MMTE, Table 11), or nowhere."""
+
 
 class TranslationModel(nn.Module):
     """Encoder and decoder of one vocabulary.
@@ -25,7 +28,10 @@ class TranslationModel(nn.Module):
     Attributes:
         encoder: usable without the decoder.
         decoder: uses the encoder's embeddings where ``decoder_config.tying`` is ``all``.
+        target_token: where the model was told what language to translate into, one of ``TARGET_TOKENS``.
     """
+
+    target_token: str = "source"
 
     def __init__(self, encoder_config: EncoderConfig, decoder_config: DecoderConfig, attention: str = "fused") -> None:
         super().__init__()

@@ -1,7 +1,6 @@
 """The translation model as a fairseq model: ``--arch mmte_tiny`` and the other presets."""
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -219,9 +218,9 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
             return super().forward(first)
         return first(self, *arguments)
 
-    def max_positions(self) -> tuple[float, float]:
+    def max_positions(self) -> tuple[int, int]:
         """The longest source and target that the model has positions for."""
-        return _limit(self.encoder.config), _limit(self.decoder.config)
+        return self.encoder.config.longest, self.decoder.config.longest
 
     def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
         """Fit a checkpoint to this model: modules of objectives come and go.
@@ -241,10 +240,6 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
                     f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
                     remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
                 )
-
-
-def _limit(config: EncoderConfig | DecoderConfig) -> float:
-    return config.max_positions if config.positions == "learned" else math.inf
 
 
 def _keep(args: Any) -> None:

@@ -77,6 +77,28 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
 
 
+def pad(values: Tensor, starts: Tensor, longest: int, fill: int) -> Tensor:
+    """Lay sequences out one per row: values [T, ...] -> [B, S, ...], with ``fill`` past their ends."""
+    real = torch.arange(longest, device=starts.device) < (starts[1:] - starts[:-1]).long()[:, None]
+    result = values.new_full((*real.shape, *values.shape[1:]), fill)
+    result[real] = values
+    return result
+
+
+def unpad(rows: Tensor, fill: int) -> PackedBatch:
+    """Lay rows of ids [B, S] end to end, without ``fill``, which may stand at either end.
+
+    >>> unpad(torch.tensor([[7, 2, 1], [1, 1, 2]]), 1).tokens.tolist()
+    [7, 2, 2]
+    """
+    real = rows != fill
+    lengths = real.sum(1)
+    starts = torch.zeros(len(rows) + 1, dtype=torch.int32, device=rows.device)
+    starts[1:] = lengths.cumsum(0)
+    positions = (real.cumsum(1) - 1)[real]
+    return PackedBatch(rows[real], starts, positions, int(lengths.max()) if len(rows) else 0)
+
+
 def concatenate(batches: list[PackedBatch]) -> PackedBatch:
     """Join batches into one, in order; an optional field that any of them does not have is None in the result."""
     if len(batches) == 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fairseq_xalign.constants import EOS
+from fairseq_xalign.constants import BOS, EOS, PAD, UNK
 from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.batch import pack
@@ -38,6 +38,15 @@ def small_model(tying: str = "all", attention: str = "fused", seed: int = 0, **c
     return TranslationModel(*small_configs(tying, **changes), attention).double()
 
 
+def sharp_model(seed: int = 0, **changes) -> TranslationModel:
+    """A model whose outputs depend on what was written, so that searches differ, and end at different lengths."""
+    model = small_model("none", seed=seed, positions="rotary", normalize_before=True, **changes).eval()
+    with torch.no_grad():
+        model.decoder.output.weight.mul_(2)
+        model.decoder.output.weight[EOS] = 2 * torch.randn(16)
+    return model
+
+
 def translation_batch(
     sources: Sequence[int] = SOURCES, targets: Sequence[int] = TARGETS, apart: bool = False, seed: int = 0
 ) -> TranslationBatch:
@@ -51,3 +60,25 @@ def translation_batch(
     target.targets = torch.tensor([i for row in outs for i in (*row, EOS)])
     direction = torch.tensor(tags) - 5
     return TranslationBatch(source, target, pack([[tag] for tag in tags]) if apart else None, direction)
+
+
+class FairseqDictionary:
+    """What fairseq's generator and searches ask of a dictionary of ``size`` symbols."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def bos(self) -> int:
+        return BOS
+
+    def pad(self) -> int:
+        return PAD
+
+    def eos(self) -> int:
+        return EOS
+
+    def unk(self) -> int:
+        return UNK
