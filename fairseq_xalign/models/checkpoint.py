@@ -97,9 +97,14 @@ def load_translator(path: str | Path) -> tuple[TranslationModel, Tokenizer, dict
     state = read_checkpoint(path)
     task, weights = state["task_state"], state["model"]
     if "decoder" not in task:
-        raise UserError("this checkpoint does not translate: it has no decoder", path, remedy="Use one of --task mnmt")
+        raise UserError(
+            "this checkpoint does not translate: it has no decoder",
+            find_checkpoint(path),
+            remedy="Use one that was trained with --task mnmt",
+        )
     model = TranslationModel(EncoderConfig.from_dict(task["encoder"]), DecoderConfig.from_dict(task["decoder"]))
     model.load_state_dict({k: v for k, v in weights.items() if k.startswith(("encoder.", "decoder."))})
+    model.target_token = task.get("target_token", model.target_token)
     return model.eval().float(), Tokenizer.from_state(task["tokenizer"]), task
 
 
