@@ -12,11 +12,13 @@ from typing import Any, Optional
 import numpy as np
 from fairseq.tasks import register_task
 
+from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.criterions.xalign import config_of
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
+from fairseq_xalign.labelled.few_shot import FewShot
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind
 from fairseq_xalign.labelled.registry import KINDS
@@ -28,6 +30,8 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 WINDOW = 4096
 """Examples that are sorted by length together."""
+ALL = "all"
+"""What stands for every language in an option that takes a list of them."""
 
 
 @dataclass
@@ -35,12 +39,29 @@ class XlingConfig(TrainingConfig):
     """Options of fine-tuning that every kind of labelled task has."""
 
     train_languages: Optional[str] = field(
-        default=None, metadata={"help": "languages to train on, separated by commas (default: en if --train-subset "
-                                "has it, otherwise every language that it has)"}
+        default=None, metadata={"help": "languages to train on, separated by commas, or all for one model of every "
+                                "language that --train-subset has (MMTE, Table 9); by default en if it has it, "
+                                "otherwise all"}
     )  # fmt: skip
     valid_languages: Optional[str] = field(
-        default=None, metadata={"help": "languages to validate on, separated by commas (default: those trained on; "
-                                "a checkpoint that was chosen on other languages is not zero-shot)"}
+        default=None, metadata={"help": "languages to validate on, separated by commas, or all (default: those of "
+                                "--train-languages; a checkpoint that was chosen on other languages is not zero-shot)"}
+    )  # fmt: skip
+    few_shot_languages: Optional[str] = field(
+        default=None, metadata={"help": "languages of which a few training examples are added to --train-languages, "
+                                "separated by commas, or all for every other language of --train-subset (MMTE, "
+                                "Table 8); by default none"}
+    )  # fmt: skip
+    few_shot_examples: int = field(
+        default=10, metadata={"help": "number of examples per language of --few-shot-languages (MMTE, Table 8: 10)"}
+    )
+    few_shot_upsample: int = field(
+        default=1000, metadata={"help": "number of examples per language of --few-shot-languages after each has been "
+                                "repeated equally often (MMTE, Table 8: 1000)"}
+    )  # fmt: skip
+    few_shot_seed: int = field(
+        default=1, metadata={"help": "seed by which the examples of --few-shot-languages are drawn; it is apart from "
+                             "--seed, so that runs that differ in that one have the same examples (default: 1)"}
     )  # fmt: skip
     max_length: int = field(
         default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11, and XTREME: 128)"}
@@ -71,7 +92,10 @@ class XlingTask(TrainingTask):
                 f"its task is {self.folder.kind.name}, not {self.kind.name}", cfg.data,
                 remedy=f"Use --task xling_{self.folder.kind.name}",
             )  # fmt: skip
+        self.few_shot = FewShot(cfg.few_shot_examples, cfg.few_shot_upsample, cfg.few_shot_seed)
+        self.drawn: dict[str, list[str]] = {}
         self._check_languages(cfg.train_subset)
+        self._check_few_shot()
         if self.start is None:
             raise UserError("fine-tuning needs an encoder to start from", remedy="Add --finetune-from-model CKPT")
         if self.start.get("labels", self.folder.labels) != self.folder.labels:
@@ -83,7 +107,8 @@ class XlingTask(TrainingTask):
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
         self.frame = frame_of(self.start)
-        self._reported = list(dict.fromkeys(self._chosen(cfg.train_subset) + self._chosen("valid")))
+        trained = self._chosen(cfg.train_subset) + self._few_shot_languages()
+        self._reported = list(dict.fromkeys(trained + self._chosen("valid")))
 
     def _check_start(self, start: dict[str, Any]) -> None:
         """Refuse a checkpoint with another head, and to resume with other trained parameters."""
@@ -112,9 +137,10 @@ class XlingTask(TrainingTask):
         return {**common, **self.kind.head_settings(self.cfg)}
 
     def checkpoint_fields(self) -> dict[str, Any]:
+        few = {"few_shot": {**vars(self.few_shot), "ids": self.drawn}} if self.drawn else {}
         return {**self.head_settings(), "labelled": self.folder.name, "max_length": self._longest(),
-                "freeze_encoder": self.cfg.freeze_encoder,
-                "train_languages": self._chosen(self.cfg.train_subset)}  # fmt: skip
+                "freeze_encoder": self.cfg.freeze_encoder, "train_languages": self._chosen(self.cfg.train_subset),
+                **few}  # fmt: skip
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
@@ -132,9 +158,42 @@ class XlingTask(TrainingTask):
         if split != self.cfg.train_subset and self.cfg.valid_languages:
             asked = self.cfg.valid_languages
         if asked:
-            return name_list(asked)
+            names = name_list(asked)
+            return self.folder.languages(split) if names == [ALL] else names
         available = self.folder.languages(self.cfg.train_subset)
         return ["en"] if "en" in available else available
+
+    def _few_shot_languages(self) -> list[str]:
+        """The languages that only a few examples are trained on."""
+        names = name_list(self.cfg.few_shot_languages or "")
+        if names == [ALL]:
+            trained = self._chosen(self.cfg.train_subset)
+            return [name for name in self.folder.languages(self.cfg.train_subset) if name not in trained]
+        return names
+
+    def _check_few_shot(self) -> None:
+        """Refuse few-shot languages without training examples, or with all of theirs trained on anyway."""
+        names, subset = self._few_shot_languages(), self.cfg.train_subset
+        if not self.cfg.few_shot_languages:
+            return
+        self.few_shot.check()
+        there = self.folder.languages(subset)
+        missing = next((name for name in names if name not in there), None)
+        twice = next((name for name in names if name in self._chosen(subset)), None)
+        option = f"--few-shot-languages {self.cfg.few_shot_languages}"
+        if subset in SPLITS[1:]:
+            raise UserError(
+                f"{option}: --train-subset {subset} is not for training",
+                remedy="Draw the examples from train: a model must not see what it is tested on",
+            )
+        if missing is not None or not names:
+            problem = f"no {subset} examples in {missing!r}" if missing else "there is no further language"
+            raise UserError(f"{option}: {problem}", self.cfg.data, remedy=f"The folder has {self.folder.contents()}")
+        if twice is not None:
+            raise UserError(
+                f"{option}: all examples in {twice!r} are trained on",
+                remedy=f"Leave {twice} out, or name other languages with --train-languages",
+            )
 
     def _check_languages(self, split: str) -> None:
         """Refuse a split that does not have a chosen language, naming the option that chose it."""
@@ -159,28 +218,41 @@ class XlingTask(TrainingTask):
         if split in self.datasets:
             return
         self._check_languages(split)
-        streams = []
-        for language in self._chosen(split):
-            if self.encoder_config.n_languages and language not in self.languages:
-                raise UserError(
-                    f"the encoder has language embeddings for {', '.join(self.languages)}, not for {language!r}",
-                    self.cfg.data,
-                    remedy="Name the files by the languages of pre-training",
-                )
-            rows = list(self.folder.rows(split, language, known_labels=True))
-            encoded = self.kind.encode_framed(
-                self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame
-            )
-            if not encoded.examples:
-                raise UserError(
-                    f"no {split} example in {language}: its file is empty",
-                    self.cfg.data,
-                    remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
-                )
-            note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
-            logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
-            streams.append(LabelledStream(encoded, self._longest(), self.frame))
+        few = self._few_shot_languages() if split == self.cfg.train_subset else []
+        streams = [self._stream(split, language, language in few) for language in [*self._chosen(split), *few]]
         self.datasets[split] = StreamDataset(streams, split)
+
+    def _stream(self, split: str, language: str, few: bool) -> LabelledStream:
+        """The examples of one language; ``few``: only a few of them, repeated."""
+        if self.encoder_config.n_languages and language not in self.languages:
+            raise UserError(
+                f"the encoder has language embeddings for {', '.join(self.languages)}, not for {language!r}",
+                self.cfg.data,
+                remedy="Name the files by the languages of pre-training",
+            )
+        rows = list(self.folder.rows(split, language, known_labels=True))
+        total = len(rows)
+        if few:
+            rows = self.few_shot.draw(rows, language, str(self.folder.path / f"{split}.{language}.jsonl"))
+            self.drawn[language] = [row["id"] for row in rows]
+        encoded = self.kind.encode_framed(
+            self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame
+        )
+        if not encoded.examples:
+            raise UserError(
+                f"no {split} example in {language}: its file is empty",
+                self.cfg.data,
+                remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
+            )
+        note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
+        logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
+        if few:
+            encoded = self.few_shot.repeated(encoded)
+            logger.info(
+                f"{split} {language}: few-shot, {len(rows)} of {total:,} rows, drawn with seed {self.few_shot.seed} "
+                f"and repeated to {self.few_shot.upsample:,}"
+            )
+        return LabelledStream(encoded, self._longest(), self.frame)
 
     def _longest(self) -> int:
         """The longest sequence in subwords: ``--max-length``, or less where the encoder has fewer positions."""
@@ -197,7 +269,8 @@ class XlingTask(TrainingTask):
         return min(WINDOW, sum(len(s) for s in streams))
 
     def order_settings(self) -> dict[str, Any]:
-        return {"--max-length": self.cfg.max_length}
+        few = {"--few-shot-languages": self.drawn} if self.drawn else {}
+        return {"--max-length": self.cfg.max_length, **few}
 
     def max_positions(self) -> int:
         return self.cfg.max_length

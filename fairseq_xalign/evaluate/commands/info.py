@@ -16,7 +16,7 @@ from fairseq_xalign.tokenizer.framing import frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 EXAMPLE = "example:\n  xalign-evaluate info runs/align_mlm"
-FINE_TUNED = ("task", "labels", "pooling", "labelled", "train_languages")
+FINE_TUNED = ("task", "labels", "head", "pooling", "freeze_encoder", "labelled", "train_languages", "few_shot")
 """What only a fine-tuned checkpoint says of itself."""
 TARGET_TOKENS = {
     "source": "<2xx> x </s>",
