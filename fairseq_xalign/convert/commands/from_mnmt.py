@@ -2,12 +2,14 @@
 
 MMTE (Siddhant et al. 2020, section 2.3) fine-tunes this encoder without any <2xx> token. Translation never showed it
 an <s> either, so the new checkpoint says that its input is "x </s>", and fine-tuning, predict, retrieve and the rest
-follow it. CKPT stays as it is.
+follow it. An encoder that was trained on MLM or TLM too (--mlm-weight, --tlm-weight) has seen "<s> x </s>" and keeps
+it. CKPT stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,29 @@ from fairseq_xalign import cli
 from fairseq_xalign.convert.checkpoints import OUT_HELP, check_shapes, output_file, write_checkpoint
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
+from fairseq_xalign.models.config import EncoderConfig
 from fairseq_xalign.models.presets import PRESETS
-from fairseq_xalign.tokenizer.framing import FRAMES
+from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """example:
   xalign-convert from-mnmt runs/mnmt encoder.pt"""
 OF_TRANSLATION = ("decoder", "target_token", "directions")
 """Fields of ``task_state`` that only a translation checkpoint has."""
-FREE = ("dropout", "attention_dropout", "activation_dropout", "embedding_std", "initializer_std")
+FREE = (
+    *("dropout", "attention_dropout", "activation_dropout"),
+    *("embedding_std", "initializer_std", "initializer", "n_languages"),
+)
 """Fields of an encoder that may differ from those of ``--arch``."""
+OPTIONS = {
+    "layers": "--encoder-layers",
+    "width": "--encoder-embed-dim",
+    "ffn_width": "--encoder-ffn-embed-dim",
+    "heads": "--encoder-attention-heads",
+    "max_positions": "--max-positions",
+    "positions": "--positions",
+}
+"""Fields of an encoder that options of ``fairseq-train`` can set."""
+DEFAULTS = {field.name: field.default for field in fields(EncoderConfig) if field.name != "vocab_size"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert, and say how the encoder is used."""
     output = from_mnmt(args.checkpoint, args.output)
-    arch = fitting_arch(read_checkpoint(output, mapped=True)["task_state"]["encoder"])
-    how = f"--arch {arch}" if arch else "the --arch and the options of its shape"
-    cli.say(
-        f"{output}: an encoder that reads {FRAMES['eos'].shown}; fine-tune it with {how} --finetune-from-model {output}"
-    )
+    task = read_checkpoint(output, mapped=True)["task_state"]
+    arch, options = fitting_arch(task["encoder"])
+    how = " ".join(["--arch", arch or "ARCH", *options])
+    frame = frame_of(task).shown
+    cli.say(f"{output}: an encoder that reads {frame}; fine-tune it with {how} --finetune-from-model {output}")
 
 
 def from_mnmt(checkpoint: str | Path, output: str | Path) -> Path:
@@ -62,7 +78,7 @@ def from_mnmt(checkpoint: str | Path, output: str | Path) -> Path:
         )
     check_shapes(state, find_checkpoint(checkpoint))
     state["model"] = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
-    state["task_state"] = {k: v for k, v in task.items() if k not in OF_TRANSLATION} | {"input": FRAMES["eos"].name}
+    state["task_state"] = {k: v for k, v in task.items() if k not in OF_TRANSLATION} | {"input": frame_of(task).name}
     _describe_encoder(state)
     write_checkpoint(file, state, command="from-mnmt", sources=[str(find_checkpoint(checkpoint))])
     return file
@@ -70,12 +86,23 @@ def from_mnmt(checkpoint: str | Path, output: str | Path) -> Path:
 
 def _describe_encoder(state: dict[str, Any]) -> None:
     """Let the configuration name the encoder's own architecture instead of the translation model's."""
-    cfg, arch = state.get("cfg"), fitting_arch(state["task_state"]["encoder"])
+    cfg, (arch, _) = state.get("cfg"), fitting_arch(state["task_state"]["encoder"])
     if isinstance(cfg, dict) and arch:
         state["cfg"] = {**cfg, "model": {"_name": arch}}
 
 
-def fitting_arch(encoder: dict[str, Any]) -> str | None:
-    """The ``--arch`` whose shape an encoder has, or None."""
-    names = sorted(PRESETS, key=lambda name: not name.endswith("_encoder"))
-    return next((n for n in names if all(encoder.get(k) == v for k, v in PRESETS[n].items() if k not in FREE)), None)
+def fitting_arch(encoder: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """The ``--arch`` nearest to the shape of an encoder, and the options that make it that shape; None if none can.
+
+    >>> from dataclasses import asdict
+    >>> from fairseq_xalign.models.presets import preset
+    >>> fitting_arch(asdict(preset("xalign_small", 100, layers=3)))
+    ('xalign_small', ['--encoder-layers 3'])
+    """
+    best: tuple[str | None, list[str]] = None, []
+    for name, shape in PRESETS.items():
+        own = {**DEFAULTS, **shape}
+        other = [field for field, value in own.items() if field not in FREE and encoder.get(field, value) != value]
+        if all(field in OPTIONS for field in other) and (best[0] is None or len(other) < len(best[1])):
+            best = name, [f"{OPTIONS[field]} {encoder[field]}" for field in other]
+    return best

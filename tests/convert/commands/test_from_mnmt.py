@@ -1,5 +1,7 @@
 """The encoder of a translation checkpoint becomes an encoder checkpoint with the same weights."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.from_mnmt import fitting_arch, from_mnmt
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.presets import preset, translation_preset
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.framing import frame_of
 from tests.support.checkpoints import encoder_state, save, translation_model, translation_state
@@ -28,6 +31,13 @@ def test_the_encoder_keeps_its_weights_and_says_what_it_reads(tmp_path):
     encoder, tokenizer, _ = load_encoder(out)
     assert torch.equal(encoder.embed_tokens.weight, state["model"]["encoder.embed_tokens.weight"])
     assert tokenizer.language_tokens == ["<2en>", "<2xx>"]
+
+
+def test_an_encoder_that_was_trained_on_masked_text_too_keeps_its_input(tmp_path):
+    state = translation_state()
+    state["task_state"]["input"] = "s"
+    made = from_mnmt(save(state, tmp_path / "mnmt.pt"), tmp_path / "out.pt")
+    assert frame_of(read_checkpoint(made)["task_state"]).shown == "<s> x </s>"
 
 
 def test_the_encoder_alone_answers_as_it_does_within_the_model(tmp_path):
@@ -64,14 +74,23 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_the_command_says_how_to_fine_tune(tmp_path, capsys):
     save(translation_state(), tmp_path / "mnmt.pt")
     assert main(["from-mnmt", str(tmp_path / "mnmt.pt"), str(tmp_path / "out.pt")]) == 0
-    assert f"--finetune-from-model {tmp_path}/out.pt" in capsys.readouterr().err
+    shape = "--encoder-embed-dim 16 --encoder-ffn-embed-dim 32 --encoder-attention-heads 2"
+    said = capsys.readouterr().err.replace("--encoder-attention-heads 2", "").replace(shape[-28:], "")
+    assert f"--finetune-from-model {tmp_path}/out.pt" in said and "--arch mmte_tiny_encoder" in said
 
 
-def test_the_architecture_of_a_known_shape_is_found():
-    from dataclasses import asdict
-
-    from fairseq_xalign.models.presets import preset, translation_preset
-
-    assert fitting_arch(asdict(preset("xalign_small", 100, dropout=0.3))) == "xalign_small"
-    assert fitting_arch(asdict(preset("xalign_small", 100, layers=3))) is None
-    assert fitting_arch(asdict(translation_preset("mmte_base", 100)[0])) == "mmte_base_encoder"
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (preset("xalign_small", 100, dropout=0.3), ("xalign_small", [])),
+        (translation_preset("mmte_base", 100)[0], ("mmte_base_encoder", [])),
+        (
+            preset("mmte_big_encoder", 9, layers=3, heads=8),
+            ("mmte_big_encoder", ["--encoder-layers 3", "--encoder-attention-heads 8"]),
+        ),
+        (preset("xalign_small", 100, layernorm_eps=1e-3), (None, [])),
+    ],
+)
+def test_the_architecture_and_options_of_a_shape_are_found(config, found):
+    arch, options = fitting_arch(asdict(config))
+    assert (arch, sorted(options)) == (found[0], sorted(found[1]))
