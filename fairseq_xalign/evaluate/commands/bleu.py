@@ -275,7 +275,7 @@ def _by_checkpoint(
     folder: Path | None,
 ) -> Iterator[Translated]:
     """Translate with a checkpoint."""
-    from fairseq_xalign.models.checkpoint import load_translator  # type: ignore[attr-defined]
+    from fairseq_xalign.models.checkpoint import load_translator
     from fairseq_xalign.models.generate import translate
 
     chosen_device = choose_device(device)

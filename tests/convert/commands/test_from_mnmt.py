@@ -74,9 +74,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_the_command_says_how_to_fine_tune(tmp_path, capsys):
     save(translation_state(), tmp_path / "mnmt.pt")
     assert main(["from-mnmt", str(tmp_path / "mnmt.pt"), str(tmp_path / "out.pt")]) == 0
-    shape = "--encoder-embed-dim 16 --encoder-ffn-embed-dim 32 --encoder-attention-heads 2"
-    said = capsys.readouterr().err.replace("--encoder-attention-heads 2", "").replace(shape[-28:], "")
+    said = capsys.readouterr().err
     assert f"--finetune-from-model {tmp_path}/out.pt" in said and "--arch mmte_tiny_encoder" in said
+    assert {"--encoder-embed-dim 16", "--encoder-ffn-embed-dim 32", "--encoder-attention-heads 2"} <= {
+        f"{a} {b}" for a, b in zip(said.split(), said.split()[1:])
+    }
 
 
 @pytest.mark.parametrize(

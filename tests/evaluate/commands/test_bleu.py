@@ -5,8 +5,15 @@ import json
 import pytest
 import sacrebleu
 
+from fairseq_xalign.convert.commands.add_language import add_language
+from fairseq_xalign.convert.commands.average import average
+from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.test_set import FolderTestSet
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.evaluate.commands.bleu import bleu
+from fairseq_xalign.evaluate.report.translations import read_translations
+from tests.support.parallel import make_folder
+from tests.support.running import pretrain
 from tests.support.samples import write_lines
 
 ENGLISH = ["The dog sleeps in the house.", "We go to the old town.", "She reads a long book today."]
@@ -90,3 +97,76 @@ def test_without_py3langid_everything_else_is_scored(files, monkeypatch, capsys)
     entry = bleu(hypotheses={"en-de": files["answers"]}, references={"de": files["de"]}).directions["en-de"]
     assert entry["off_target"] is None and entry["unknown"] is None and "off_target" not in entry["signatures"]
     assert "pip install py3langid" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A short real training on made-up languages, and its data folder."""
+    root = tmp_path_factory.mktemp("trained")
+    data = make_folder(root)
+    options = ["--lr", "0.01", "--dropout", "0", "--max-tokens", 1000]
+    run = pretrain(data, root / "run", "mnmt", 120, *options)
+    assert run.status == 0, run.text[-3000:]
+    return data, run.save_dir
+
+
+def test_a_checkpoint_translates_the_test_split_of_a_folder(trained, tmp_path, capsys):
+    data, checkpoint = trained
+    out = tmp_path / "scores"
+    arguments = ["bleu", "--checkpoint", str(checkpoint), "--data", str(data), "--beam", "2", "--output", str(out)]
+    assert main([*arguments, "--threshold", "100"]) == 0
+    table = capsys.readouterr().out
+    result = read_translations(out)
+    assert list(result.directions) == ["en-de", "de-en", "en-fr", "fr-en"]  # not de-fr: nothing was trained on it
+    assert {name: entry["pairs"] for name, entry in result.directions.items()} == {
+        "en-de": 300, "de-en": 300, "en-fr": 60, "fr-en": 60
+    }  # fmt: skip
+    sources, references = FolderTestSet(DataFolder.open(data), "test").lines(("en", "de"))
+    copied = sacrebleu.corpus_chrf(sources, [references]).score
+    assert result.directions["en-de"]["chrf"] > copied + 5 and result.directions["en-de"]["copies"] == 0
+    assert result.averages["high resource"]["directions"] == result.averages["into English"]["directions"] == 2
+    assert "average, out of English (2)" in table and result.settings["beam"] == 2
+    hypotheses = (out / "en-de.hyp.txt").read_text().splitlines()
+    assert len(hypotheses) == len(references) == 13
+    assert result.directions["en-de"]["bleu"] == sacrebleu.corpus_bleu(hypotheses, [references]).score
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.hyp.txt")}
+    assert main(arguments) == 0
+    assert "4 of 4 directions were translated before" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.hyp.txt")} == before
+
+
+def test_a_zero_shot_direction_can_be_named_and_text_files_give_the_same_scores(trained, tmp_path):
+    data, checkpoint = trained
+    zero = bleu(checkpoint, data=data, directions=["de-fr"], beam=1).directions["de-fr"]
+    files = {name: data.parent / f"zero.{name}" for name in ("de", "fr")}
+    same = bleu(checkpoint, texts=files, directions=["de-fr"], beam=1).directions["de-fr"]
+    assert (zero["sentences"], zero["bleu"], zero["chrf"]) == (9, same["bleu"], same["chrf"])
+    assert zero["pairs"] is None
+
+
+def test_a_model_that_knows_a_language_says_which_it_does_not(trained, tmp_path, capsys):
+    _, checkpoint = trained
+    files = [f"{name}={write_lines(tmp_path / name, ['ba be'])}" for name in ("en", "nl")]
+    arguments = ["bleu", "--checkpoint", str(checkpoint), "--text", files[0], "--text", files[1]]
+    assert main(arguments) == 1
+    assert "none of its directions (en-nl, nl-en) is one that the checkpoint was trained on" in capsys.readouterr().err
+    assert main([*arguments, "--directions", "en-nl"]) == 1
+    error = capsys.readouterr().err
+    assert "the vocabulary has no <2nl>" in error and "<2en>" in error and error.count("\n") == 1
+
+
+def test_a_grown_and_an_averaged_model_translate_as_before(trained, tmp_path):
+    data, checkpoint = trained
+    scores = {}
+    last = checkpoint / "checkpoint_last.pt"
+    (tmp_path / "copy.pt").write_bytes(last.read_bytes())
+    models = {
+        "before": last,
+        "grown": add_language(last, "nl", tmp_path / "grown.pt"),
+        "averaged": average([last, tmp_path / "copy.pt"], tmp_path / "average.pt"),
+    }
+    for name, model in models.items():
+        folder = tmp_path / name
+        bleu(model, data=data, directions=["en-de", "fr-en"], output=folder)
+        scores[name] = [(folder / f"{pair}.hyp.txt").read_text() for pair in ("en-de", "fr-en")]
+    assert scores["before"] == scores["grown"] == scores["averaged"]
