@@ -6,7 +6,7 @@
 # CLDR (needs npm) and of emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) if the
 # language has any.
 
-treebank_of() { case "$1" in de) echo german ;; es) echo spanish ;; fr) echo french ;; it) echo italian ;; ru) echo russian ;; ar) echo arabic ;; *) echo none ;; esac; }
+source recipes/lib/treebanks.sh
 
 can_induce() { "$PYTHON" -c "import systran_align" 2> /dev/null; }
 

@@ -5,7 +5,7 @@ usage() { sed -n '2,/^set -/{/^# /s/^# //p;/^#$/s/^#//p;}' "$0"; }
 
 # parse_options ARGUMENT...: read the command line, then the configuration, then what the command line overrides.
 parse_options() {
-    STAGE=0 STOP_STAGE=6 DRY_RUN="" WORK="" JOBS=${JOBS:-} SMALLEST="" ABLATION=""
+    STAGE=0 STOP_STAGE=${LAST_STAGE:-6} DRY_RUN="" WORK="" JOBS=${JOBS:-} SMALLEST="" ABLATION=""
     local overrides=() item
     while [ $# -gt 0 ]; do
         case "$1" in
@@ -30,10 +30,11 @@ parse_options() {
         case "$item" in *[!0-9]* | "") echo "run.sh: '$item' is not a whole number; see --help" >&2; exit 2 ;; esac
     done
     default_settings
+    more_settings
     source_settings conf "$CONFIG"
     case "$CONFIG" in */*) CONFIG=$(basename "$CONFIG" .sh) ;; esac
     if [ -n "$ABLATION" ]; then source_settings ablations "$ABLATION"; fi
-    if [ -n "$SMALLEST" ]; then smallest_settings; fi
+    if [ -n "$SMALLEST" ]; then smallest_settings; more_smallest_settings; fi
     for item in ${overrides[@]+"${overrides[@]}"}; do
         set_setting "$item"
     done
@@ -67,6 +68,7 @@ source_settings() {
 # What a configuration may leave out. Lists are separated by spaces: every value is run.
 default_settings() {
     DEVICE=cpu                      # cpu or gpu
+    TRANSFORMS=""                   # how languages are derived from English: trans,inv trans
     DICTIONARY_SHARES=0.25          # ALIGN-MLM, section 4; 0.5 in Tables 2, 4 and 5
     OVERLAPS=0                      # share of the pieces that both languages write alike; Table 7: 0, 0.25, 0.5
     ALPHAS=10                       # weight of the alignment loss; Appendix G.5: 1, 10, 100
@@ -83,6 +85,10 @@ default_settings() {
     TAG_WARMUP=50
     ADAM_BETAS="(0.9, 0.98)"
     SAVE_INTERVAL=1000
+    PRESET=""                       # a paper's optimizer and schedule, as `python -m fairseq_xalign --presets` names it (empty:
+    TAG_PRESET=""                   # AdamW with linear decay), for pre-training and for fine-tuning
+    PRESET_WIDTH=1024               # width of the encoder, on which the presets' learning rates depend
+    TRAINER=${TRAINER:-}            # what starts fairseq_cli.train (empty: PYTHON -m fairseq_cli.train); see recipes/launch
     WHOLE_SENTENCES=""              # 1: XLM and DICT-MLM see whole sentences (Appendix G.3 and G.4)
     ARCH_OPTIONS=""                 # more options of fairseq-train, for the encoder
     PRETRAIN_OPTIONS=""             # more options of fairseq-train, for pre-training
@@ -100,6 +106,10 @@ smallest_settings() {
     TRANSFORMS=${TRANSFORMS##* } DICTIONARIES=${DICTIONARIES##* } NATURAL=${NATURAL%% *}
     ARCH_OPTIONS="$ARCH_OPTIONS --encoder-layers 1 --encoder-embed-dim 32 --encoder-ffn-embed-dim 64 --encoder-attention-heads 4"
 }
+
+# A recipe with further settings defines these two.
+more_settings() { :; }
+more_smallest_settings() { :; }
 
 prepare_environment() {
     PYTHON=${PYTHON:-python3}
@@ -126,4 +136,5 @@ stage() { [ "$STAGE" -le "$1" ] && [ "$STOP_STAGE" -ge "$1" ]; }
 title() { echo "[$(printf '%3d:%02d' $(((SECONDS - STARTED) / 60)) $(((SECONDS - STARTED) % 60)))] $*" >&2; }
 preprocess() { "$PYTHON" -m preprocess "$@"; }
 evaluate() { "$PYTHON" -m fairseq_xalign.evaluate "$@"; }
+convert() { "$PYTHON" -m fairseq_xalign.convert "$@"; }
 percent() { awk -v share="$1" 'BEGIN { printf "%g", share * 100 }'; }

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-SHOWN = ("mlm_loss", "tlm_loss", "dict_loss", "align_cosine", "accuracy", "wps")
+SHOWN = ("nll_loss", "mlm_loss", "tlm_loss", "dict_loss", "align_cosine", "accuracy", "wps")
 SECONDS = 20.0
 
 

@@ -58,6 +58,9 @@ def build(name: str, folder: CorpusFolder) -> None:
     languages = ("en", *NATURAL)
     if name in ("sotu", "factbook", "wikitext-103"):
         write_text(folder, "text.en.txt", [text(words, "en") for words in sentences(LINES, len(name))])
+    elif name == "ntrex":
+        for language in languages:
+            write_text(folder, f"test.{language}.txt", [text(words, language) for words in sentences(10, 4)])
     elif name in ("emoji", "cldr"):
         words = sorted({word for words in sentences(LINES, 1) for word in words})
         for language in NATURAL:
@@ -84,7 +87,7 @@ def build(name: str, folder: CorpusFolder) -> None:
 
 
 WANTED = (
-    "sotu", "factbook", "wikitext-103", "verses", "ui", "intents", "emoji", "cldr",
+    "sotu", "factbook", "wikitext-103", "verses", "ui", "ntrex", "intents", "emoji", "cldr",
     "ud-english-ewt", "ud-german-pud", "ud-spanish-pud",
 )  # fmt: skip
 

@@ -2,16 +2,21 @@
 
 uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
 
-# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG
+# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG. The caller may set $preset.
 train() {
-    local name=$1 log=$2 total=$3 device=()
+    local name=$1 log=$2 total=$3 device=() precision=(--autocast "$PRECISION")
+    local optimization=(--optimizer adamw --adam-betas "$ADAM_BETAS" --lr-scheduler polynomial_decay --total-num-update "$3")
     shift 3
     if [ "$DEVICE" = cpu ]; then device=(--cpu); fi
+    if [ "$PRECISION" = fp16 ]; then precision=(--fp16); fi
+    # shellcheck disable=SC2207 # these are several words
+    if [ -n "${preset:-}" ]; then
+        optimization=($("$PYTHON" -m fairseq_xalign --presets "$preset" --width "$PRESET_WIDTH"))
+    fi
     mkdir -p "$(dirname "$log")"
-    # shellcheck disable=SC2086 # ARCH_OPTIONS are several words
-    if ! "$PYTHON" -m fairseq_cli.train "$@" $ARCH_OPTIONS --user-dir fairseq_xalign ${device[@]+"${device[@]}"} \
-        --log-format json --log-interval 50 --optimizer adamw --adam-betas "$ADAM_BETAS" --lr-scheduler polynomial_decay \
-        --total-num-update "$total" --max-update "$total" --autocast "$PRECISION" --no-epoch-checkpoints \
+    # shellcheck disable=SC2086 # TRAINER and ARCH_OPTIONS are several words
+    if ! ${TRAINER:-"$PYTHON" -m fairseq_cli.train} "$@" $ARCH_OPTIONS --user-dir fairseq_xalign ${device[@]+"${device[@]}"} \
+        --log-format json --log-interval 50 "${optimization[@]}" --max-update "$total" "${precision[@]}" --no-epoch-checkpoints \
         --required-batch-size-multiple 1 --num-workers 0 2>&1 |
         tee -a "$log" | "$PYTHON" recipes/lib/progress.py "$name" "$total"; then
         echo "run.sh: training failed; the whole log is $log" >&2
@@ -21,7 +26,7 @@ train() {
 
 # pretrain OBJECTIVE DATA FOLDER SEED ALPHA
 pretrain() {
-    local objective=$1 data=$2 folder=$3 seed=$4 alpha=$5 options=() block=$BLOCK batch=$BATCH
+    local objective=$1 data=$2 folder=$3 seed=$4 alpha=$5 options=() block=$BLOCK batch=$BATCH preset=$PRESET
     [ -f "$folder/done" ] && return
     case "$objective" in
         xlm)
@@ -47,7 +52,7 @@ pretrain() {
 # finetune CKPT LABELLED LANGUAGE FOLDER SEED KIND OPTIONS...
 finetune() {
     [ -f "$4/done" ] && return
-    local options=("${@:7}")
+    local options=("${@:7}") preset=$TAG_PRESET
     train "${4#"$WORK"/runs/}" "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$6" --arch "$ARCH" --criterion xling \
         --finetune-from-model "$1/checkpoint_last.pt" --train-languages "$3" --batch-size "$TAG_BATCH" \
         --lr "$TAG_LEARNING_RATE" --warmup-updates "$TAG_WARMUP" --seed "$5" --save-dir "$4" \

@@ -16,7 +16,13 @@ import socket
 import sys
 import time
 
-IMPORTED = ("torch", "fairseq_cli.train", "fairseq_xalign.tasks.align_mlm", "fairseq_xalign.tasks.xling")
+IMPORTED = (
+    "torch",
+    "fairseq_cli.train",
+    "fairseq_xalign.tasks.align_mlm",
+    "fairseq_xalign.tasks.mnmt",
+    "fairseq_xalign.tasks.xling",
+)
 POLL = 0.02
 """Seconds between two looks at a command that runs."""
 

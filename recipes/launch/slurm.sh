@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=xalign
+#SBATCH --nodes=8
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=8
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --output=%x-%j.log
+# Run the stage of a recipe that trains on every GPU of a Slurm job; one process per GPU, which srun starts.
+#
+#   sbatch --nodes 8 recipes/launch/slurm.sh recipes/mmte/run.sh --conf paper --set PREPARED=corpora --work SHARED
+#
+# It runs stage 3 alone: first run stages 0 to 2 with `--stop-stage 2` where there is a network, and stages 4 to 8 afterwards
+# with `--stage 4`. SHARED is a folder that all nodes see. A job that is stopped saves a checkpoint, is queued again, and goes on.
+set -euo pipefail
+[ $# -gt 0 ] || { echo "slurm.sh: no recipe given; see the first lines of this file" >&2; exit 2; }
+export TRAINER="srun --kill-on-bad-exit=1 ${PYTHON:-python3} -m fairseq_cli.train --distributed-port ${XALIGN_PORT:-29500} \
+--distributed-world-size $((SLURM_NNODES * 8))"
+exec bash "$@" --stage 3 --stop-stage 3
