@@ -233,3 +233,61 @@ def test_held_out_pairs_are_long_enough_and_a_corpus_without_a_language_is_passe
     write_lines(ui / "train.en-it.it.txt", ["una"] * 2)
     with pytest.raises(SystemExit, match="has 1 lines, but .* has 2"):
         bitext.read_pairs(ui, "train", "it")
+
+
+@pytest.mark.parametrize(
+    ("options", "models"),
+    [
+        ([], "1 translation models of 3000 updates"),
+        (["--ablation", "temperature"], "3 translation models"),
+        (["--ablation", "target"], "2 translation models"),
+        (["--ablation", "languages"], "3 translation models"),
+        (["--conf", "full"], "2 translation models of 12000 updates of 3000 tokens (mmte_tiny, cpu), 4 bilingual ones"),
+        (["--conf", "paper"], "1 translation models of 500000 updates of 8000 tokens (mmte_big, gpu), 0 bilingual"),
+        (["--set", "TEMPERATURES=5 1", "--set", "SEEDS=1 2"], "4 translation models"),
+    ],
+)
+def test_translation_varies_one_thing_at_a_time(options, models):
+    done = recipe("mmte", *options, "--dry-run")
+    assert done.returncode == 0 and f"\n{models}" in done.stdout
+
+
+def launched(script: str, *arguments: str, **environment: str) -> tuple[str, str]:
+    """What a script of recipes/launch has a recipe run: TRAINER, and the recipe's arguments."""
+    command = [sys.executable] if script.endswith(".py") else ["bash"]
+    done = subprocess.run(
+        [*command, str(RECIPES / "launch" / script), *arguments], env={**os.environ, "PYTHON": "python", **environment},
+        text=True, capture_output=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trainer, *rest = done.stdout.splitlines()
+    return trainer, "\n".join(rest)
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """A recipe that shows what it was started with."""
+    file = tmp_path / "recipe.sh"
+    file.write_text('echo "$TRAINER"; echo "$@"\n', "utf-8")
+    return str(file)
+
+
+def test_several_gpus_and_nodes_are_what_the_recipes_training_is_started_with(shown, tmp_path):
+    trainer, arguments = launched("torchrun.sh", "--gpus", "8", shown, "--conf", "paper")
+    assert "torch.distributed.run --nnodes 1 --node-rank 0 --nproc-per-node 8" in trainer
+    assert trainer.endswith("-m fairseq_cli.train --distributed-world-size 8") and arguments == "--conf paper"
+    trainer, _ = launched(
+        "torchrun.sh", "--gpus", "8", "--nodes", "4", "--node-rank", "3", "--master", "one:2950", shown
+    )
+    assert "--master-addr one --master-port 2950" in trainer and trainer.endswith("--distributed-world-size 32")
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text('#!/bin/sh\nshift\nexec "$@"\n', "utf-8")
+    srun.chmod(0o755)
+    slurm = {"SLURM_NNODES": "4", "SLURM_NTASKS_PER_NODE": "8", "PATH": f"{srun.parent}:{os.environ['PATH']}"}
+    trainer, arguments = launched("slurm.sh", shown, "--conf", "paper", **slurm)
+    assert trainer == "python -m fairseq_cli.train --distributed-port 29500 --distributed-world-size 32"
+    assert arguments == "--conf paper --stage 3 --stop-stage 3"
+    text, _ = launched("submitit_train.py", "--nodes", "4", "--dry-run", "--", shown, "--conf", "paper")
+    assert "--distributed-port 29500 --distributed-world-size 32" in text
+    assert text.endswith(f"bash {shown} --conf paper --stage 3 --stop-stage 3")

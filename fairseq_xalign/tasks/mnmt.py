@@ -29,9 +29,9 @@ from fairseq_xalign.data.directions import (
     direction_key,
     read_direction,
 )
-from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.sampling import Shares, TemperatureSchedule
+from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, Stream
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.masking import Vocabulary
@@ -76,7 +76,7 @@ class MnmtTask(Translating):
         positive(sampling_temperature=cfg.sampling_temperature)
         self.schedule = self._temperature_schedule()
         self.start_decoder: dict[str, Any] | None = self._decoder_of_start()
-        self.folder = DataFolder.open(cfg.data)
+        self.folder = open_folder(cfg.data)
         self.tokenizer = self.folder.tokenizer
         self._check_symbols()
         self.check_vocabulary(cfg.data)

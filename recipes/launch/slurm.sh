@@ -7,7 +7,7 @@
 #SBATCH --signal=TERM@120
 #SBATCH --requeue
 #SBATCH --output=%x-%j.log
-# Run the stage of a recipe that trains on every GPU of a Slurm job; one process per GPU, which srun starts.
+# Run the stage of a recipe that trains on every GPU of a Slurm job: srun starts one process per GPU, and fairseq finds its rank.
 #
 #   sbatch --nodes 8 recipes/launch/slurm.sh recipes/mmte/run.sh --conf paper --set PREPARED=corpora --work SHARED
 #
@@ -15,6 +15,6 @@
 # with `--stage 4`. SHARED is a folder that all nodes see. A job that is stopped saves a checkpoint, is queued again, and goes on.
 set -euo pipefail
 [ $# -gt 0 ] || { echo "slurm.sh: no recipe given; see the first lines of this file" >&2; exit 2; }
-export TRAINER="srun --kill-on-bad-exit=1 ${PYTHON:-python3} -m fairseq_cli.train --distributed-port ${XALIGN_PORT:-29500} \
---distributed-world-size $((SLURM_NNODES * 8))"
-exec bash "$@" --stage 3 --stop-stage 3
+export TRAINER="${PYTHON:-python3} -m fairseq_cli.train --distributed-port ${XALIGN_PORT:-29500} \
+--distributed-world-size $((SLURM_NNODES * SLURM_NTASKS_PER_NODE))"
+exec srun --kill-on-bad-exit=1 bash "$@" --stage 3 --stop-stage 3

@@ -1,10 +1,10 @@
 """Submit the stage of a recipe that trains to Slurm, through submitit: one process per GPU on several nodes.
 
 Example:
-  python recipes/launch/submitit_train.py --nodes 8 -- recipes/mmte/run.sh --conf paper --set PREPARED=corpora --work SHARED
+  python recipes/launch/submitit_train.py --nodes 8 -- recipes/mmte/run.sh --conf paper --set PREPARED=DIR --work SHARED
 
 The job is queued again when it is stopped, and goes on from its last checkpoint. Stages 0 to 2 come before it
-(`--stop-stage 2`), stages 4 to 8 after it (`--stage 4`). --cluster local runs it here, --dry-run prints what it would run.
+(`--stop-stage 2`), stages 4 to 8 after it (`--stage 4`). --dry-run prints what it would run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 class Stage:
-    """What every task of the job runs: the recipe on the first, which starts srun for all of them."""
+    """What every process of the job runs: the recipe's training, whose rank fairseq reads from Slurm's variables."""
 
     def __init__(self, recipe: list[str], port: int, world: int) -> None:
         self.recipe, self.port, self.world = recipe, port, world
@@ -27,7 +27,7 @@ class Stage:
     def trainer(self) -> str:
         """What starts training in a recipe."""
         options = f"--distributed-port {self.port} --distributed-world-size {self.world}"
-        return f"srun --kill-on-bad-exit=1 {sys.executable} -m fairseq_cli.train {options}"
+        return f"{sys.executable} -m fairseq_cli.train {options}"
 
     @property
     def command(self) -> list[str]:
@@ -52,7 +52,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=int, default=72, help="Time limit (default: %(default)s).")
     parser.add_argument("--partition", help="Slurm's partition.")
     parser.add_argument("--port", type=int, default=29500, help="Port of the first process (default: %(default)s).")
-    parser.add_argument("--cluster", default="slurm", help="slurm or local (default: %(default)s).")
     parser.add_argument("--log", type=Path, default=Path("submitit"), help="Folder of logs (default: %(default)s).")
     parser.add_argument("--dry-run", action="store_true", help="Print what would be run.")
     parser.add_argument("recipe", nargs="+", help="The recipe and its options, after --.")
@@ -65,9 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         import submitit
     except ImportError:
         raise SystemExit("submitit is missing: pip install submitit (the extra 'cluster')") from None
-    executor = submitit.AutoExecutor(folder=args.log, cluster=args.cluster)
+    executor = submitit.AutoExecutor(folder=args.log, cluster="slurm")
     executor.update_parameters(
-        name="xalign", nodes=args.nodes, tasks_per_node=1, gpus_per_node=args.gpus, cpus_per_task=8 * args.gpus,
+        name="xalign", nodes=args.nodes, tasks_per_node=args.gpus, gpus_per_node=args.gpus, cpus_per_task=8,
         timeout_min=60 * args.hours, **({"slurm_partition": args.partition} if args.partition else {}),
     )  # fmt: skip
     job = executor.submit(stage)

@@ -204,15 +204,15 @@ bleu_table() {
 
 # One sentence through fairseq's own command, as a worked example.
 interactive_example() {
-    local first language
-    first=$(first_model)
+    local language device=()
     language=$(all_languages) && language=${language%% *}
+    if [ "$DEVICE" = cpu ]; then device=(--cpu); fi
+    title "fairseq-interactive, one sentence from English to $language:"
     head -1 "$WORK/text/test.en-$language.en.txt" |
-        "$PYTHON" -m fairseq_cli.interactive "$WORK/data" --user-dir fairseq_xalign --task mnmt --path "$WORK/runs/$first/average.pt" \
-            --source-lang en --target-lang "$language" --beam "$BEAM" $([ "$DEVICE" = cpu ] && echo --cpu) 2> "$WORK/interactive.log" |
-        grep -E '^[SDH]-' > "$WORK/interactive.txt"
-    title "fairseq-interactive, en-$language:"
-    cat "$WORK/interactive.txt" >&2
+        "$PYTHON" -m fairseq_cli.interactive "$WORK/data" --user-dir fairseq_xalign --task mnmt --path "$WORK/runs/$(first_model)/average.pt" \
+            --source-lang en --target-lang "$language" --beam "$BEAM" ${device[@]+"${device[@]}"} > "$WORK/interactive.txt" 2> "$WORK/interactive.log" ||
+        { tail -1 "$WORK/interactive.log" >&2; title "stopped: fairseq-interactive failed; the whole log is $WORK/interactive.log"; exit 1; }
+    grep -E '^[SDH]-' "$WORK/interactive.txt"
 }
 
 # Stage 6: the encoder of the first model, and of each other model

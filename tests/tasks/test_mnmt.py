@@ -1,5 +1,6 @@
 """Translation under fairseq: it learns, resumes bit for bit, ignores how work is dealt out, and logs each direction."""
 
+import shutil
 import signal
 
 import pytest
@@ -133,6 +134,12 @@ def test_too_long_and_empty_pairs_are_reported(parallel, tmp_path):
     lines = [line for line in run.text.splitlines() if "too long are left out" in line or "pairs that are too" in line]
     assert any("train en-de: 300 pairs, " in line for line in lines)
     assert any("valid" in line for line in lines), "validation too"
+
+
+def test_shards_are_read_as_one(parallel, tmp_path):
+    shutil.copytree(parallel, tmp_path / "again")
+    run = pretrain(f"{parallel}:{tmp_path}/again", tmp_path, "mnmt", 2)
+    assert run.status == 0 and "train en-de: 600 pairs" in run.text and "valid en-de: 600 pairs" not in run.text
 
 
 def test_translation_is_learned(parallel, tmp_path):
