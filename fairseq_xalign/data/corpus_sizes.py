@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,12 @@ def training_pairs(manifest: Mapping[str, Any], split: str = "train") -> dict[st
 
 
 def corpus_sizes(path: str | Path) -> dict[str, int]:
-    """The same of a data folder, of which only the manifest is read (or fairseq's indices where there is none)."""
-    path = Path(path)
-    return training_pairs(read_manifest(path) if (path / MANIFEST_FILE).exists() else fairseq_manifest(path))
+    """The same of a data folder, or the sums over several (``DATA/a:DATA/b``).
+
+    Only manifests are read, or fairseq's indices where there are none.
+    """
+    parts = [path] if Path(path).is_dir() else str(path).split(os.pathsep)
+    sizes: Counter[str] = Counter()
+    for part in map(Path, parts):
+        sizes.update(training_pairs(read_manifest(part) if (part / MANIFEST_FILE).exists() else fairseq_manifest(part)))
+    return dict(sizes)

@@ -133,7 +133,7 @@ class FolderTestSet(TestSet):
         """The share of ``<unk>`` among the ids of the references of a direction."""
         own = direction in self._pairs
         side = self._pairs[direction][1] if own else self._pairs[direction[1], direction[0]][0]
-        return float((side.tokens == UNK).mean()) if len(side.tokens) else 0.0
+        return float((side.tokens[:] == UNK).mean()) if len(side.tokens) else 0.0
 
 
 def chosen_directions(wanted: Sequence[Direction] | None, test: TestSet, trained: Sequence[str]) -> list[Direction]:

@@ -1,9 +1,12 @@
 """Test sets: parallel files and bitext of a data folder, in both directions of every pair."""
 
+import shutil
+
 import pytest
 
 from fairseq_xalign.data.corpus_sizes import corpus_sizes
 from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.test_set import FolderTestSet, TextTestSet, chosen_directions
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
@@ -77,3 +80,10 @@ def test_all_directions_are_those_of_the_checkpoint_unless_others_are_named(tmp_
 
 def test_training_pairs_are_counted_by_direction(data):
     assert corpus_sizes(data) == {"en-de": 50, "de-en": 50}
+
+
+def test_training_pairs_of_several_folders_are_added_up(data, tmp_path):
+    shutil.copytree(data, tmp_path / "b")
+    assert corpus_sizes(f"{data}:{tmp_path / 'b'}") == {"en-de": 100, "de-en": 100}
+    test = FolderTestSet(open_folder(f"{data}:{tmp_path / 'b'}"), "test")
+    assert len(test.lines(("de", "en"))[0]) == 9 and test.unknown_share(("de", "en")) == 0

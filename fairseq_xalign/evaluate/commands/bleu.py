@@ -22,7 +22,7 @@ from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.data.corpus_sizes import corpus_sizes
-from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.test_set import Direction, FolderTestSet, TestSet, TextTestSet, chosen_directions
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.translation import TOKENIZERS
@@ -95,14 +95,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="Length penalty: scores are divided by length to this power (default: %(default)s, as in fairseq).",
     )
-    search.add_argument("--max-len-a", type=float, default=MAX_LEN_A, metavar="A", help=argparse.SUPPRESS)
+    search.add_argument(
+        "--max-len-a",
+        type=float,
+        default=MAX_LEN_A,
+        metavar="A",
+        help="Longest translation in subwords per subword of its source, to which --max-len-b is added (default: "
+        "%(default)s, as in fairseq).",
+    )
     search.add_argument(
         "--max-len-b",
         type=int,
         default=MAX_LEN_B,
         metavar="B",
-        help="Longest translation in subwords: A times the length of the source (--max-len-a, default 0) plus B "
-        "(default: %(default)s, as in fairseq).",
+        help="Longest translation in subwords, beyond what --max-len-a allows (default: %(default)s, as in fairseq).",
     )
     search.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
@@ -261,7 +267,7 @@ def _test_set(data: str | Path | None, split: str, texts: Mapping[str, str | Pat
     if data and texts:
         raise UserError("--data and --text are two test sets", remedy="Give one of them")
     if data:
-        return FolderTestSet(DataFolder.open(data), split)
+        return FolderTestSet(open_folder(data), split)
     return TextTestSet(texts) if texts else None
 
 

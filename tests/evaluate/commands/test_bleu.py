@@ -104,7 +104,7 @@ def trained(tmp_path_factory):
     """A short real training on made-up languages, and its data folder."""
     root = tmp_path_factory.mktemp("trained")
     data = make_folder(root)
-    options = ["--lr", "0.01", "--dropout", "0", "--max-tokens", 1000]
+    options = ["--lr", "0.01", "--dropout", "0", "--max-tokens", 1000, "--disable-validation"]
     run = pretrain(data, root / "run", "mnmt", 120, *options)
     assert run.status == 0, run.text[-3000:]
     return data, run.save_dir
