@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fairseq_xalign.objectives.batch import PackedBatch
 
@@ -63,13 +64,43 @@ def translation_loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0
         targets: ids [N].
         label_smoothing: e, at least 0 and below 1.
 
-    Returns: loss and negative log-likelihood in nats, both [N], in float32 or float64.
+    Returns: loss and negative log-likelihood in nats, both [N], in float32 or float64. The latter is a figure to log,
+        without a gradient of its own.
     """
-    wide = logits.float() if logits.itemsize < 4 else logits
-    if label_smoothing == 0:
-        nll = F.cross_entropy(wide, targets, reduction="none")
-        return nll, nll
-    scores = F.log_softmax(wide, dim=-1)
-    nll = -scores.gather(1, targets[:, None]).squeeze(1)
-    share = label_smoothing / (scores.shape[1] - 1)
-    return (1 - label_smoothing - share) * nll - share * scores.sum(-1), nll
+    return _TranslationLoss.apply(logits, targets, label_smoothing)
+
+
+class _TranslationLoss(torch.autograd.Function):
+    """The loss with its gradient, softmax - (1 - e - e') at the target - e', in one matrix [N, V] and one pass over it.
+
+    With a large vocabulary, autograd's way (a matrix of log-probabilities, and gradients of their sum and of the chosen
+    ones) takes several times the memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        wide = _wide(logits)
+        total = wide.logsumexp(-1)  # [N]
+        nll = total - wide.gather(1, targets[:, None]).squeeze(1)
+        share = smoothing / (wide.shape[1] - 1)
+        ctx.save_for_backward(logits, targets, total)
+        ctx.shares = (1 - smoothing - share, share)
+        ctx.mark_non_differentiable(nll)
+        if not smoothing:
+            return nll.clone(), nll
+        return (1 - smoothing - share) * nll + share * (wide.shape[1] * total - wide.sum(-1)), nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        logits, targets, total = ctx.saved_tensors
+        right, every = ctx.shares
+        result = (_wide(logits) - total[:, None]).exp_()
+        if every:
+            result.sub_(every)
+        result.scatter_add_(1, targets[:, None], result.new_full((len(targets), 1), -right))
+        return result.mul_(gradient[:, None]).to(logits.dtype), None, None
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.itemsize < 4 else logits

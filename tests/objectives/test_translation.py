@@ -13,7 +13,7 @@ from tests.support.translation import translation_batch
 def test_loss_of_three_equal_symbols_by_hand():
     logits = torch.tensor([[0.0, 0.0, 0.0], [math.log(2), 0.0, 0.0]], dtype=torch.float64)
     loss, nll = translation_loss(logits, torch.tensor([1, 0]))
-    assert loss is nll and nll.tolist() == pytest.approx([math.log(3), math.log(2)])
+    assert torch.equal(loss, nll) and nll.tolist() == pytest.approx([math.log(3), math.log(2)])
     loss, nll = translation_loss(logits, torch.tensor([1, 0]), 0.2)
     assert nll.tolist() == pytest.approx([math.log(3), math.log(2)])
     # the right symbol weighs 0.8, each of the two others 0.1
@@ -31,6 +31,14 @@ def test_loss_and_gradient_equal_those_of_fairseq(smoothing):
     torch.testing.assert_close(nll, their_nll)
     (a,), (b,) = (torch.autograd.grad(loss.sum(), logits) for loss in (ours, theirs))
     torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_gradient_is_that_of_finite_differences(smoothing):
+    logits = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([0, 4, 2])
+    assert torch.autograd.gradcheck(lambda z: translation_loss(z, targets, smoothing)[0], logits)
+    assert not translation_loss(logits, targets, smoothing)[1].requires_grad
 
 
 def test_half_precision_is_scored_in_single_precision():
