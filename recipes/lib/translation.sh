@@ -254,7 +254,8 @@ zero_shot() {
     for task in $TASKS; do
         [ -f "$WORK/labelled.$task/labels.json" ] || continue
         out=$WORK/runs/$name/$task
-        if [ "$task" = intents ]; then kind=classification metric=classification TAG_PRESET=$INTENT_PRESET options=(--pooling mean); else kind=tagging metric=pos TAG_PRESET=$POS_PRESET options=(); fi
+        if [ "$task" = intents ]; then kind=classification metric=classification TAG_PRESET=$INTENT_PRESET options=(); else kind=tagging metric=pos TAG_PRESET=$POS_PRESET options=(); fi
+        if [ "$task" = intents ] && [ -z "$TAG_PRESET" ]; then options=(--pooling mean); fi  # a preset brings its own head
         # shellcheck disable=SC2206 # several words
         if [ -n "$HEAD_OPTIONS" ]; then options=($HEAD_OPTIONS); fi
         mkdir -p "$out"
