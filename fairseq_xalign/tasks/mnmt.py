@@ -49,6 +49,7 @@ from fairseq_xalign.options import at_least, pair_name, positive
 from fairseq_xalign.tasks.base import StreamDataset
 from fairseq_xalign.tasks.mnmt_options import MnmtConfig
 from fairseq_xalign.tasks.translating import Translating
+from fairseq_xalign.tasks.validation_scores import Search, score_names, validation_scores
 from fairseq_xalign.tokenizer.vocabulary import symbols_sha256
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,8 @@ class MnmtTask(Translating):
         self.settings: Settings = DEFAULTS
         self.views: dict[str, View] = {}
         self.decoder_config: Any = None
+        self._scores: dict[str, dict[str, float]] = {}  # of the validation sets that were translated, by split
+        self._validated = ""
 
     @classmethod
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "MnmtTask":
@@ -375,6 +378,7 @@ class MnmtTask(Translating):
                 remedy="Choose --arch mmte_tiny, mmte_base or mmte_big",
             )
         self.decoder_config = model.decoder.config
+        model.target_token = self.target_token
         return model
 
     def checkpoint_fields(self) -> dict[str, Any]:
@@ -403,3 +407,27 @@ class MnmtTask(Translating):
         kinds = np.array([s.kind == DIRECTION for s in self._iterating.planner.streams])
         drawn = self._iterating.drawn()
         return round(100.0 * float(drawn[stream]) / max(float(drawn[kinds].sum()), 1.0), 2)
+
+    # -- validation -----------------------------------------------------------------------------
+
+    def begin_valid_epoch(self, epoch: int, model: Any) -> None:
+        self._scores = {}
+
+    def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
+        split = self._validated = sample["split"]
+        if self.cfg.eval_bleu and split not in self._scores:
+            model.eval()
+            collater = self.collater_for(self.datasets[split].streams, split)
+            search = Search(self.cfg.eval_bleu_sentences, self.cfg.eval_bleu_beam, self.cfg.max_tokens_valid or 4096)
+            with self._precision(model):
+                self._scores[split] = validation_scores(model, self.tokenizer, collater, search)
+        return super().valid_step(sample, model, criterion)
+
+    def validation_metrics(self, streams: list[Any]) -> list[str]:
+        return super().validation_metrics(streams) + (score_names(streams) if self.cfg.eval_bleu else [])
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
+        super().reduce_metrics(logging_outputs, criterion)
+        if not criterion.training:
+            for name, score in self._scores.get(self._validated, {}).items():
+                metrics.log_scalar(name, score, round=2)

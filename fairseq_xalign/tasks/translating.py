@@ -20,6 +20,7 @@ from fairseq_xalign.data.directions import Direction, available_directions, read
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.models.xalign_generation import for_generation
 from fairseq_xalign.options import pair_name
 from fairseq_xalign.tasks.base import TrainingTask
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -219,6 +220,10 @@ class Translating(TrainingTask):
             )
         return super().filter_indices_by_size(indices, dataset, max_positions, ignore_invalid_inputs)
 
+    def build_generator(self, models: Any, args: Any, **options: Any) -> Any:
+        adapted = for_generation(models, alignment=bool(getattr(args, "print_alignment", None)))
+        return super().build_generator(adapted, args, **options)
+
     def inference_step(
         self, generator: Any, models: Any, sample: Any, prefix_tokens: Any = None, constraints: Any = None
     ) -> Any:
@@ -227,4 +232,4 @@ class Translating(TrainingTask):
             source = sample["net_input"]["src_tokens"]
             tags = source.new_full((len(source),), self._tag(self.direction[1]))
             sample = {**sample, "net_input": {**sample["net_input"], "tags": tags}}
-        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
+        return super().inference_step(generator, for_generation(models), sample, prefix_tokens, constraints)

@@ -27,13 +27,13 @@ def spelled(words: list[str], language: str) -> str:
     return " ".join(map(LANGUAGES[language], words))
 
 
-def make_folder(root: Path, *options: object, mono: bool = False) -> Path:
+def make_folder(root: Path, mono: bool = False, vocabulary: int = 50) -> Path:
     """English with German and French in three splits; test has de-fr too, which nothing is trained on."""
     everything = sentences(200, "subword")
     for language in LANGUAGES:
         (root / f"all.{language}").write_text("".join(f"{spelled(w, language)}\n" for w in everything), "utf-8")
     inputs = [x for language in LANGUAGES for x in ("--input", f"{language}={root}/all.{language}")]
-    run("subword", *inputs, "--vocab-size", 50, "--language-tokens", "en,de,fr", "--output", root / "sub", *options)
+    run("subword", *inputs, "--vocab-size", vocabulary, "--language-tokens", "en,de,fr", "--output", root / "sub")
     for split, counts in COUNTS.items():
         pairs = []
         for other, count in counts.items():

@@ -1,0 +1,213 @@
+"""fairseq-generate, -interactive and -validate with ``--task mnmt``: text in and out, nothing lost, one-line errors."""
+
+import re
+import shutil
+
+import pytest
+
+from fairseq_xalign.models.checkpoint import load_translator
+from fairseq_xalign.models.generate import translate
+from tests.support.parallel import COUNTS, make_folder, sentences, spelled
+from tests.support.running import ROOT, pretrain
+from tests.support.trainings import command, run_function, wait
+
+OURS = ["--user-dir", ROOT / "fairseq_xalign", "--cpu", "--num-workers", 0, "--task", "mnmt"]
+LINES = [spelled(words, "en") for words in sentences(COUNTS["test"]["de"], "testde")]
+LEARNING = ["--encoder-embed-dim", 64, "--encoder-ffn-embed-dim", 128, "--dropout", 0, "--max-tokens", 1500]
+
+
+@pytest.fixture(scope="module")
+def trained(parallel, tmp_path_factory):
+    """A run that has learned a little, in all directions."""
+    run = pretrain(parallel, tmp_path_factory.mktemp("trained"), "mnmt", 80, *LEARNING)
+    assert run.status == 0, run.text[-1500:]
+    return run
+
+
+def fairseq(name, log, *arguments):
+    """Exit status and output of one of fairseq's commands."""
+    process = run_function(command, f"fairseq_cli.{name}", [str(a) for a in arguments], ("apply",), log=log)
+    return wait(process, 120), log.read_text("utf-8")
+
+
+def refuse_all(runs):
+    """Run commands that must fail, one after the other in one process; print what a user would be shown."""
+    from fairseq_xalign.compat.errors import explain
+
+    for name, *arguments in runs:
+        try:
+            command(f"fairseq_cli.{name}", arguments, ("apply",))
+        except Exception as error:  # explain says None to what is no mistake of the user's
+            print("REFUSED", explain(error), flush=True)
+
+
+def refusals(log, runs):
+    """What each of ``runs``, (command, arguments...), says instead of a traceback."""
+    process = run_function(refuse_all, [[str(a) for a in run] for run in runs], log=log)
+    assert wait(process, 120) == 0
+    return [line for line in log.read_text("utf-8").splitlines() if line.startswith("REFUSED ")]
+
+
+def lines_of(output, kind):
+    """The texts of the lines ``S-``, ``T-``, ``H-`` or ``D-``, by number, in the order in which they stand."""
+    found = re.findall(rf"^{kind}-(\d+)\t(?:-?[\d.e-]+\t)?(.*)$", output, re.MULTILINE)
+    return {int(number): text for number, text in found}
+
+
+@pytest.mark.parametrize(
+    "limit", [["--batch-size", 5], ["--max-tokens", 40], []], ids=["sentences", "tokens", "default"]
+)
+def test_generate_translates_every_sentence_once_from_text_to_text(parallel, trained, tmp_path, limit):
+    """13 sentences: with fairseq's own batches of eight, the last five would be lost."""
+    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "de", "--path",
+                             trained.save_dir, "--beam", 3, "--scoring", "sacrebleu", *limit)  # fmt: skip
+    assert status == 0, output[-2000:]
+    german = [spelled(words, "de") for words in sentences(COUNTS["test"]["de"], "testde")]
+    assert lines_of(output, "S") == dict(enumerate(LINES)) and lines_of(output, "T") == dict(enumerate(german))
+    model, tokenizer, _ = load_translator(trained.save_dir)
+    ours = translate(model, tokenizer, LINES, "en", "de", beam=3)
+    assert lines_of(output, "D") == lines_of(output, "H") == dict(enumerate(ours))
+    assert "Generate test with beam=3: BLEU" in output
+
+
+def test_interactive_gives_the_ids_of_training_in_the_order_of_the_input(parallel, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("".join(f"{line}\n" for line in LINES), "utf-8")
+    options = ["-s", "en", "-t", "de", "--path", trained.save_dir, "--beam", 3]
+    status, output = fairseq("interactive", tmp_path / "log", parallel, *OURS, *options, "--input", tmp_path / "in.txt",
+                             "--buffer-size", 100, "--max-tokens", 40)  # fmt: skip
+    assert status == 0, output[-2000:]
+    _, generated = fairseq("generate", tmp_path / "log2", parallel, *OURS, *options)
+    for kind in "SHD":
+        found = lines_of(output, kind)
+        assert list(found) == list(range(13)) and found == dict(sorted(lines_of(generated, kind).items()))
+    scores = [dict(re.findall(r"^H-(\d+)\t(\S+)", text, re.MULTILINE)) for text in (output, generated)]
+    assert {k: float(v) for k, v in scores[0].items()} == pytest.approx({k: float(v) for k, v in scores[1].items()},
+                                                                        abs=1e-4)  # fmt: skip
+
+
+def test_empty_and_unknown_text_goes_through_interactive(parallel, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("\nba <2fr> </s>\n☃☃☃\n  ba  be\n", "utf-8")
+    status, output = fairseq("interactive", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "fr", "--path",
+                             trained.save_dir / "checkpoint_last.pt", "--input", tmp_path / "in.txt")  # fmt: skip
+    assert status == 0, output[-2000:]
+    found = lines_of(output, "D")
+    assert list(found) == [0, 1, 2, 3] and not any("<2" in text for text in found.values())
+
+
+OFFERED = {
+    "sampling": ["--sampling", "--nbest", 2, "--beam", 2],
+    "penalties": ["--lenpen", 2, "--no-repeat-ngram-size", 2],
+    "prefix": ["--prefix-size", 1],
+    "reference": ["--score-reference"],
+    "alignment": ["--print-alignment"],
+}
+
+
+@pytest.mark.parametrize("options", OFFERED.values(), ids=OFFERED.keys())
+def test_what_fairseqs_generator_offers_works(parallel, trained, tmp_path, options):
+    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "de", "--path",
+                             trained.save_dir, *options)  # fmt: skip
+    assert status == 0 and len(lines_of(output, "D")) == 13, output[-2000:]
+    if options == ["--score-reference"]:
+        assert lines_of(output, "D") == lines_of(output, "T")
+
+
+def test_constraints_are_plain_text_too(parallel, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("ba be\tIK\nba be\n", "utf-8")
+    status, output = fairseq("interactive", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "de", "--constraints",
+                             "--path", trained.save_dir, "--input", tmp_path / "in.txt", "--beam", 8)  # fmt: skip
+    assert status == 0, output[-2000:]
+    found = lines_of(output, "D")
+    assert "IK" in found[0] and "IK" not in found[1]
+
+
+def test_directions_without_training_data_are_translated_and_validated(parallel, trained, tmp_path):
+    options = ["-s", "de", "-t", "fr", "--path", trained.save_dir]
+    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, *options)
+    assert status == 0 and len(lines_of(output, "D")) == 9, output[-2000:]
+    status, output = fairseq("validate", tmp_path / "log", parallel, *OURS, *options, "--valid-subset", "test",
+                             "--max-tokens", 500, "--log-format", "json")  # fmt: skip
+    assert status == 0 and '"test_loss_de_fr"' in output, output[-2000:]
+
+
+@pytest.mark.parametrize("direction", [[], ["-s", "en", "-t", "de"]], ids=["all", "one"])
+def test_validate_gives_the_figures_of_training_from_a_folder_that_was_moved(parallel, trained, tmp_path, direction):
+    moved = shutil.copytree(trained.save_dir, tmp_path / "moved")
+    status, output = fairseq("validate", tmp_path / "log", parallel, *OURS, *direction, "--max-tokens", 1500, "--path",
+                             moved, "--log-format", "json")  # fmt: skip
+    assert status == 0, output[-2500:]
+    best = trained.records("valid")[-1]
+    names = ["loss_en_de"] if direction else ["loss", "loss_en_de", "loss_fr_en"]
+    for name in names:
+        assert float(re.search(rf'"valid_{name}": "?([0-9.]+)', output)[1]) == pytest.approx(
+            float(best[f"valid_{name}"]), abs=0.002
+        )
+    assert ("loss_fr_en" in output) == (not direction)
+
+
+@pytest.mark.parametrize("target_token", ["separate", "none"])
+def test_other_places_of_the_target_token_translate_too(parallel, tmp_path, target_token):
+    """A checkpoint says where its token stands; several of them translate together."""
+    options = [*LEARNING, "--target-token", target_token, "--directions", "en-de"]
+    runs = [pretrain(parallel, tmp_path / str(seed), "mnmt", 30, *options, "--seed", seed) for seed in (1, 2)]
+    paths = ":".join(str(run.save_dir / "checkpoint_last.pt") for run in runs)
+    direction = ["-s", "en", "-t", "de", "--beam", 2, "--path"]
+    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, *direction, paths)
+    assert status == 0 and len(lines_of(output, "D")) == 13, output[-2000:]
+    one = runs[0].save_dir / "checkpoint_last.pt"
+    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, *direction, one)
+    model, tokenizer, state = load_translator(one)
+    assert state["target_token"] == model.target_token == target_token
+    assert [text for _, text in sorted(lines_of(output, "D").items())] == translate(
+        model, tokenizer, LINES, "en", "de", 2
+    )
+
+
+REFUSED = {
+    "unknown target": (["-s", "en", "-t", "it"], "'it'", "<2en>, <2de>, <2fr>"),
+    "unknown source": (["-s", "it", "-t", "en"], "'it'", "en, de, fr"),
+    "one language": (["-s", "en"], "a direction has a source and a target language", "--target-lang"),
+    "no language": ([], "directions to translate is not said", "--source-lang XX --target-lang YY"),
+    "no test set": (["-s", "fr", "-t", "de", "--gen-subset", "valid"], "no valid text for fr-de", "en-de"),
+    "too long": (["-s", "en", "-t", "de", "--max-source-positions", 4], "is too long", "--max-source-positions"),
+    "a large sentence": (["-s", "en", "-t", "de", "--max-tokens", 5], "does not fit into --max-tokens 5", "Raise"),
+    "a tokenizer": (["-s", "en", "-t", "de", "--bpe", "bert"], "--bpe bert", "plain text"),
+    "another token": (["-s", "en", "-t", "de", "--target-token", "none"], "trained with --target-token source", ""),
+}
+
+
+def test_what_cannot_be_translated_is_one_line(parallel, trained, tmp_path):
+    runs = [["generate", parallel, *OURS, *options, "--path", trained.save_dir] for options, *_ in REFUSED.values()]
+    messages = refusals(tmp_path / "log", runs)
+    for (name, (_, *said)), message in zip(REFUSED.items(), messages, strict=True):
+        assert all(part in message for part in said), f"{name}: {message}"
+
+
+def test_checkpoints_that_do_not_fit_are_one_line(parallel, trained, tmp_path):
+    other = make_folder(tmp_path, vocabulary=45)
+    encoder = pretrain(parallel, tmp_path / "encoder", "mlm", 1)
+    direction = ["-s", "en", "-t", "de"]
+    cases = [
+        (["generate", other, *OURS, *direction, "--path", trained.save_dir], "its vocabulary"),
+        (["generate", parallel, *OURS, *direction, "--path", encoder.save_dir], "An encoder generates no text"),
+        (["generate", parallel, *OURS, *direction, "--path", tmp_path / "none.pt"], "no such checkpoint"),
+        (["interactive", parallel, *OURS, *direction], "Add --path CKPT"),
+        (["interactive", parallel, *OURS[:-2], "--path", trained.save_dir], "Add --task mnmt"),
+    ]
+    messages = refusals(tmp_path / "log", [run for run, _ in cases])
+    for message, (_, said) in zip(messages, cases, strict=True):
+        assert said in message
+
+
+def test_bleu_and_chrf_are_measured_in_training_and_choose_the_checkpoint(parallel, tmp_path):
+    options = ["--eval-bleu", "--eval-bleu-sentences", 6, "--best-checkpoint-metric", "chrf", "--updates-per-epoch", 10,
+               "--maximize-best-checkpoint-metric", "--directions", "en-de,de-en"]  # fmt: skip
+    run = pretrain(parallel, tmp_path, "mnmt", 20, *LEARNING, *options)
+    assert run.status == 0, run.text[-2000:]
+    valid = run.records("valid")[-1]
+    for name in ("bleu", "chrf"):
+        each = [float(valid[f"valid_{name}_{key}"]) for key in ("en_de", "de_en")]
+        assert float(valid[f"valid_{name}"]) == pytest.approx(sum(each) / 2, abs=0.01)
+    assert "valid_best_chrf" in valid and "BLEU|nrefs:1|" in run.text and "chrF|nrefs:1|" in run.text
+    plain = pretrain(parallel, tmp_path / "plain", "mnmt", 20, *LEARNING, *options[-2:], "--updates-per-epoch", 10)
+    assert plain.losses() == run.losses(), "translating does not move training"
