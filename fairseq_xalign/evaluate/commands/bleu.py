@@ -16,6 +16,7 @@ With --output, each direction is written when it is done, and a command that was
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from fairseq_xalign.evaluate.report.translations import (
 from fairseq_xalign.evaluate.translating import Translated, given_translations, translated
 from fairseq_xalign.evaluate.translation_scores import score_directions
 from fairseq_xalign.files import sha256, write_json
-from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint
+from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.options import at_least, language_pair, name_list, named_files, pair_name, positive
 
@@ -133,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--training-data",
         metavar="DIR",
         help="Data folder that the model was trained on, whose pairs say what is high and low resource (default: that "
-        "of --data).",
+        "of --data if it has training text, else the one that the checkpoint names, if it is still there).",
     )
     shown.add_argument(
         "--threshold",
@@ -249,13 +250,28 @@ def bleu(
     else:
         items = given_translations(hypotheses or {}, wanted, test, references or {})
         name = name or "hypotheses"
-    trained_on = training_data or data
-    pairs = corpus_sizes(trained_on) if trained_on is not None else {}
+    pairs = _training_pairs(training_data, data, checkpoint)
     entries = score_directions(items, known, pairs, tokenizer)
     result = Translations(name, entries, settings, averages(entries, threshold), threshold)
     if folder is not None:
         write_json(folder / TRANSLATION_FILE, result.record())
     return result
+
+
+def _training_pairs(
+    training_data: str | Path | None, data: str | Path | None, checkpoint: str | Path | None
+) -> dict[str, int]:
+    """Training pairs by direction: of ``training_data``, else of ``data``, else of the folder a checkpoint names."""
+    if training_data is not None:
+        return corpus_sizes(training_data)
+    found = corpus_sizes(data) if data is not None else {}
+    if found or checkpoint is None:
+        return found
+    named = ((read_checkpoint(checkpoint, mapped=True).get("cfg") or {}).get("task") or {}).get("data")
+    if not named or not all(Path(part).is_dir() for part in str(named).split(os.pathsep)):
+        return {}
+    cli.say(f"training pairs: those of {named}, which the checkpoint was trained on")
+    return corpus_sizes(named)
 
 
 def _model_name(checkpoint: str | Path) -> str:
@@ -289,6 +305,7 @@ def _by_checkpoint(
     trained = list(state.get("directions") or ())
     directions = chosen_directions(wanted, test, trained)
     for direction in directions:
+        _check_target(direction, model.target_token, tokenizer, trained)
         _mention_unknown(test, direction)
     if wanted is None and len(directions) < len(trained):
         cli.say(
@@ -301,6 +318,19 @@ def _by_checkpoint(
 
     settings = {"checkpoint_sha256": sha256(find_checkpoint(checkpoint)), **search} if folder else {}
     return translated(test, directions, answer, settings, folder)
+
+
+def _check_target(direction: Direction, target_token: str, tokenizer: Any, trained: Sequence[str]) -> None:
+    """Refuse a target language that the model cannot be told, before anything is translated."""
+    if target_token != "none":
+        tokenizer.language_token(direction[1])
+        return
+    targets = {language_pair(name, "direction")[1] for name in trained}
+    if direction[1] not in targets:
+        raise UserError(
+            f"{pair_name(direction)}: the model translates into {', '.join(sorted(targets))} alone: it has no <2xx>",
+            remedy="Choose other --directions",
+        )
 
 
 def _mention_unknown(test: TestSet, direction: Direction) -> None:

@@ -30,7 +30,7 @@ ISO_639_1 = dict(
         "nld:nl nno:nn nob:no nor:no npi:ne oci:oc ori:or orm:om ory:or pan:pa pes:fa plt:mg pol:pl por:pt pus:ps "
         "que:qu ron:ro rus:ru san:sa sin:si slk:sk slv:sl sme:se sna:sn som:so sot:st spa:es sqi:sq als:sq srp:sr "
         "swa:sw swe:sv swh:sw tam:ta tat:tt tel:te tgk:tg tgl:tl fil:tl tha:th tuk:tk tur:tr uig:ug ukr:uk urd:ur "
-        "uzb:uz uzn:uz vie:vi wln:wa xho:xh yor:yo zho:zh cmn:zh zsm:ms zul:zu nb:no iw:he in:id ji:yi"
+        "uzb:uz uzn:uz vie:vi wln:wa xho:xh yor:yo zho:zh cmn:zh zsm:ms zul:zu prs:fa nb:no iw:he in:id ji:yi"
     ).split()
 )
 """Codes of ISO 639-3 and older or narrower codes, and the code by which the classifier knows the language."""

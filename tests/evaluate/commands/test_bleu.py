@@ -9,9 +9,11 @@ from fairseq_xalign.convert.commands.add_language import add_language
 from fairseq_xalign.convert.commands.average import average
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.test_set import FolderTestSet
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.evaluate.commands.bleu import bleu
 from fairseq_xalign.evaluate.report.translations import read_translations
+from tests.support.checkpoints import save, translation_state
 from tests.support.parallel import make_folder
 from tests.support.running import pretrain
 from tests.support.samples import write_lines
@@ -135,13 +137,16 @@ def test_a_checkpoint_translates_the_test_split_of_a_folder(trained, tmp_path, c
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.hyp.txt")} == before
 
 
-def test_a_zero_shot_direction_can_be_named_and_text_files_give_the_same_scores(trained, tmp_path):
+def test_a_zero_shot_direction_can_be_named_and_text_files_give_the_same_scores(trained, capsys):
     data, checkpoint = trained
     zero = bleu(checkpoint, data=data, directions=["de-fr"], beam=1).directions["de-fr"]
     files = {name: data.parent / f"zero.{name}" for name in ("de", "fr")}
     same = bleu(checkpoint, texts=files, directions=["de-fr"], beam=1).directions["de-fr"]
     assert (zero["sentences"], zero["bleu"], zero["chrf"]) == (9, same["bleu"], same["chrf"])
     assert zero["pairs"] is None
+    files = {name: data.parent / f"test.de.{name}" for name in ("de", "en")}
+    assert bleu(checkpoint, texts=files, directions=["de-en"], beam=1).directions["de-en"]["pairs"] == 300
+    assert f"training pairs: those of {data}" in capsys.readouterr().err
 
 
 def test_a_model_that_knows_a_language_says_which_it_does_not(trained, tmp_path, capsys):
@@ -153,6 +158,16 @@ def test_a_model_that_knows_a_language_says_which_it_does_not(trained, tmp_path,
     assert main([*arguments, "--directions", "en-nl"]) == 1
     error = capsys.readouterr().err
     assert "the vocabulary has no <2nl>" in error and "<2en>" in error and error.count("\n") == 1
+
+
+def test_a_bilingual_model_translates_into_its_own_language_only(tmp_path):
+    state = translation_state()
+    state["task_state"] |= {"target_token": "none", "directions": ["en-xx"]}
+    files = {name: write_lines(tmp_path / name, ["the state"]) for name in ("en", "xx")}
+    model = save(state, tmp_path / "model.pt")
+    assert list(bleu(model, texts=files, max_len_b=4).directions) == ["en-xx"]
+    with pytest.raises(UserError, match="xx-en: the model translates into xx alone"):
+        bleu(model, texts=files, directions=["xx-en"])
 
 
 def test_a_grown_and_an_averaged_model_translate_as_before(trained, tmp_path):
