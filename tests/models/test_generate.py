@@ -1,6 +1,10 @@
 """Our beam search: equal to exhaustive search, to a greedy reference without cache, and to fairseq's generator."""
 
+from __future__ import annotations
+
 import itertools
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +14,7 @@ from fairseq_xalign.constants import EOS, PAD
 from fairseq_xalign.models.generate import beam_search, translate
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.models.xalign_generation import for_generation, net_input
-from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.objectives.batch import PackedBatch, pack
 from fairseq_xalign.objectives.translation import TranslationBatch
 from tests.support.translation import FairseqDictionary, V, sharp_model, small_model, translation_batch
 
@@ -145,3 +149,60 @@ def test_a_long_line_is_cut_to_the_models_positions(capsys):
     model = small_model(max_positions=8).eval()
     short, cut = translate(model, Words(), ["abcdef", "abcdefghij"], "en", "de", beam=1, max_len_b=5)
     assert short == cut and "1 of 2 sentences cut off at 6 tokens" in capsys.readouterr().err
+
+
+class Chain:
+    """A model whose next token depends on the last one alone, by a table of probabilities [V, V]."""
+
+    def __init__(self, table: torch.Tensor) -> None:
+        self.table, self.decoder = table, self
+        self.config = SimpleNamespace(longest=100)
+        self.length = 0
+
+    def encode(self, source: PackedBatch, tags: PackedBatch | None) -> None:
+        self.length = 0
+
+    def begin(self, memory: None) -> Chain:
+        return self
+
+    def step(self, tokens: torch.Tensor, cache: Chain) -> torch.Tensor:
+        self.length += 1
+        return tokens
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        return self.table[features].log()
+
+    def reorder(self, rows: torch.Tensor, sentences: torch.Tensor | None) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("beam", "lenpen", "expected"),
+    [(1, 1.0, "loop"), (2, 1.0, "loop"), (4, 1.0, "right"), (2, 0.0, "right"), (4, 0.0, "right")],
+)
+def test_a_narrow_beam_runs_into_a_loop_that_a_wider_one_never_sees(beam, lenpen, expected):
+    """Why results of beam 2 and beam 4 can differ much.
+
+    A half-trained model says the right word, and then ends (0.35) or says another one (0.65), which it likes to repeat
+    (0.68); that it goes wrong in yet another way (0.2) is likelier than that it ends (0.12). Beam 2 finishes the right
+    translation at once and needs a second one, but two ways to go on are likelier than the end until the limit is
+    reached. There the loop wins: log p / length of likely words (-0.42) is better than that of the right translation
+    (-0.52). Beam 4 has room for the end of the loop too, finishes four hypotheses within five steps, and stops before
+    the loop is long. Without division by length, the loop loses.
+    """
+    right, again, wrong = 5, 6, 7
+    table = torch.full((13, 13), 1e-9)
+    table[EOS, right] = 1.0
+    table[right, [EOS, again]] = torch.tensor([0.35, 0.65])
+    table[again, [again, wrong, EOS]] = torch.tensor([0.68, 0.2, 0.12])
+    table[wrong:, 8:] = 0.2
+    model = Chain(table)
+    (found,) = beam_search(model, pack([[EOS]]), None, [40], beam, lenpen)
+    best = found[0]
+    if expected == "right":
+        assert best.tokens == [right, EOS]
+        assert best.score == pytest.approx(math.log(0.35) / 2**lenpen, abs=1e-6)
+        assert (model.length == 5) == (beam == 4)
+    else:
+        assert best.tokens == [right, *[again] * 39, EOS]
+        assert best.score == pytest.approx((math.log(0.65 * 0.12) + 38 * math.log(0.68)) / 41, abs=1e-6)
