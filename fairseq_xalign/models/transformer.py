@@ -120,7 +120,7 @@ class Stack(nn.Module):
 
 
 def token_embedding(config: ShapeConfig) -> nn.Embedding:
-    """The embeddings [V, D] of all symbols; the row of ``<pad>`` is zero and stays so."""
+    """The embeddings [V, D] of all symbols; the row of ``<pad>`` is zero at first."""
     return nn.Embedding(config.vocab_size, config.width, padding_idx=PAD if config.vocab_size > PAD else None)
 
 
