@@ -118,7 +118,7 @@ class MnmtTask(Translating):
         return self.start["decoder"]
 
     def _check_symbols(self) -> None:
-        """Refuse a folder of fairseq-preprocess whose text was binarized with another vocabulary than lies there."""
+        """Refuse a folder whose text was binarized with another vocabulary than the one that lies there."""
         found = self.folder.manifest["vocabulary"]
         if found["sha256"] != symbols_sha256(self.tokenizer.symbols()):
             raise UserError(

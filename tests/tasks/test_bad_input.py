@@ -82,7 +82,7 @@ def prepare(data, *options):
     task.build_criterion(cfg.criterion)
     d = cfg.dataset
     for split in (d.valid_subset, d.train_subset):
-        task.load_dataset(split)
+        task.load_dataset(split, epoch=1)  # as fairseq-train does
     task.get_batch_iterator(task.datasets[d.train_subset], d.max_tokens, update_epoch_batch_itr=True)
     task.get_batch_iterator(task.datasets[d.valid_subset], d.max_tokens_valid)
     return task
