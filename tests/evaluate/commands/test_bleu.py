@@ -8,6 +8,7 @@ import sacrebleu
 from fairseq_xalign.convert.commands.add_language import add_language
 from fairseq_xalign.convert.commands.average import average
 from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.formats.generate_log import read_generate_log
 from fairseq_xalign.data.test_set import FolderTestSet
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
@@ -15,8 +16,9 @@ from fairseq_xalign.evaluate.commands.bleu import bleu
 from fairseq_xalign.evaluate.report.translations import read_translations
 from tests.support.checkpoints import save, translation_state
 from tests.support.parallel import make_folder
-from tests.support.running import pretrain
+from tests.support.running import ROOT, pretrain
 from tests.support.samples import write_lines
+from tests.support.trainings import command, run_function, wait
 
 ENGLISH = ["The dog sleeps in the house.", "We go to the old town.", "She reads a long book today."]
 GERMAN = ["Der Hund schläft im Haus.", "Wir gehen in die alte Stadt.", "Sie liest heute ein langes Buch."]
@@ -107,7 +109,7 @@ def trained(tmp_path_factory):
     root = tmp_path_factory.mktemp("trained")
     data = make_folder(root)
     options = ["--lr", "0.01", "--dropout", "0", "--max-tokens", 1000, "--disable-validation"]
-    run = pretrain(data, root / "run", "mnmt", 120, *options)
+    run = pretrain(data, root / "run", "mnmt", 60, *options)
     assert run.status == 0, run.text[-3000:]
     return data, run.save_dir
 
@@ -185,3 +187,18 @@ def test_a_grown_and_an_averaged_model_translate_as_before(trained, tmp_path):
         bleu(model, data=data, directions=["en-de", "fr-en"], output=folder)
         scores[name] = [(folder / f"{pair}.hyp.txt").read_text() for pair in ("en-de", "fr-en")]
     assert scores["before"] == scores["grown"] == scores["averaged"]
+
+
+def test_fairseq_generate_gives_the_same_translations_and_scores(trained, tmp_path):
+    data, checkpoint = trained
+    arguments = [data, "--user-dir", ROOT / "fairseq_xalign", "--task", "mnmt", "-s", "en", "-t", "de", "--path",
+                 checkpoint / "checkpoint_last.pt", "--gen-subset", "test", "--beam", 4, "--cpu", "--num-workers", 0,
+                 "--max-tokens", 1000]  # fmt: skip
+    process = run_function(command, "fairseq_cli.generate", [str(a) for a in arguments], log=tmp_path / "log")
+    assert wait(process) == 0, (tmp_path / "log").read_text()[-2000:]
+    theirs = bleu(hypotheses={"en-de": tmp_path / "log"}).directions["en-de"]
+    ours = bleu(checkpoint, data=data, directions=["en-de"], output=tmp_path / "out").directions["en-de"]
+    for figure in ("sentences", "bleu", "chrf", "repetition", "references_sha256"):
+        assert theirs[figure] == ours[figure]
+    lines = (tmp_path / "out" / "en-de.hyp.txt").read_text().splitlines()
+    assert read_generate_log(tmp_path / "log").hypotheses == lines
