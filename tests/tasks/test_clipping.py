@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.running import pretrain, same_weights
+from tests.support.running import pretrain, pretrain_two_workers, same_weights
 
 ADAFACTOR = ["--optimizer", "adafactor"]
 
@@ -38,6 +38,17 @@ def test_adafactor_with_per_tensor_clipping_resumes_bit_for_bit(data, tmp_path):
     second = pretrain(data, tmp_path / "cut", "mlm", 6, *options)
     assert [whole.status, first.status, second.status] == [0, 0, 0], second.text[-2000:]
     assert first.losses() + second.losses() == whole.losses() and same_weights(second, whole)
+
+
+def test_two_workers_clip_the_tensors_of_their_common_gradient(data, tmp_path):
+    options = ["--optimizer", "sgd", "--lr", 0.5, "--clip-mode", "per-tensor", "--clip-norm", 0.05]
+    one = pretrain(data, tmp_path / "one", "mlm", 3, *options, "--update-freq", 2)
+    first, _ = pretrain_two_workers(data, tmp_path / "two", "mlm", 3, *options)
+    assert [one.status, first.status] == [0, 0], first.text[-2000:]
+    for name in ("loss", "gnorm", "clipped_tensors"):
+        found, expected = ([float(r[name]) for r in run.records("train_inner")] for run in (first, one))
+        assert found == pytest.approx(expected, abs=2e-3), name
+    assert same_weights(first, one, tolerance=1e-5)
 
 
 def test_update_rms_is_the_threshold_of_adafactor(data, tmp_path):

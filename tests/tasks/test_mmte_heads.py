@@ -144,8 +144,9 @@ def test_the_line_of_a_preset_trains(folders, begin, tmp_path, name):
     assert state["task_state"]["head"] == "mmte"
 
 
-def test_the_line_of_pre_training_trains(data, tmp_path):
-    run = pretrain(data, tmp_path, "mlm", 2, *preset_options("mmte", width=32).split())
+def test_the_line_of_pre_training_trains_a_translation_model(parallel, tmp_path):
+    run = pretrain(parallel, tmp_path, "mnmt", 2, *preset_options("mmte", width=32).split())
     assert run.status == 0, run.text[-2000:]
+    assert "clipped_tensors" in run.records("train_inner")[0]
     expected = [3.0 * 32**-0.5 * n * 40_000**-1.5 for n in (1, 2)]
     assert [float(r["lr"]) for r in run.records("train_inner")] == pytest.approx(expected, rel=1e-3)
