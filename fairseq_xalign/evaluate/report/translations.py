@@ -31,11 +31,12 @@ from fairseq_xalign.options import language_pair
 
 TRANSLATION_FILE = "bleu.json"
 TRANSLATION_FORMAT = 1
-FIGURES = ("bleu", "chrf", "off_target", "unknown", "repetition", "copies")
+FIGURES = ("bleu", "chrf", "length_ratio", "off_target", "unknown", "repetition", "copies")
 """What a table shows of each direction, and what is averaged."""
 HEADERS = {
     "bleu": "BLEU",
     "chrf": "chrF",
+    "length_ratio": "length ratio",
     "off_target": "wrong language",
     "unknown": "unknown language",
     "repetition": "repetitive",
@@ -164,13 +165,13 @@ def translations_text(result: Translations, baseline: Translations | None = None
     rows = []
     for name, entry in result.directions.items():
         counts = [f"{entry['sentences']:,}", *([_count(entry.get("pairs"))] if pairs else [])]
-        rows.append([name, *counts, *(number(entry.get(figure)) for figure in shown), *_against(name, entry, baseline)])
+        rows.append([name, *counts, *(_figure(entry, figure) for figure in shown), *_against(name, entry, baseline)])
     means = averages(result.directions, result.threshold)
     against = _baseline_averages(result, baseline)
     for name, entry in means.items() if len(result.directions) > 1 else ():
         title = f"average, {name} ({entry['directions']})"
         extra = [number(value) for value in against.get(name, (None, None))] if baseline else []
-        rows.append([title, *([""] * (1 + pairs)), *(number(entry[figure]) for figure in shown), *extra])
+        rows.append([title, *([""] * (1 + pairs)), *(_figure(entry, figure) for figure in shown), *extra])
     text = text_table(header, rows)
     if any(entry.get("pairs") is not None for entry in result.directions.values()):
         text += f"high resource: at least {result.threshold:,} training pairs\n"
@@ -181,6 +182,11 @@ def translations_text(result: Translations, baseline: Translations | None = None
         if name in ("bleu", "chrf")
     )
     return text + "".join(f"{signature}\n" for signature in signatures)
+
+
+def _figure(entry: Mapping[str, Any], name: str) -> str:
+    """A figure as a table shows it: per cents with one decimal, the ratio of lengths with two."""
+    return number(entry.get(name), 2 if name == "length_ratio" else 1)
 
 
 def _count(pairs: int | None) -> str:

@@ -50,6 +50,14 @@ def test_the_threshold_separates_high_from_low_resource(threshold, high):
     assert found.get("high resource", {"directions": 0})["directions"] == high
 
 
+def test_the_ratio_of_lengths_is_shown_and_averaged_with_two_decimals():
+    directions = {"en-de": entry(30.0, length_ratio=0.914), "de-en": entry(40.0, length_ratio=1.0)}
+    rows = [line.split("  ") for line in translations_text(Translations("a", directions)).splitlines()]
+    cells = {row[0]: [cell.strip() for cell in row[1:] if cell.strip()] for row in rows}
+    assert cells["direction"][3] == "length ratio"
+    assert cells["en-de"][1:4] == ["30.0", "60.0", "0.91"] and cells["average, all (2)"][:3] == ["35.0", "70.0", "0.96"]
+
+
 def test_codes_of_three_letters_are_english_too():
     assert set(averages({"eng-deu": entry(1.0), "deu-eng_Latn": entry(2.0)}, 1)) == {
         "all", "into English", "out of English"
