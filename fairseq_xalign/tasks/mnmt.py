@@ -5,7 +5,6 @@ Translation"). ``tasks/translating.py`` has what ``fairseq-generate`` and ``fair
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from enum import Enum
 from functools import cached_property
@@ -25,20 +24,19 @@ from fairseq_xalign.data.directions import (
     Limits,
     available_directions,
     choose_directions,
-    direction_counts,
     direction_key,
     read_direction,
 )
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.sampling import Shares, TemperatureSchedule
 from fairseq_xalign.data.shards import open_folder
-from fairseq_xalign.data.streams import BitextStream, MonoStream, Stream
+from fairseq_xalign.data.streams import Stream
+from fairseq_xalign.data.translation_streams import direction_streams, encoder_streams
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.view import (
     BITEXT,
     DEFAULTS,
-    MONO,
     Settings,
     View,
     check_views,
@@ -248,72 +246,11 @@ class MnmtTask(Translating):
         if training:
             self._check_directions_of_start()
         limits = self.limits(self.cfg.max_tokens if training else self.cfg.max_tokens_valid)
-        streams: list[Stream] = list(self._direction_streams(split, limits, training))
-        streams += self._further_streams(split, training)
-        self.datasets[split] = StreamDataset(streams, split)
-
-    def _direction_streams(self, split: str, limits: Limits, training: bool) -> Iterable[DirectionStream]:
-        bitext = self.folder.bitext(split)
-        texts, counted = available_directions(bitext), direction_counts(self.folder.lengths(BITEXT, split), bitext)
-        found = [d for d in self.directions if d in texts]
-        for direction in self.directions if training or not found else []:
-            if direction not in texts or not len(texts[direction][0]):
-                there = ", ".join(pair_name(d) for d, sides in texts.items() if len(sides[0]))
-                raise UserError(
-                    f"no {split} text for {pair_name(direction)} (it has {there or 'none for any direction'})",
-                    self.cfg.data,
-                    remedy=f"Add some with `xalign-preprocess binarize --split {split} --bitext`, or choose other "
-                    "--directions" + ("" if training else ", --valid-subset or --disable-validation"),
-                )
-        missing = [pair_name(d) for d in self.directions if d not in found]
-        if missing:
-            logger.info(f"{split}: no text for {', '.join(missing)}: these directions are not validated")
-        for direction in found:
-            stream = DirectionStream(
-                *direction, texts[direction], limits, self.target_token != NONE, counted.get(direction)
-            )
-            self._report(split, stream)
-            yield stream
-
-    def _report(self, split: str, stream: DirectionStream) -> None:
-        """Log how many pairs a direction has, and how many of them are left out; refuse one that has none left."""
-        left_out = stream.left_out()
-        said = f"{split} {pair_name(stream.languages)}: {len(stream)} pairs"
-        logger.info(f"{said}, {left_out}" if left_out.total else said)
-        if left_out.total == len(stream):
-            raise UserError(
-                f"every one of the {len(stream)} pairs of {split} {pair_name(stream.languages)} is empty or longer "
-                f"than {stream.limits}", self.cfg.data,
-                remedy="Raise --max-source-positions, --max-target-positions or --max-tokens, or leave it out of "
-                "--directions",
-            )  # fmt: skip
-
-    def _further_streams(self, split: str, training: bool) -> list[Stream]:
-        """The text of the objectives on the encoder, in the languages of the directions."""
-        trained = {language for direction in self.directions for language in direction}
-        length = self.cfg.tokens_per_sample
-        streams: list[MonoStream | BitextStream] = []
-        if MONO in self.kinds:
-            mono = self.folder.require(MONO, split) if training else self.folder.mono(split)
-            ours = [(name, text) for name, text in mono.items() if name in trained and len(text)]
-            if training and not ours:
-                raise UserError(
-                    f"--mlm-weight: no monolingual {split} text in {', '.join(sorted(trained))}", self.cfg.data,
-                    remedy=f"Add some with `xalign-preprocess binarize --split {split} --mono XX=FILE`",
-                )  # fmt: skip
-            counts, mode = self.folder.lengths(MONO, split), self.settings.sample_break_mode
-            streams += [MonoStream(name, text, length, mode, counts.get(name)) for name, text in ours]
-        if BITEXT in self.kinds:
-            chosen = {frozenset(direction) for direction in self.directions}
-            counts = self.folder.lengths(BITEXT, split)
-            streams += [
-                BitextStream(*pair, files, length, self.settings.tlm_packing, counts.get(pair))
-                for pair, files in self.folder.bitext(split).items()
-                if frozenset(pair) in chosen and len(files[0])
-            ]
-        for stream in streams:
-            logger.info(f"{split} {stream.name}: {len(stream)} units{stream.length_note(self.cfg.data)}")
-        return [*streams]
+        pairs = direction_streams(self.folder, split, self.directions, limits, self.target_token != NONE, training)
+        further = encoder_streams(
+            self.folder, split, self.kinds, self.directions, self.settings, self.cfg.tokens_per_sample, training
+        )
+        self.datasets[split] = StreamDataset([*pairs, *further], split)
 
     def collater_for(self, streams: list[Any], split: str) -> TranslationCollater:
         cfg = self.cfg
