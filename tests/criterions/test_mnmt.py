@@ -28,9 +28,7 @@ SHAPE = {
 @pytest.fixture
 def model():
     torch.manual_seed(1)
-    return XAlignTranslationModel(
-        EncoderConfig(**SHAPE, attention_dropout=0.0), DecoderConfig(**SHAPE, attention_dropout=0.0), "plain"
-    ).double()
+    return XAlignTranslationModel(EncoderConfig(**SHAPE), DecoderConfig(**SHAPE), "plain").double()
 
 
 def criterion(**options) -> MnmtCriterion:
