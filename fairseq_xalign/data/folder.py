@@ -228,6 +228,7 @@ class DataFolder:
         for prefix in stream_prefixes(stream):
             if prefix not in self._mapped:
                 self._mapped[prefix] = MappedTokens(self.path / prefix)
+                self._mapped[prefix].expect_random_reading()  # units are drawn by a permutation
             if len(self._mapped[prefix]) != stream["sentences"]:
                 raise UserError(
                     f"has {len(self._mapped[prefix])} sentences, but {MANIFEST_FILE} says {stream['sentences']}",

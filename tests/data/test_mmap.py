@@ -1,6 +1,7 @@
 """The memory-mapped format: fairseq reads ours, ours reads fairseq's, and a damaged file is named."""
 
 import gc
+import mmap
 import pickle
 import resource
 import subprocess
@@ -223,11 +224,30 @@ def test_a_mapped_file_is_not_kept_open_and_is_unmapped_when_nothing_refers_to_i
         write(tmp_path / f"{n}", SENTENCES)
     before = handles()
     mapped = [MappedTokens(tmp_path / f"{n}") for n in range(40)]
+    for each in mapped:
+        each.expect_random_reading()
     assert handles() == before and maps() == 80
     (sizes, last) = mapped[0].sizes, mapped[0].tokens[-1:]
-    del mapped
+    del mapped, each
     gc.collect()
     assert maps() == 2  # of the arrays that are still there
     assert sizes.tolist() == [len(sentence) for sentence in SENTENCES] and last.tolist() == [2]
     with pytest.raises(ValueError):
         sizes[0] = 1
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_RANDOM") or not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_reading_an_index_at_random_maps_few_pages_beside_those_read(tmp_path):
+    """A hole of 200 million lengths stands for an index that does not fit into memory."""
+    items = 50_000_000
+    with open(tmp_path / "a.idx", "wb") as out:
+        out.write(module.HEADER.pack(module.MAGIC, module.VERSION, 8, items))
+        out.truncate(module.HEADER.size + 12 * items)
+    (tmp_path / "a.bin").write_bytes(b"")
+    mapped = MappedTokens(tmp_path / "a")
+    mapped.expect_random_reading()
+    mapped.expect_random_reading()
+    before = int(Path("/proc/self/statm").read_text().split()[1])
+    assert not mapped.sizes[np.random.default_rng(1).integers(0, items, 1000)].any()
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) - before
+    assert pages < 3000
