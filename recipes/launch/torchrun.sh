@@ -5,7 +5,7 @@
 #   recipes/launch/torchrun.sh --gpus 8 --nodes 4 --node-rank R --master HOST:29500 recipes/mmte/run.sh --conf paper --stage 3 --stop-stage 3
 #
 # One machine runs every stage. On several machines, run stages 0 to 2 and 4 to 8 on one of them, and stage 3 on each, with its
-# own --node-rank, from 0; --work must be a folder that all of them see. --gpus 0 trains two processes on CPU, to try it.
+# own --node-rank, from 0; --work must be a folder that all of them see.
 set -euo pipefail
 GPUS=8 NODES=1 NODE_RANK=0 MASTER=127.0.0.1:29500
 while [ $# -gt 0 ]; do
@@ -20,7 +20,6 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ $# -gt 0 ] || { echo "torchrun.sh: no recipe given; see --help" >&2; exit 2; }
-if [ "$GPUS" = 0 ]; then PROCESSES=2; else PROCESSES=$GPUS; fi
-export TRAINER="${PYTHON:-python3} -m torch.distributed.run --nnodes $NODES --node-rank $NODE_RANK --nproc-per-node $PROCESSES \
---master-addr ${MASTER%:*} --master-port ${MASTER#*:} -m fairseq_cli.train --distributed-world-size $((NODES * PROCESSES))"
+export TRAINER="${PYTHON:-python3} -m torch.distributed.run --nnodes $NODES --node-rank $NODE_RANK --nproc-per-node $GPUS \
+--master-addr ${MASTER%:*} --master-port ${MASTER#*:} -m fairseq_cli.train --distributed-world-size $((NODES * GPUS))"
 exec bash "$@"
