@@ -25,6 +25,10 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("binarize", [], "equal bytes: yes"),
         ("derive", [], "trans,inv"),
         ("predict", [], "times as fast"),
+        ("mnmt_throughput", ["--contenders", "ours,fairseq"], "ours is ... times faster"),
+        ("decode", [], "equal translations: 6 of 6"),
+        ("startup", ["--contenders", "ours,fairseq"], "ours / fairseq"),
+        ("startup", ["--simulate"], "large to small"),
     ],
 )
 def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp_path):
