@@ -19,13 +19,17 @@ from fairseq_xalign.objectives.translation import TranslationBatch
 from tests.support.translation import FairseqDictionary, V, sharp_model, small_model, translation_batch
 
 
-def log_probability(model: TranslationModel, batch: TranslationBatch, row: int, tokens: list[int]) -> float:
-    """log p of one translation, scored as a whole."""
-    source = pack([batch.source.tokens[batch.source.starts[row] : batch.source.starts[row + 1]]])
-    tags = None if batch.tags is None else pack([batch.tags.tokens[row : row + 1]])
-    target = pack([[EOS, *tokens[:-1]]])
-    logits = model.logits(model(TranslationBatch(source, target, tags, torch.zeros(1))))
-    return logits.float().log_softmax(-1).gather(1, torch.tensor(tokens)[:, None]).sum().item()
+def log_probabilities(
+    model: TranslationModel, batch: TranslationBatch, row: int, every: list[list[int]]
+) -> list[float]:
+    """log p of translations of one sentence, each scored as a whole."""
+    source = pack([batch.source.tokens[batch.source.starts[row] : batch.source.starts[row + 1]]] * len(every))
+    tags = None if batch.tags is None else pack([batch.tags.tokens[row : row + 1]] * len(every))
+    target = pack([[EOS, *tokens[:-1]] for tokens in every])
+    logits = model.logits(model(TranslationBatch(source, target, tags, torch.zeros(len(every)))))
+    written = torch.tensor([token for tokens in every for token in tokens])
+    scores = logits.float().log_softmax(-1).gather(1, written[:, None]).squeeze(1)
+    return [part.sum().item() for part in scores.split([len(tokens) for tokens in every])]
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -45,7 +49,7 @@ def test_beam_1_equals_a_greedy_reference_without_cache(apart):
                     scores[EOS] = -1e9
                 written.append(EOS if len(written) == limit else int(scores.argmax()))
             assert found[row][0].tokens == written
-            expected = log_probability(model, batch, row, written) / len(written)
+            expected = log_probabilities(model, batch, row, [written])[0] / len(written)
             assert found[row][0].score == pytest.approx(expected, abs=1e-5)
 
 
@@ -63,8 +67,8 @@ def test_a_beam_that_holds_everything_equals_exhaustive_search(lenpen):
     with torch.no_grad():
         found = beam_search(model, batch.source, None, [limit, limit], beam=len(every), lenpen=lenpen)
         for row in range(2):
-            scored = [(log_probability(model, batch, row, tokens) / len(tokens) ** lenpen, tokens) for tokens in every]
-            scored.sort(reverse=True)
+            scores = log_probabilities(model, batch, row, every)
+            scored = sorted(((p / len(tokens) ** lenpen, tokens) for p, tokens in zip(scores, every)), reverse=True)
             assert len(found[row]) == len(every)
             assert found[row][0].tokens == scored[0][1]
             assert [h.score for h in found[row]] == pytest.approx([s for s, _ in scored], abs=1e-5)
@@ -93,9 +97,9 @@ def test_a_score_is_the_translations_own_log_probability():
     model, batch = sharp_model(), translation_batch(apart=True)
     with torch.no_grad():
         for row, hypotheses in enumerate(beam_search(model, batch.source, batch.tags, [12] * 8, 4, 1.4)):
-            for h in hypotheses:
-                expected = log_probability(model, batch, row, h.tokens) / len(h.tokens) ** 1.4
-                assert h.score == pytest.approx(expected, abs=1e-5)
+            scores = log_probabilities(model, batch, row, [h.tokens for h in hypotheses])
+            expected = [p / len(h.tokens) ** 1.4 for p, h in zip(scores, hypotheses)]
+            assert [h.score for h in hypotheses] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_sentences_limit_is_its_own_whatever_stands_beside_it():

@@ -39,10 +39,7 @@ def values_and_gradients(model: TranslationModel, batch: TranslationBatch, atten
 @pytest.mark.parametrize("normalize_before", [False, True])
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_fused_attention_equals_plain_in_values_and_gradients(positions, normalize_before, apart):
-    bare = {"lm_head_transform": False, "lm_head_bias": False}
-    encoder, decoder = small_configs(positions=positions, normalize_before=normalize_before)
-    torch.manual_seed(1)
-    model = TranslationModel(replace(encoder, **bare), decoder).double()
+    model = small_model(positions=positions, normalize_before=normalize_before, seed=1)
     batch = translation_batch(apart=apart)
     fused, plain = (values_and_gradients(model, batch, kind) for kind in ("fused", "plain"))
     assert fused.keys() == plain.keys()  # every parameter has a gradient
@@ -81,6 +78,20 @@ def test_one_token_at_a_time_gives_the_features_of_the_whole(positions, tying):
     cache = model.decoder.begin(model.encode(batch.source))
     for step, tokens in enumerate(batch.target.tokens.unflatten(0, (8, 7)).unbind(1)):
         torch.testing.assert_close(model.decoder.step(tokens, cache), whole[:, step], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_mixed_precision_stays_near_single_precision(positions):
+    model, batch = small_model(positions=positions).float(), translation_batch(targets=[6] * 8)
+    exact = values_and_gradients(model, batch, "fused")
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = values_and_gradients(model, batch, "fused")
+        with torch.no_grad():
+            cache = model.decoder.begin(model.encode(batch.source))
+            steps = [model.decoder.step(t, cache) for t in batch.target.tokens.unflatten(0, (8, 7)).unbind(1)]
+    for name in ("features", "decoder.layers.0.qkv.weight", "decoder.layers.1.memory_kv.weight"):
+        assert 0 < (rounded[name].float() - exact[name]).norm() < 0.05 * exact[name].norm()
+    assert (torch.stack(steps, 1).flatten(0, 1).float() - exact["features"]).norm() < 0.05 * exact["features"].norm()
 
 
 def test_rows_of_a_beam_go_on_in_another_order_and_without_sentences_that_are_done(monkeypatch):

@@ -9,6 +9,7 @@ import torch
 
 from fairseq_xalign.constants import BOS, EOS, PAD, UNK
 from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
+from fairseq_xalign.models.presets import BARE_HEAD
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.objectives.translation import TranslationBatch
@@ -29,7 +30,7 @@ def small_configs(tying: str = "all", **changes: Any) -> tuple[EncoderConfig, De
         **shape,
         **changes,
     }
-    return EncoderConfig(**values), DecoderConfig(**values, tying=tying)
+    return EncoderConfig(**values, **BARE_HEAD), DecoderConfig(**values, tying=tying)
 
 
 def small_model(tying: str = "all", attention: str = "fused", seed: int = 0, **changes: Any) -> TranslationModel:
