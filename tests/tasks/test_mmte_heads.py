@@ -7,7 +7,9 @@ from collections import Counter
 
 import pytest
 import torch
+from fairseq.checkpoint_utils import load_model_ensemble_and_task
 
+from fairseq_xalign import compat
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.labelled.labeller import load_labeller
 from fairseq_xalign.models.heads import MMTEClassificationHead, MMTETaggingHead
@@ -148,5 +150,8 @@ def test_the_line_of_pre_training_trains_a_translation_model(parallel, tmp_path)
     run = pretrain(parallel, tmp_path, "mnmt", 2, *preset_options("mmte", width=32).split())
     assert run.status == 0, run.text[-2000:]
     assert "clipped_tensors" in run.records("train_inner")[0]
+    compat.register()
+    ((model,), _, task) = load_model_ensemble_and_task([str(run.save_dir / "checkpoint_last.pt")])
+    assert task.cfg.clip_mode == "per-tensor" and task.cfg.optimizer == "adafactor" and model.decoder is not None
     expected = [3.0 * 32**-0.5 * n * 40_000**-1.5 for n in (1, 2)]
     assert [float(r["lr"]) for r in run.records("train_inner")] == pytest.approx(expected, rel=1e-3)
