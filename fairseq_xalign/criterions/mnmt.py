@@ -1,7 +1,7 @@
 """Criterion ``mnmt``: the loss of translation, with masked language modelling on the encoder mixed in on request.
 
-MMTE (Siddhant et al. 2020), section 2.2, trains on translation alone; its last sentence leaves objectives on the
-encoder beside it to future work: ``--mlm-weight`` and ``--tlm-weight``.
+MMTE (Siddhant et al. 2020), section 2.2, trains on translation alone; section 6 leaves "integrating mBERT's objective
+with the translation objective" to future work: ``--mlm-weight`` and ``--tlm-weight``.
 """
 
 from collections.abc import Mapping, Sequence

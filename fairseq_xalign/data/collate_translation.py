@@ -15,10 +15,8 @@ from fairseq_xalign.data.directions import DIRECTION, DirectionStream
 from fairseq_xalign.data.streams import Stream
 from fairseq_xalign.data.windows import Window
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.translation import TranslationBatch
+from fairseq_xalign.objectives.translation import SEPARATE, SOURCE, TARGET_TOKENS, TranslationBatch
 
-TARGET_TOKENS = SOURCE, SEPARATE, NONE = "source", "separate", "none"
-"""Where ``<2xx>`` stands: in front of the source (MMTE, section 2.2), encoded apart (Table 11), or nowhere."""
 TRANSLATION = "translation"
 """The name of the translation batch in a sample."""
 

@@ -12,10 +12,7 @@ from fairseq_xalign.models.config import TYINGS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.decoder import Decoder, Memory
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.translation import TranslationBatch
-
-TARGET_TOKENS = ("source", "separate", "none")
-"""Where ``<2xx>`` stands: first in the source, encoded apart from it (MMTE, Table 11), or nowhere."""
+from fairseq_xalign.objectives.translation import SOURCE, TranslationBatch
 
 
 class TranslationModel(nn.Module):
@@ -28,10 +25,11 @@ class TranslationModel(nn.Module):
     Attributes:
         encoder: usable without the decoder.
         decoder: uses the encoder's embeddings where ``decoder_config.tying`` is ``all``.
-        target_token: where the model was told what language to translate into, one of ``TARGET_TOKENS``.
+        target_token: where the model was told what language to translate into, one of
+            ``objectives.translation.TARGET_TOKENS``.
     """
 
-    target_token: str = "source"
+    target_token: str = SOURCE
 
     def __init__(self, encoder_config: EncoderConfig, decoder_config: DecoderConfig, attention: str = "fused") -> None:
         super().__init__()

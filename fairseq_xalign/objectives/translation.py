@@ -15,6 +15,9 @@ from torch.autograd.function import once_differentiable
 
 from fairseq_xalign.objectives.batch import PackedBatch
 
+TARGET_TOKENS = SOURCE, SEPARATE, NONE = "source", "separate", "none"
+"""Where ``<2xx>`` stands: first in the source (MMTE, section 2.2), encoded apart from it (Table 11), or nowhere."""
+
 
 @dataclass
 class TranslationBatch:

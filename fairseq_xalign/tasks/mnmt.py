@@ -16,7 +16,7 @@ from fairseq.tasks import register_task
 
 from fairseq_xalign.criterions.mnmt import MnmtCriterion  # registers it: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, unit_names
-from fairseq_xalign.data.collate_translation import NONE, SOURCE, TranslationCollater
+from fairseq_xalign.data.collate_translation import TranslationCollater
 from fairseq_xalign.data.directions import (
     DIRECTION,
     Direction,
@@ -34,6 +34,7 @@ from fairseq_xalign.data.streams import Stream
 from fairseq_xalign.data.translation_streams import direction_streams, encoder_streams
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.masking import Vocabulary
+from fairseq_xalign.objectives.translation import NONE, SOURCE
 from fairseq_xalign.objectives.view import (
     BITEXT,
     DEFAULTS,

@@ -6,7 +6,7 @@ from typing import Optional
 from fairseq.dataclass import ChoiceEnum
 from omegaconf import II
 
-from fairseq_xalign.data.collate_translation import TARGET_TOKENS
+from fairseq_xalign.objectives.translation import TARGET_TOKENS
 from fairseq_xalign.tasks.pretraining_options import HiddenTextConfig
 
 

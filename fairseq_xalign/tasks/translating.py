@@ -15,12 +15,12 @@ from fairseq.tasks import FairseqTask
 from torch import Tensor
 
 from fairseq_xalign.constants import EOS, FAIRSEQ_SPECIALS
-from fairseq_xalign.data.collate_translation import SEPARATE, SOURCE
 from fairseq_xalign.data.directions import Direction, available_directions, read_direction
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.models.xalign_generation import for_generation
+from fairseq_xalign.objectives.translation import SEPARATE, SOURCE
 from fairseq_xalign.options import pair_name
 from fairseq_xalign.tasks.base import TrainingTask
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer

@@ -143,8 +143,9 @@ def test_shards_are_read_as_one(parallel, tmp_path):
 
 
 def test_translation_is_learned(parallel, tmp_path):
-    """Every word of one language is one word of the other: the loss falls well below what an untold one can have."""
-    run = pretrain(parallel, tmp_path, "mnmt", 250, "--lr", "0.01", "--dropout", "0", "--max-tokens", 1000)
+    """Every word of one language is one word of the other: sentences that were held out leave little doubt."""
+    shape = ["--encoder-embed-dim", 64, "--encoder-ffn-embed-dim", 128, "--max-tokens", 1000]
+    run = pretrain(parallel, tmp_path, "mnmt", 170, "--directions", "en-de", "--lr", 0.004, *shape)
     valid = run.records("valid")[-1]
-    assert float(valid["valid_loss_en_de"]) < 0.6, run.text[-1500:]
+    assert float(valid["valid_loss_en_de"]) < 0.7, run.text[-1500:]
     assert torch.isfinite(torch.tensor(run.losses())).all()
