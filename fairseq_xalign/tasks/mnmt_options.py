@@ -67,7 +67,8 @@ class MnmtConfig(HiddenTextConfig):
     eval_bleu: bool = field(
         default=False,
         metadata={"help": "translate at every validation and report BLEU and chrF of each direction, and their means "
-                  "bleu and chrf, for instance for --best-checkpoint-metric bleu --maximize-best-checkpoint-metric"},
+                  "bleu and chrf, for instance for --best-checkpoint-metric bleu --maximize-best-checkpoint-metric; "
+                  "also the share of repetitive outputs (repetition) and of outputs in a wrong language (off_target)"},
     )  # fmt: skip
     eval_bleu_sentences: int = field(
         default=200,

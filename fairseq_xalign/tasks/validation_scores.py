@@ -1,4 +1,7 @@
-"""BLEU and chrF during training: translate the first sentences of every direction of a validation set."""
+"""BLEU and chrF during training: translate the first sentences of every direction of a validation set.
+
+Beside them stand what they do not show: the share of repetitive outputs, and that of outputs in a wrong language.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ import torch
 from fairseq_xalign.data.collate_translation import TranslationCollater
 from fairseq_xalign.data.directions import DirectionStream, direction_key
 from fairseq_xalign.data.windows import Budget, Place, Window, assemble
-from fairseq_xalign.evaluate.metrics.translation import corpus_bleu, corpus_chrf
+from fairseq_xalign.errors import explained
+from fairseq_xalign.evaluate.metrics.identification import Identifier
+from fairseq_xalign.evaluate.metrics.translation import corpus_bleu, corpus_chrf, repetition_rate
 from fairseq_xalign.models.generate import beam_search
 from fairseq_xalign.objectives.translation import TranslationBatch
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -21,6 +26,9 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 LENGTHS, MORE = 2.0, 10
 """A translation has at most twice the tokens of its source, and ten more: an untrained model writes without end."""
+
+FIGURES = ("bleu", "chrf", "repetition", "off_target")
+"""What is measured of each direction, and averaged; ``off_target`` only into languages that py3langid knows."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Search:
 def validation_scores(
     model: Any, tokenizer: Tokenizer, collater: TranslationCollater, search: Search
 ) -> dict[str, float]:
-    """Return ``bleu_en_de``, ``chrf_en_de`` and so on, and their means ``bleu`` and ``chrf`` over directions.
+    """Return ``bleu_en_de``, ``chrf_en_de`` and so on, and means over directions: ``bleu``, ``chrf`` and so on.
 
     The workers share the sentences, and all of them get the same scores.
 
@@ -51,6 +59,7 @@ def validation_scores(
     """
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
     rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if several else (0, 1)
+    identifier = _identifier(collater.streams)
     scores: dict[str, float] = {}
     signatures: dict[str, None] = {}
     for number, stream in enumerate(collater.streams):
@@ -65,22 +74,44 @@ def validation_scores(
         references = [tokenizer.decode(stream.mapped[1][unit].tolist()) for unit in units]
         hypotheses = [outputs[unit] for unit in units]
         key = direction_key(stream.languages)
+        target = stream.languages[1]
         for name, found in (
-            ("bleu", corpus_bleu(hypotheses, references, stream.languages[1])),
+            ("bleu", corpus_bleu(hypotheses, references, target)),
             ("chrf", corpus_chrf(hypotheses, references)),
         ):
             scores[f"{name}_{key}"] = found.score
             signatures[found.signature] = None
+        scores[f"repetition_{key}"] = repetition_rate(hypotheses, target).score
+        language = identifier.off_target(hypotheses, target) if identifier else None
+        if language is not None:
+            scores[f"off_target_{key}"] = language.off_target
     logger.info(f"signatures of BLEU and chrF: {'; '.join(signatures)}")
-    for name in ("bleu", "chrf"):
-        scores[name] = float(np.mean([score for key, score in scores.items() if key.startswith(f"{name}_")]))
+    for name in FIGURES:
+        values = [score for key, score in scores.items() if key.startswith(f"{name}_")]
+        if values:
+            scores[name] = float(np.mean(values))
     return scores
 
 
 def score_names(streams: Sequence[Any]) -> list[str]:
     """Return the names of the scores of :func:`validation_scores`."""
-    keys = [f"_{direction_key(s.languages)}" for s in streams if isinstance(s, DirectionStream)]
-    return [f"{name}{key}" for name in ("bleu", "chrf") for key in ["", *keys]]
+    directions = [stream for stream in streams if isinstance(stream, DirectionStream)]
+    identifier = _identifier(streams)
+    names = []
+    for name in FIGURES:
+        known = [s for s in directions if name != "off_target" or (identifier and identifier.knows(s.languages[1]))]
+        names += [f"{name}{key}" for key in ("", *(f"_{direction_key(s.languages)}" for s in known)) if known]
+    return names
+
+
+def _identifier(streams: Sequence[Any]) -> Identifier | None:
+    """What tells the languages of these directions apart; None where py3langid is not installed, which is logged."""
+    languages = {language for s in streams if isinstance(s, DirectionStream) for language in s.languages}
+    try:
+        return Identifier(languages)
+    except ModuleNotFoundError as error:
+        logger.info(f"outputs in a wrong language are not counted: {explained(error) or error}")
+        return None
 
 
 def _first_pairs(streams: Sequence[Any], number: int, search: Search) -> Window:

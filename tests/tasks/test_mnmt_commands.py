@@ -205,7 +205,7 @@ def test_bleu_and_chrf_are_measured_in_training_and_choose_the_checkpoint(parall
     run = pretrain(parallel, tmp_path, "mnmt", 20, *LEARNING, *options)
     assert run.status == 0, run.text[-2000:]
     valid = run.records("valid")[-1]
-    for name in ("bleu", "chrf"):
+    for name in ("bleu", "chrf", "repetition", "off_target"):
         each = [float(valid[f"valid_{name}_{key}"]) for key in ("en_de", "de_en")]
         assert float(valid[f"valid_{name}"]) == pytest.approx(sum(each) / 2, abs=0.01)
     assert "valid_best_chrf" in valid and "BLEU|nrefs:1|" in run.text and "chrF|nrefs:1|" in run.text
