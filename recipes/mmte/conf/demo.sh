@@ -2,7 +2,7 @@
 LANGUAGE_SETS="de,es,fr,it,ru,ar"
 ARCH=mmte_tiny
 VOCABULARY=8000
-SUBWORD_OPTIONS="--character-coverage 0.9995"
+SUBWORD_OPTIONS="--character-coverage 0.9995 --sentences 100000"
 UPDATES=3000
 MAX_TOKENS=3000
 LEARNING_RATE=3e-3
