@@ -28,7 +28,7 @@ class Memory:
     Attributes:
         features: [T, D].
         starts: where the memory of each sentence starts, followed by T, int32 [B + 1].
-        longest: the most tokens of a sentence.
+        longest: no sentence has more tokens than that.
     """
 
     features: Tensor
@@ -37,21 +37,19 @@ class Memory:
 
     def followed_by(self, other: Memory) -> Memory:
         """Each sentence's memory followed by its memory in ``other``: attention is over both together."""
-        starts = self.starts + other.starts
-        lengths, others = self.starts.diff().long(), other.starts.diff().long()
-        total = self.features.shape[0] + other.features.shape[0]
-        device = self.features.device
-        # place of each token of self, then of each token of other, in the result
-        before = (starts - self.starts)[:-1].long().repeat_interleave(lengths, output_size=self.features.shape[0])
-        after = (starts[1:] - other.starts[1:]).long().repeat_interleave(others, output_size=other.features.shape[0])
-        places = torch.cat(
-            (torch.arange(before.numel(), device=device) + before, torch.arange(after.numel(), device=device) + after)
+        sizes = (self.features.shape[0], other.features.shape[0])
+        # what stands ahead of each token in the result, from the memory that it does not come from
+        ahead = torch.cat(
+            (
+                other.starts[:-1].repeat_interleave(self.starts.diff(), output_size=sizes[0]),
+                self.starts[1:].repeat_interleave(other.starts.diff(), output_size=sizes[1]),
+            )
         )
-        order = torch.empty(total, dtype=torch.long, device=device)
-        order[places] = torch.arange(total, device=device)
+        rank = torch.cat([torch.arange(size, device=ahead.device) for size in sizes])
+        order = torch.empty_like(rank)
+        order[rank + ahead] = torch.arange(len(rank), device=ahead.device)
         features = select_rows(torch.cat((self.features, other.features)), order)
-        longest = int(starts.diff().max()) if starts.numel() > 1 else 0
-        return Memory(features, starts, longest)
+        return Memory(features, self.starts + other.starts, self.longest + other.longest)
 
 
 class DecoderBlock(Layer):
