@@ -27,6 +27,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("predict", [], "times as fast"),
         ("mnmt_throughput", ["--contenders", "ours,fairseq"], "ours is ... times faster"),
         ("decode", [], "equal translations: 6 of 6"),
+        ("beam_width", [], "length ratio"),
         ("startup", ["--contenders", "ours,fairseq"], "ours / fairseq"),
         ("startup", ["--simulate"], "large to small"),
     ],
