@@ -149,3 +149,13 @@ def test_translation_is_learned(parallel, tmp_path):
     valid = run.records("valid")[-1]
     assert float(valid["valid_loss_en_de"]) < 0.7, run.text[-1500:]
     assert torch.isfinite(torch.tensor(run.losses())).all()
+
+
+def test_two_workers_share_the_sentences_that_validation_translates(parallel, tmp_path):
+    options = ["--eval-bleu", "--eval-bleu-sentences", 7, "--optimizer", "sgd", "--lr", "0.1", "--dropout", 0]
+    one = pretrain(parallel, tmp_path / "one", "mnmt", 1, "--update-freq", 2, *options)
+    two = pretrain_two_workers(parallel, tmp_path / "two", "mnmt", 1, *options)
+    assert [one.status, *(r.status for r in two)] == [0, 0, 0], two[0].text[-3000:]
+    names = ["valid_bleu", "valid_chrf", "valid_chrf_en_de", "valid_chrf_fr_en"]
+    values = [[float(run.records("valid")[-1][name]) for name in names] for run in (one, two[0])]
+    assert values[0] == pytest.approx(values[1], abs=0.02) and values[0][1] > 0
