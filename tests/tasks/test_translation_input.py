@@ -81,3 +81,15 @@ def test_pooling_the_first_token_is_refused_before_training(labelled, begin, tmp
     assert "--pooling cls: this encoder comes from translation" in run.text.rstrip().splitlines()[-1]
     run = finetune(texts, begin, tmp_path / "run", "classification", 2, "--pooling", "max")
     assert run.status == 0, run.text[-2000:]
+
+
+def test_a_translation_model_is_fine_tuned_without_its_decoder_and_without_conversion(parallel, labelled, tmp_path):
+    model = pretrain(parallel, tmp_path / "mnmt", "mnmt", 2)
+    assert model.status == 0, model.text[-2000:]
+    options = ["--arch", "mmte_tiny_encoder", "--head", "mmte", "--freeze-encoder"]
+    run = finetune(labelled, model.save_dir, tmp_path / "run", "tagging", 2, *options)
+    assert run.status == 0, run.text[-2000:]
+    state, before = run.checkpoint(), model.checkpoint()["model"]
+    assert state["task_state"]["input"] == "eos" and not any(name.startswith("decoder.") for name in state["model"])
+    encoder = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
+    assert encoder and all(torch.equal(value, before[name]) for name, value in encoder.items())
