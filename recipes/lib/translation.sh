@@ -253,7 +253,7 @@ zero_shot() {
     local encoder=$1 name=$2 objective=$3 seed=$4 task n out kind metric options known ARCH=${ARCH}_encoder TAG_PRESET TAG_UPDATES=$TAG_UPDATES
     for task in $TASKS; do
         [ -f "$WORK/labelled.$task/labels.json" ] || continue
-        out=$WORK/runs/$name/$task
+        out=$WORK/zero-shot/$name/$task
         if [ "$task" = intents ]; then kind=classification metric=classification TAG_PRESET=$INTENT_PRESET options=(); else kind=tagging metric=pos TAG_PRESET=$POS_PRESET options=(); fi
         if [ "$task" = intents ] && [ -z "$TAG_PRESET" ]; then options=(--pooling mean); fi  # a preset brings its own head
         # shellcheck disable=SC2206 # several words
@@ -334,11 +334,17 @@ run_translation_stages() {
 }
 average_bilingual() { average_model "$2"; }
 
-# Stage 8
+# Stage 8: the zero-shot tasks; BLEU and chrF of all models; the sizes of the corpora (MMTE, Figure 1)
 translation_tables() {
-    local format
+    local format suffix
     title "stage 8: tables"
     for format in csv markdown json; do
-        evaluate compare "$WORK/runs" --format "$format" --output "$WORK/table.${format/markdown/md}"
+        suffix=${format/markdown/md}
+        evaluate compare "$WORK/zero-shot" --format "$format" --output "$WORK/table.$suffix"
+        evaluate compare "$WORK/runs" --format "$format" --output "$WORK/bleu.$suffix"
+    done
+    for suffix in png svg; do
+        evaluate plot bleu "$WORK/runs" --output "$WORK/bleu.$suffix"
+        evaluate plot corpus-sizes "$WORK/data" --output "$WORK/sizes.$suffix"
     done
 }

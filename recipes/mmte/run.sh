@@ -27,6 +27,6 @@ if [ -n "$DRY_RUN" ]; then
 fi
 run_translation_stages
 if stage 8; then
-    evaluate compare "$WORK/runs"
-    title "done: $WORK/bleu.txt, $WORK/interactive.txt, $WORK/table.{csv,md,json}"
+    evaluate compare "$WORK/zero-shot"
+    title "done: $WORK/bleu.{txt,csv,md,json,png}, $WORK/sizes.png, $WORK/interactive.txt, $WORK/table.{csv,md,json}"
 fi
