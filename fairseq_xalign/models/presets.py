@@ -54,7 +54,7 @@ VASWANI: dict[str, Any] = {
 """What the translation models share: Vaswani et al. (2017), but pre-norm, as Chen et al. (2018) have it."""
 TRANSLATION: dict[str, dict[str, Any]] = {
     # Learns within minutes on two cores: the shape of xalign_tiny. Rotary positions learn faster on real text (3,000
-    # verses, 360 updates: validation loss 4.21 nats against 4.33 with sinusoids); only where nothing but the place of
+    # pairs, 360 updates: validation loss 4.21 nats against 4.33 with sinusoids); only where nothing but the place of
     # a word says what it stands for, as in benchmarks/beam_width.py, sinusoids do.
     "mmte_tiny": {**VASWANI, "layers": 2, "heads": 4, "width": 128, "ffn_width": 512, "positions": "rotary"},
     # Transformer base (Vaswani et al. 2017, table 3).
