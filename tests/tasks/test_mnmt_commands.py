@@ -19,7 +19,7 @@ LEARNING = ["--encoder-embed-dim", 64, "--encoder-ffn-embed-dim", 128, "--dropou
 @pytest.fixture(scope="module")
 def trained(parallel, tmp_path_factory):
     """A run that has learned a little, in all directions."""
-    run = pretrain(parallel, tmp_path_factory.mktemp("trained"), "mnmt", 80, *LEARNING)
+    run = pretrain(parallel, tmp_path_factory.mktemp("trained"), "mnmt", 50, *LEARNING)
     assert run.status == 0, run.text[-1500:]
     return run
 
@@ -28,6 +28,23 @@ def fairseq(name, log, *arguments):
     """Exit status and output of one of fairseq's commands."""
     process = run_function(command, f"fairseq_cli.{name}", [str(a) for a in arguments], ("apply",), log=log)
     return wait(process, 120), log.read_text("utf-8")
+
+
+def run_all(runs):
+    """Run commands one after the other in one process, with a line between their outputs."""
+    for name, *arguments in runs:
+        command(f"fairseq_cli.{name}", arguments, ("apply",))
+        print("=== done", flush=True)
+
+
+def outputs(log, runs):
+    """What each of ``runs``, (command, arguments...), prints."""
+    process = run_function(run_all, [[str(a) for a in run] for run in runs], log=log)
+    status, text = wait(process, 120), log.read_text("utf-8")
+    assert status == 0, text[-2000:]
+    parts = text.split("=== done\n")[:-1]
+    assert len(parts) == len(runs)
+    return parts
 
 
 def refuse_all(runs):
@@ -54,20 +71,17 @@ def lines_of(output, kind):
     return {int(number): text for number, text in found}
 
 
-@pytest.mark.parametrize(
-    "limit", [["--batch-size", 5], ["--max-tokens", 40], []], ids=["sentences", "tokens", "default"]
-)
-def test_generate_translates_every_sentence_once_from_text_to_text(parallel, trained, tmp_path, limit):
+def test_generate_translates_every_sentence_once_from_text_to_text(parallel, trained, tmp_path):
     """13 sentences: with fairseq's own batches of eight, the last five would be lost."""
-    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "de", "--path",
-                             trained.save_dir, "--beam", 3, "--scoring", "sacrebleu", *limit)  # fmt: skip
-    assert status == 0, output[-2000:]
+    limits = [["--batch-size", 5], ["--max-tokens", 40], []]
+    run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir, "--beam", 3]
     german = [spelled(words, "de") for words in sentences(COUNTS["test"]["de"], "testde")]
-    assert lines_of(output, "S") == dict(enumerate(LINES)) and lines_of(output, "T") == dict(enumerate(german))
     model, tokenizer, _ = load_translator(trained.save_dir)
     ours = translate(model, tokenizer, LINES, "en", "de", beam=3)
-    assert lines_of(output, "D") == lines_of(output, "H") == dict(enumerate(ours))
-    assert "Generate test with beam=3: BLEU" in output
+    for output in outputs(tmp_path / "log", [[*run, "--scoring", "sacrebleu", *limit] for limit in limits]):
+        assert lines_of(output, "S") == dict(enumerate(LINES)) and lines_of(output, "T") == dict(enumerate(german))
+        assert lines_of(output, "D") == lines_of(output, "H") == dict(enumerate(ours))
+        assert "Generate test with beam=3: BLEU" in output
 
 
 def test_interactive_gives_the_ids_of_training_in_the_order_of_the_input(parallel, trained, tmp_path):
@@ -103,13 +117,13 @@ OFFERED = {
 }
 
 
-@pytest.mark.parametrize("options", OFFERED.values(), ids=OFFERED.keys())
-def test_what_fairseqs_generator_offers_works(parallel, trained, tmp_path, options):
-    status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, "-s", "en", "-t", "de", "--path",
-                             trained.save_dir, *options)  # fmt: skip
-    assert status == 0 and len(lines_of(output, "D")) == 13, output[-2000:]
-    if options == ["--score-reference"]:
-        assert lines_of(output, "D") == lines_of(output, "T")
+def test_what_fairseqs_generator_offers_works(parallel, trained, tmp_path):
+    run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir]
+    found = outputs(tmp_path / "log", [[*run, *options] for options in OFFERED.values()])
+    for name, output in zip(OFFERED, found, strict=True):
+        assert len(lines_of(output, "D")) == 13, name
+        if name == "reference":
+            assert lines_of(output, "D") == lines_of(output, "T")
 
 
 def test_constraints_are_plain_text_too(parallel, trained, tmp_path):
@@ -149,7 +163,7 @@ def test_validate_gives_the_figures_of_training_from_a_folder_that_was_moved(par
 def test_other_places_of_the_target_token_translate_too(parallel, tmp_path, target_token):
     """A checkpoint says where its token stands; several of them translate together."""
     options = [*LEARNING, "--target-token", target_token, "--directions", "en-de"]
-    runs = [pretrain(parallel, tmp_path / str(seed), "mnmt", 30, *options, "--seed", seed) for seed in (1, 2)]
+    runs = [pretrain(parallel, tmp_path / str(seed), "mnmt", 10, *options, "--seed", seed) for seed in (1, 2)]
     paths = ":".join(str(run.save_dir / "checkpoint_last.pt") for run in runs)
     direction = ["-s", "en", "-t", "de", "--beam", 2, "--path"]
     status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, *direction, paths)
