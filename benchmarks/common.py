@@ -75,6 +75,15 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):,.1f} ({min(values):,.1f} to {max(values):,.1f})"
 
 
+def native_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16; without them it imitates them, many times slower."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))
+
+
 def signature(repeat: int) -> str:
     """Where and how often it was measured."""
     import torch

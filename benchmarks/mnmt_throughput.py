@@ -7,10 +7,11 @@ fairseq's batches are those of its translation_multi_simple_epoch: pairs ordered
 pool of pairs. Padding does not count as tokens. Repetitions are interleaved, in rotating order.
 
 Contenders:
-  ours             this project's model: bf16 autocast, no padding, fused AdamW
+  ours             this project's model: no padding, fused AdamW, bf16 autocast where the processor has bfloat16
   ours-fp32        the same in float32
   fairseq          its transformer, criterion cross_entropy and Adam at their defaults: float32, padded
   fairseq-bf16     the same under autocast, which fairseq itself has for GPUs only
+On a processor without bfloat16 the default is ours and fairseq alone, both in float32.
 
 Example: python benchmarks/mnmt_throughput.py --repeat 5 --json mnmt_throughput.json
 """
@@ -32,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
-from benchmarks.common import add_common_arguments, interleaved, report, spread
+from benchmarks.common import add_common_arguments, interleaved, native_bf16, report, spread
 from benchmarks.contenders import Step, torch_step
 from benchmarks.throughput import interval, seconds
 from benchmarks.translation_pairs import Pair, fairseq_task_and_model, make_pairs, our_model
@@ -110,7 +111,7 @@ def shuffled(batches: list[Any], seed: int) -> list[Any]:
 CONTENDERS: dict[str, tuple[Contender, bool]] = {
     "fairseq": (fairseq, False),
     "fairseq-bf16": (fairseq, True),
-    "ours": (ours, True),
+    "ours": (ours, native_bf16()),
     "ours-fp32": (ours, False),
 }
 
@@ -127,7 +128,8 @@ def main(argv: list[str] | None = None) -> int:
         "--max-tokens", type=int, default=2048, help="fairseq's budget of a batch, with padding (default: %(default)s)."
     )
     parser.add_argument("--pairs", type=int, default=512, help="Pairs in the pool (default: %(default)s).")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="Contenders (default: %(default)s).")
+    usual = ",".join(CONTENDERS if native_bf16() else ("ours", "fairseq"))
+    parser.add_argument("--contenders", default=usual, help="Contenders (default: %(default)s).")
     parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
     parser.add_argument("--seed", type=int, default=1, help="Seed of pairs and weights (default: %(default)s).")
     add_common_arguments(parser)
@@ -156,7 +158,9 @@ def main(argv: list[str] | None = None) -> int:
             median, low, high = interval([theirs / mine for theirs, mine in zip(taken, found["ours"])])
             ratio = f"{median:.2f} ({low:.2f} to {high:.2f})"
         rows.append([name, spread([tokens / t for t in taken]), ratio])
-    title = f"translation training: {tokens:,} target tokens in {args.updates} updates, {args.threads} threads"
+    precision = "bf16" if native_bf16() else "float32"
+    title = f"translation training: {tokens:,} target tokens in {args.updates} updates, {args.threads} threads, "
+    title += f"ours in {precision}"
     columns = ["", "target tokens/s", "ours is ... times faster (95 % interval)"]
     report(title, columns, rows, {"seconds": found, "target_tokens": tokens}, args)
     return 0
