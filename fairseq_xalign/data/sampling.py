@@ -92,26 +92,33 @@ class TemperatureSchedule:
         return float(np.interp(draws, self.draws, self.temperatures))
 
 
-def permute(indices: Tensor, size: int, key: int) -> Tensor:
+def permute(indices: Tensor, size: int | Tensor, key: int | Tensor) -> Tensor:
     """Return where a keyed permutation of ``range(size)`` sends ``indices``; int64, same shape.
 
     The permutation is format-preserving: a balanced Feistel network over the next even power of two, applied again
     until the result lies inside the range (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
     It takes no memory, whatever the size, and at worst about four passes of the network per index on average.
+
+    Args:
+        indices: int64 [n].
+        size, key: of the permutation, or of each index's own, int64 [n].
     """
-    if size <= 1:
-        return torch.zeros_like(indices)
-    half = max(1, ((size - 1).bit_length() + 1) // 2)
-    mask = (1 << half) - 1
-    round_keys = mix(torch.arange(FEISTEL_ROUNDS, dtype=torch.int64) + key)
-    result = indices.clone()
-    pending = torch.ones_like(indices, dtype=torch.bool)
-    while bool(pending.any()):
-        left, right = result[pending] >> half, result[pending] & mask
-        for round_key in round_keys:
+    sizes, keys = (torch.as_tensor(x, dtype=torch.int64).expand_as(indices) for x in (size, key))
+    different, which = sizes.unique(return_inverse=True)
+    halves = [max(1, ((n - 1).bit_length() + 1) // 2) for n in different.tolist()]
+    half = torch.tensor(halves, dtype=torch.int64)[which]
+    round_keys = mix(torch.arange(FEISTEL_ROUNDS, dtype=torch.int64)[:, None] + keys)  # [rounds, n]
+    result = torch.where(sizes > 1, indices, 0)
+    pending = torch.nonzero(sizes > 1).flatten()
+    while len(pending):
+        shift = half[pending]
+        mask = (1 << shift) - 1
+        left, right = result[pending] >> shift, result[pending] & mask
+        for round_key in round_keys[:, pending]:
             left, right = right, left ^ (mix(right ^ round_key) & mask)
-        result[pending] = (left << half) | right
-        pending = result >= size
+        found = (left << shift) | right
+        result[pending] = found
+        pending = pending[found >= sizes[pending]]
     return result
 
 

@@ -128,8 +128,14 @@ class Planner:
     def _plan(self, place: Place) -> Window:
         drawn = np.array(place.drawn, dtype=np.int64)
         counts, owed = self.quotas.next(np.array(place.owed), drawn, place.window)
-        draws = [self._draw(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
-        stream, unit, key, lengths = (np.concatenate(column) for column in zip(*draws))
+        turns = [self._turns(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
+        stream, number, size, begin, key, pass_key, run = np.concatenate(turns, axis=1)
+        # One call for all streams: with hundreds of directions, a call for each takes a second per window.
+        unit = begin + shuffled(number, size, key, run)
+        key = combine(torch.from_numpy(pass_key), torch.from_numpy(unit)).numpy()
+        lengths = np.empty((len(unit), 2), dtype=np.int64)
+        for s in np.flatnonzero(counts):
+            lengths[stream == s] = two_sides(self.streams[s].lengths(unit[stream == s]))
         fits = lengths[:, 0] >= 0
         following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist())
         return assemble(
@@ -137,48 +143,49 @@ class Planner:
             shuffle_key=name_key(self.seed, "window", place.window), every_kind=self.every_kind,
         )  # fmt: skip
 
-    def _draw(self, s: int, begin: int, count: int) -> tuple[np.ndarray, ...]:
-        """``count`` draws of stream ``s`` from draw ``begin`` on: (stream, unit, key, lengths)."""
-        stream, size = self.streams[s], len(self.streams[s])
-        number = np.arange(begin, begin + count)
-        passes = number // size
-        unit = np.empty(count, dtype=np.int64)
-        key = np.empty(count, dtype=np.int64)
-        for p in np.unique(passes):
-            pass_key = name_key(self.stream_keys[s], int(p))
-            within = passes == p
-            unit[within] = in_turn(number[within] % size, stream.parts, pass_key, RUN if stream.share else 1)
-            key[within] = combine(pass_key, torch.from_numpy(unit[within])).numpy()
-        return np.full(count, s), unit, key, two_sides(stream.lengths(unit))
+    def _turns(self, s: int, begin: int, count: int) -> np.ndarray:
+        """``count`` draws of stream ``s`` from draw ``begin`` on, int64 [7, count].
+
+        Rows are the stream, the number of the draw within its part of a pass, the units of this part and where it
+        begins, the key that shuffles it, the key of the pass, and how many units move together.
+        """
+        stream, total = self.streams[s], len(self.streams[s])
+        run = RUN if stream.share else 1
+        numbers = np.arange(begin, begin + count)
+        rows = []
+        for p in range(begin // total, (begin + count - 1) // total + 1):
+            key = name_key(self.stream_keys[s], p)
+            within = numbers[numbers // total == p] % total
+            for first, size, part_key in in_turn(stream.parts, key):
+                ours = within[(within >= first) & (within < first + size)] - first
+                fixed = np.array([[size], [first], [part_key], [key], [run]], dtype=np.int64)
+                rows.append(np.concatenate([np.full((1, len(ours)), s), ours[None], fixed.repeat(len(ours), axis=1)]))
+        return np.concatenate(rows, axis=1)
 
 
-def in_turn(numbers: np.ndarray, parts: Sequence[int], key: int, run: int) -> np.ndarray:
-    """Where a pass over ``parts`` sends ``numbers``: all units of the first part, shuffled, then those of the next.
+def in_turn(parts: Sequence[int], key: int) -> list[tuple[int, int, int]]:
+    """How a pass goes through ``parts``: all units of the first part, shuffled, then those of the next.
 
     Args:
-        numbers: draws within a pass, ascending, int64 [n].
         parts: units of each part (data/shards.py); usually there is one.
         key: of the pass.
-        run: units that move together.
+
+    Returns: where each part begins, its units, and the key that shuffles it.
     """
     if len(parts) == 1:
-        return shuffled(numbers, parts[0], key, run)
-    found, begin = [], 0
-    for number, size in enumerate(parts):
-        ours = numbers[(numbers >= begin) & (numbers < begin + size)]
-        if len(ours):
-            found.append(begin + shuffled(ours - begin, size, name_key(key, "part", number), run))
-        begin += size
-    return np.concatenate(found)
+        return [(0, parts[0], key)]
+    begins = np.cumsum([0, *parts]).tolist()
+    return [(begins[i], size, name_key(key, "part", i)) for i, size in enumerate(parts)]
 
 
-def shuffled(numbers: np.ndarray, size: int, key: int, run: int) -> np.ndarray:
-    """Where a keyed permutation of ``range(size)`` sends ``numbers``; runs of ``run`` units move as a whole.
+def shuffled(numbers: np.ndarray, size: int | np.ndarray, key: int | np.ndarray, run: int | np.ndarray) -> np.ndarray:
+    """Where a keyed permutation of ``range(size)`` sends ``numbers`` [n]; runs of ``run`` units move as a whole.
 
-    What is left over after the last whole run stays at the end.
+    What is left over after the last whole run stays at the end. Each number may have a size, key and run of its own.
     """
-    runs = size // run
-    order = permute(torch.from_numpy(np.minimum(numbers // run, max(runs - 1, 0))), runs, key).numpy()
+    runs = np.asarray(size) // run
+    place = torch.from_numpy(np.minimum(numbers // run, np.maximum(runs - 1, 0)))
+    order = permute(place, torch.as_tensor(runs), torch.as_tensor(key)).numpy()
     return np.where(numbers < runs * run, order * run + numbers % run, numbers)
 
 

@@ -99,3 +99,14 @@ def test_every_prefix_of_windows_has_its_share_within_one_draw(weights, window, 
 def test_weights_by_hand_are_checked(text, said):
     with pytest.raises(UserError, match=said):
         parse_weights(text, "--sampling-weights", ["en", "de"])
+
+
+@given(st.lists(st.tuples(st.integers(1, 3000), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5))
+@settings(max_examples=40)
+def test_permutations_of_several_sizes_and_keys_at_once_are_those_of_each_alone(permutations):
+    """Hundreds of directions are drawn in one call."""
+    alone = [permute(torch.arange(min(size, 20)), size, key) for size, key in permutations]
+    counts = torch.tensor([len(found) for found in alone])
+    sizes, keys = (torch.tensor(column).repeat_interleave(counts) for column in zip(*permutations))
+    indices = torch.cat([torch.arange(int(n)) for n in counts])
+    assert torch.equal(permute(indices, sizes, keys), torch.cat(alone))
