@@ -289,6 +289,13 @@ zero_shot_model() {
 }
 zero_shot_mlm() { zero_shot "$WORK/runs/mlm.seed$1" "mlm.seed$1" mlm "$1"; }
 
+# Where fewer models are trained than may run at once, each of them gets several cores.
+use_idle_cores() {
+    local runs
+    runs=$(($(model_names | wc -w) + 2 * $(wc -w <<< "$BILINGUAL") + $([ -z "$MLM_BASELINE" ] && echo 0 || wc -w <<< "$SEEDS")))
+    if [ "$DEVICE" = cpu ] && [ "$runs" -lt "$JOBS" ]; then export OMP_NUM_THREADS=$((JOBS / runs)); fi
+}
+
 run_translation_stages() {
     local s name
     if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
@@ -301,6 +308,7 @@ run_translation_stages() {
     if stage 2; then binarize_translation; fi
     if stage 3; then
         title "stage 3: training, $JOBS at a time, precision: ${PRECISION/none/float32}"
+        use_idle_cores
         each_model in_background train_model
         each_bilingual in_background train_bilingual
         if [ -n "$MLM_BASELINE" ]; then for s in $SEEDS; do in_background train_mlm "$s"; done; fi
