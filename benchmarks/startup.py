@@ -263,19 +263,15 @@ def draw_first_window(data: Path) -> None:
     streams = task.datasets["train"].streams
     planner = Planner(streams, task.shares(streams), task.window(streams), Budget(tokens=2000), cfg.common.seed)
     place = planner.start()
-    for window in range(2):
-        drawn = np.array(place.drawn, dtype=np.int64)
-        counts, owed = planner.quotas.next(np.array(place.owed), drawn, window)
-        for number, stream in enumerate(streams):
-            if counts[number]:
-                _, units, _, _ = planner._draw(number, int(drawn[number]), int(counts[number]))
-                for side in stream.mapped:
-                    with open(f"{side.prefix}.idx", "r+b") as out:
-                        for unit in units.tolist():
-                            first = unit % len(SIZES)
-                            place_of = int(SIZES[:first].sum(dtype=np.int64)) * DTYPE.itemsize
-                            fill(out, len(side), unit, int(SIZES[first]), place_of)
-        place.drawn, place.owed = (drawn + counts).tolist(), owed.tolist()
+    for _ in range(2):
+        number, unit, _, place = planner.draws(place)
+        for s in np.unique(number):
+            for side in streams[s].mapped:
+                with open(f"{side.prefix}.idx", "r+b") as out:
+                    for one in unit[number == s].tolist():
+                        first = one % len(SIZES)
+                        place_of = int(SIZES[:first].sum(dtype=np.int64)) * DTYPE.itemsize
+                        fill(out, len(side), one, int(SIZES[first]), place_of)
 
 
 if __name__ == "__main__":

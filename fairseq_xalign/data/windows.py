@@ -125,7 +125,8 @@ class Planner:
             self._last = (place.window, self._plan(place))
         return self._last[1]
 
-    def _plan(self, place: Place) -> Window:
+    def draws(self, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray, Place]:
+        """Return the stream, the unit and the key of every draw of a window, int64 [n] each, and the next place."""
         drawn = np.array(place.drawn, dtype=np.int64)
         counts, owed = self.quotas.next(np.array(place.owed), drawn, place.window)
         turns = [self._turns(s, int(drawn[s]), int(counts[s])) for s in range(len(self.streams)) if counts[s]]
@@ -133,11 +134,14 @@ class Planner:
         # One call for all streams: with hundreds of directions, a call for each takes a second per window.
         unit = begin + shuffled(number, size, key, run)
         key = combine(torch.from_numpy(pass_key), torch.from_numpy(unit)).numpy()
+        return stream, unit, key, Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist())
+
+    def _plan(self, place: Place) -> Window:
+        stream, unit, key, following = self.draws(place)
         lengths = np.empty((len(unit), 2), dtype=np.int64)
-        for s in np.flatnonzero(counts):
+        for s in np.unique(stream):
             lengths[stream == s] = two_sides(self.streams[s].lengths(unit[stream == s]))
         fits = lengths[:, 0] >= 0
-        following = Place(place.window + 1, 0, (drawn + counts).tolist(), owed.tolist())
         return assemble(
             self.streams, stream[fits], unit[fits], key[fits], lengths[fits], self.budget, following,
             shuffle_key=name_key(self.seed, "window", place.window), every_kind=self.every_kind,
