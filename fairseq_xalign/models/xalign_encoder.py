@@ -215,18 +215,30 @@ class XAlignModel(BaseFairseqModel):
         Raises:
             UserError: where a weight that both have differs in shape.
         """
-        own = self.state_dict()
-        for key in [k for k in state_dict if k.startswith(("heads.", "objectives.", "decoder.")) and k not in own]:
-            del state_dict[key]
-        for key, value in own.items():
-            if key not in state_dict and key.startswith(("heads.", "objectives.")):
-                state_dict[key] = value
-        for key in state_dict.keys() & own.keys():
-            if state_dict[key].shape != own[key].shape:
-                raise UserError(
-                    f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
-                    remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
-                )
+        fit_state_dict(state_dict, self.state_dict(), ("heads.", "objectives.", "decoder."))
+
+
+def fit_state_dict(state_dict: dict[str, Tensor], own: dict[str, Tensor], optional: tuple[str, ...]) -> None:
+    """Fit the weights of a checkpoint to a model's own, in place.
+
+    Args:
+        optional: prefixes of what may come and go: it is dropped where the model does not have it, and keeps its
+            initial values where the checkpoint does not.
+
+    Raises:
+        UserError: where a weight that both have differs in shape.
+    """
+    for key in [k for k in state_dict if k.startswith(optional) and k not in own]:
+        del state_dict[key]
+    for key, value in own.items():
+        if key not in state_dict and key.startswith(optional):
+            state_dict[key] = value
+    for key in state_dict.keys() & own.keys():
+        if state_dict[key].shape != own[key].shape:
+            raise UserError(
+                f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
+                remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
+            )
 
 
 def _keep(args: Any) -> None:

@@ -13,7 +13,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.config import ACTIVATIONS, ATTENTION, POSITIONS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.presets import BARE_HEAD, TRANSLATION
 from fairseq_xalign.models.translation import TranslationModel, size_line
-from fairseq_xalign.models.xalign_encoder import Float32Modules, continued
+from fairseq_xalign.models.xalign_encoder import Float32Modules, continued, fit_state_dict
 from fairseq_xalign.objectives.translation import TranslationBatch
 from fairseq_xalign.options import at_least, flag
 
@@ -228,18 +228,7 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
         Raises:
             UserError: where a weight that both have differs in shape.
         """
-        own = self.state_dict()
-        for key in [k for k in state_dict if k.startswith("objectives.") and k not in own]:
-            del state_dict[key]
-        for key, value in own.items():
-            if key not in state_dict and key.startswith("objectives."):
-                state_dict[key] = value
-        for key in state_dict.keys() & own.keys():
-            if state_dict[key].shape != own[key].shape:
-                raise UserError(
-                    f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
-                    remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
-                )
+        fit_state_dict(state_dict, self.state_dict(), ("objectives.",))
 
 
 def _keep(args: Any) -> None:

@@ -5,6 +5,7 @@ Text is cut by the tokenizer of the data folder, so that ids are those of traini
 ``--required-batch-size-multiple``, which is 1 here.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,8 +76,9 @@ class Translating(TrainingTask):
     target_token: str
     _dictionary: TextDictionary | None = None
 
+    @abstractmethod
     def _tag(self, language: str) -> int:
-        raise NotImplementedError
+        """Return the id of ``<2language>``."""
 
     # -- vocabulary and text ----------------------------------------------------------------------
 
