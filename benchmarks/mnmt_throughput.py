@@ -11,7 +11,9 @@ Contenders:
   ours-fp32        the same in float32
   fairseq          its transformer, criterion cross_entropy and Adam at their defaults: float32, padded
   fairseq-bf16     the same under autocast, which fairseq itself has for GPUs only
-On a processor without bfloat16 the default is ours and fairseq alone, both in float32.
+  products         only the matrix products of the linear layers of ours-fp32, forward and backward: a bound for any
+                   implementation in float32
+On a processor without bfloat16 the default is ours, fairseq and products, all in float32.
 
 Example: python benchmarks/mnmt_throughput.py --repeat 5 --json mnmt_throughput.json
 """
@@ -98,6 +100,28 @@ def ours(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any
     return torch_step(model, loss_of, "cpu", bf16), shuffled([batch(indices) for indices in cut], args.seed)
 
 
+def products(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any]]:
+    """The matrix products of the linear layers: each weight [n, k] with k inputs makes one forward and two backward."""
+    model = reference(args)
+    rows: dict[str, list[torch.Tensor]] = {"source": [], "target": []}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            of_source = name.startswith("encoder.") or name.endswith("memory_kv")
+            rows["source" if of_source else "target"].append(module.weight.detach())
+    rows["target"].append(model.encoder.embed_tokens.weight.detach())  # the output layer
+
+    def step(batch: TranslationBatch) -> None:
+        for side, weights in rows.items():
+            count = len(getattr(batch, side).tokens)
+            for weight in weights:
+                x = torch.ones(count, weight.shape[1])
+                gradient = x @ weight.T
+                _ = gradient @ weight
+                _ = gradient.T @ x
+
+    return step, ours(pairs, args, bf16)[1]
+
+
 def reference(args: Namespace) -> Any:
     torch.manual_seed(args.seed)
     return our_model(args.layers, args.width, 4 * args.width, args.heads, args.vocabulary, args.dropout)
@@ -113,6 +137,7 @@ CONTENDERS: dict[str, tuple[Contender, bool]] = {
     "fairseq-bf16": (fairseq, True),
     "ours": (ours, native_bf16()),
     "ours-fp32": (ours, False),
+    "products": (products, False),
 }
 
 
@@ -128,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
         "--max-tokens", type=int, default=2048, help="fairseq's budget of a batch, with padding (default: %(default)s)."
     )
     parser.add_argument("--pairs", type=int, default=512, help="Pairs in the pool (default: %(default)s).")
-    usual = ",".join(CONTENDERS if native_bf16() else ("ours", "fairseq"))
+    usual = ",".join(CONTENDERS if native_bf16() else ("ours", "fairseq", "products"))
     parser.add_argument("--contenders", default=usual, help="Contenders (default: %(default)s).")
     parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
     parser.add_argument("--seed", type=int, default=1, help="Seed of pairs and weights (default: %(default)s).")

@@ -25,7 +25,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("binarize", [], "equal bytes: yes"),
         ("derive", [], "trans,inv"),
         ("predict", [], "times as fast"),
-        ("mnmt_throughput", ["--contenders", "ours,fairseq"], "ours is ... times faster"),
+        ("mnmt_throughput", ["--contenders", "ours,fairseq,products"], "ours is ... times faster"),
         ("decode", [], "equal translations: 6 of 6"),
         ("beam_width", [], "length ratio"),
         ("startup", ["--contenders", "ours,fairseq"], "ours / fairseq"),
