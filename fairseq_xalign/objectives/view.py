@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from typing import Any
 
 from fairseq_xalign.errors import UserError
@@ -45,6 +46,18 @@ class Settings:
 
 DEFAULTS = Settings()
 """The settings of ALIGN-MLM (Tang et al. 2022, Appendix G): what a criterion that names no others uses."""
+
+
+def given_settings(options: Any) -> dict[str, Any]:
+    """What the attributes of ``options`` that :class:`Settings` has too were set to by hand; None is "not given".
+
+    A flag can only be given, not taken back: where it is not given, the criterion decides.
+    """
+    values = {name: getattr(options, name, None) for name in vars(DEFAULTS)}
+    return {
+        name: None if value is False else str(value) if isinstance(value, Enum) else value
+        for name, value in values.items()
+    }
 
 
 def resolve_settings(preset: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Settings, dict[str, tuple]]:

@@ -5,7 +5,6 @@ ALIGN-MLM (Tang et al. 2022) and what it is compared with; the objective is the 
 
 import logging
 from dataclasses import replace
-from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +31,15 @@ from fairseq_xalign.objectives.dict_mlm import Translations
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.objective import Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key, permutation_sample
-from fairseq_xalign.objectives.view import DEFAULTS, Settings, View, check_views, name_views, resolve_settings
+from fairseq_xalign.objectives.view import (
+    DEFAULTS,
+    Settings,
+    View,
+    check_views,
+    given_settings,
+    name_views,
+    resolve_settings,
+)
 from fairseq_xalign.options import at_least, flag, name_list, pair_name
 from fairseq_xalign.tasks.base import StreamDataset, TrainingTask
 from fairseq_xalign.tasks.pretraining_options import AlignMLMConfig
@@ -119,12 +126,7 @@ class AlignMLMTask(TrainingTask):
 
     def _resolve_settings(self, criterion_name: str) -> Settings:
         """The settings of the run; says in the log which of the criterion's were replaced by hand."""
-        given: dict[str, Any] = {}
-        for name in vars(DEFAULTS):
-            value = getattr(self.cfg, name, None)
-            # A flag can only be given, not taken back: where it is not given, the criterion decides.
-            given[name] = None if value is False else str(value) if isinstance(value, Enum) else value
-        settings, replaced = resolve_settings(self.criterion.settings, given)
+        settings, replaced = resolve_settings(self.criterion.settings, given_settings(self.cfg))
         usual = self.criterion.preset.mix if self.criterion.preset else MIXTURE
         if self.criterion.mix != usual:
             replaced["objective_mix"] = (usual, self.criterion.mix)

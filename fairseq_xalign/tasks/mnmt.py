@@ -6,7 +6,6 @@ Translation"). ``tasks/translating.py`` has what ``fairseq-generate`` and ``fair
 
 import logging
 from dataclasses import asdict, replace
-from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -41,6 +40,7 @@ from fairseq_xalign.objectives.view import (
     Settings,
     View,
     check_views,
+    given_settings,
     name_views,
     resolve_settings,
 )
@@ -191,11 +191,7 @@ class MnmtTask(Translating):
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         criterion = super().build_criterion(cfg, from_checkpoint)
-        given: dict[str, Any] = {}
-        for name in vars(DEFAULTS):
-            value = getattr(self.cfg, name, None)
-            given[name] = None if value is False else str(value) if isinstance(value, Enum) else value
-        self.settings = resolve_settings({}, given)[0]
+        self.settings = resolve_settings({}, given_settings(self.cfg))[0]
         chosen = [(w, w.objective.view(self.settings)) for w in criterion.objectives]
         self.views = name_views((w.objective.name, view) for w, view in chosen if view is not None)
         name_of = {view: name for name, view in self.views.items()}
