@@ -76,8 +76,8 @@ def fairseq(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[
     return step, shuffled(batches, args.seed)
 
 
-def ours(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any]]:
-    model = reference(args).train()
+def packed_batches(pairs: list[Pair], args: Namespace) -> list[TranslationBatch]:
+    """The pairs without padding, in as many batches as fairseq makes of them."""
     sizes = np.array([len(source) + len(target) for source, target in pairs])
     order = np.argsort(-sizes, kind="stable")
     wanted = args.updates
@@ -93,11 +93,17 @@ def ours(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any
         target.targets = torch.cat([text for _, text in chosen])
         return TranslationBatch(source, target, None, torch.zeros(len(chosen), dtype=torch.int64))
 
+    return shuffled([batch(indices) for indices in cut], args.seed)
+
+
+def ours(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any]]:
+    model = reference(args).train()
+
     def loss_of(batch: TranslationBatch) -> torch.Tensor:
         assert batch.target.targets is not None
         return translation_loss(model.logits(model(batch)), batch.target.targets)[0].mean()
 
-    return torch_step(model, loss_of, "cpu", bf16), shuffled([batch(indices) for indices in cut], args.seed)
+    return torch_step(model, loss_of, "cpu", bf16), packed_batches(pairs, args)
 
 
 def products(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list[Any]]:
@@ -119,7 +125,7 @@ def products(pairs: list[Pair], args: Namespace, bf16: bool) -> tuple[Step, list
                 _ = gradient @ weight
                 _ = gradient.T @ x
 
-    return step, ours(pairs, args, bf16)[1]
+    return step, packed_batches(pairs, args)
 
 
 def reference(args: Namespace) -> Any:
