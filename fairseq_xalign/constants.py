@@ -26,6 +26,8 @@ MANIFEST_FILE = "manifest.json"
 DICT_FILE = "dict.txt"
 SUBWORD_FILE = "subword.json"
 LABELS_FILE = "labels.json"
+SETTINGS_FILE = "settings.json"
+"""What a converted checkpoint folder says of itself, for people."""
 POOLINGS = ("cls", "mean", "max")
 """What may stand for a sequence: its first token, or the mean or maximum over its tokens."""
 HEADS = ("linear", "mmte")

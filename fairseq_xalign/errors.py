@@ -53,6 +53,8 @@ def unknown_language(
 EXTRAS = {
     "tokenizers": "hf",
     "transformers": "hf",
+    "safetensors": "hf",
+    "huggingface_hub": "hf",
     "systran_align": "align",
     "matplotlib": "plots",
     "jinja2": "plots",

@@ -56,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Text to train on, one sentence per line. Repeat it for more languages and files.",
     )
     source.add_argument(
-        "--model", type=Path, metavar="FILE", help="Published vocabulary to adopt: .model, vocab.txt or tokenizer.json."
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="Published vocabulary to adopt: .model, vocab.txt or tokenizer.json, or a folder of transformers.",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="Subword folder to write.")
     parser.add_argument(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fairseq_xalign import cli
 
 COMMANDS = {
+    "from-hf": "fairseq_xalign.convert.commands.from_hf",
     "from-mnmt": "fairseq_xalign.convert.commands.from_mnmt",
     "average": "fairseq_xalign.convert.commands.average",
     "add-language": "fairseq_xalign.convert.commands.add_language",

@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from fairseq_xalign.constants import SETTINGS_FILE
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import atomic_file
+from fairseq_xalign.files import atomic_file, atomic_folder, write_json
 from fairseq_xalign.models.checkpoint import NAMES
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 OUT_HELP = "Checkpoint to write: a .pt file, or a folder in which it becomes checkpoint_last.pt."
 """Help text of every argument that names the checkpoint to write."""
@@ -37,6 +39,20 @@ def output_file(path: str | Path) -> Path:
     if found is not None:
         raise UserError("there is a checkpoint already", found, remedy="Name another folder, or a .pt file to replace")
     return path / NAMES[-1]
+
+
+def write_folder(
+    folder: Path, state: Mapping[str, Any], *, command: str, sources: list[str], settings: Mapping[str, Any]
+) -> None:
+    """Write a checkpoint folder atomically: ``checkpoint_best.pt``, the tokenizer and ``dict.txt``, ``settings.json``.
+
+    Args:
+        settings: what ``settings.json`` holds; the others are those of :func:`write_checkpoint`.
+    """
+    with atomic_folder(folder) as temporary:
+        write_checkpoint(temporary / NAMES[0], state, command=command, sources=sources)
+        Tokenizer.from_state(state["task_state"]["tokenizer"]).save_into(temporary)
+        write_json(temporary / SETTINGS_FILE, settings)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any], *, command: str, sources: list[str]) -> None:

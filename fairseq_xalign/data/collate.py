@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,7 +177,10 @@ class Collater:
         return as_batch(tokens, starts, positions, np.repeat(languages.reshape(-1), sizes), both)
 
     def _lay_out_joined(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
-        """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``."""
+        """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``.
+
+        The second side is segment 1, as the second text is for BERT; encoders without segments leave them unread.
+        """
         number, of_sequence, count = draws.number, draws.sequence, draws.count
         keys = window.key[draws.firsts()]
         swapped = self._swapped(keys, view)
@@ -206,7 +209,8 @@ class Collater:
         if view.positions == "reset":
             positions = positions - in_second * np.repeat(sides[:, 0], sizes)
         token_languages = np.where(in_second, np.repeat(languages[:, 1], sizes), np.repeat(languages[:, 0], sizes))
-        return as_batch(tokens, starts, positions, token_languages, keys)
+        batch = as_batch(tokens, starts, positions, token_languages, keys)
+        return replace(batch, segments=torch.from_numpy(in_second.astype(np.int64)))
 
 
 def unit_names(streams: Sequence[Stream], units: Mapping[str, torch.Tensor]) -> list[str]:

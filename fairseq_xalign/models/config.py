@@ -6,6 +6,7 @@ shapes.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from fairseq_xalign.errors import UserError, unknown_name
 
+ROUNDING = 1e-6
+"""Relative difference within which two numbers of a field are one: others write 1e-12 as 9.99999996e-13."""
 POSITIONS = ("learned", "rotary", "sinusoidal")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 ATTENTION = ("fused", "plain")
@@ -147,6 +150,13 @@ class DecoderConfig(ShapeConfig):
     tying: str = "all"
     """Which matrices of V rows are one: ``all`` three (embeddings of source and target, output layer), the two of the
     ``decoder``, or ``none``."""
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values of a field are the same, numbers but for rounding."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ROUNDING)
+    return bool(one == other)
 
 
 CHOICES: dict[str, tuple[str, ...]] = {

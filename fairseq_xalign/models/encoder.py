@@ -97,7 +97,8 @@ class Encoder(TiedLMHead, Stack):
         if self.embed_languages is not None and batch.languages is not None:
             x = x + self.embed_languages(batch.languages)
         if self.embed_segments is not None:
-            x = x + (self.embed_segments.weight[0] if batch.segments is None else self.embed_segments(batch.segments))
+            alone = batch.segments is None or self.config.n_segments == 1  # RoBERTa: one row, which all tokens share
+            x = x + (self.embed_segments.weight[0] if alone else self.embed_segments(batch.segments))
         return self._finish(x)
 
     def _plan(self, batch: PackedBatch, x: Tensor) -> Plan:

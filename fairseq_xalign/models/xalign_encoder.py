@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import HALF
-from fairseq_xalign.models.config import ATTENTION, POSITIONS, Config, EncoderConfig
+from fairseq_xalign.models.config import ATTENTION, POSITIONS, Config, EncoderConfig, same_value
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import PRESETS, preset
 from fairseq_xalign.options import at_least, flag
@@ -140,7 +140,7 @@ def continued(
         UserError: where a field that weights depend on differs from the checkpoint's.
     """
     for name, value in {**preset_fields, **chosen}.items():
-        if name not in SHAPE_FREE and getattr(start, name) != value:
+        if name not in SHAPE_FREE and not same_value(getattr(start, name), value):
             by = f"{called[name]} {value}" if name in chosen else f"--arch {arch} has {name} {value}"
             raise UserError(
                 f"{by}: the checkpoint has {getattr(start, name)}",
@@ -174,6 +174,7 @@ class XAlignModel(BaseFairseqModel):
         heads: by task name; empty in pre-training.
         objectives: what objectives own, by their names; empty in fine-tuning.
         frozen: whether the encoder is a fixed feature extractor: no gradients, and never in training mode.
+        own_start: weights that begin as this model has them, whatever a checkpoint says.
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
@@ -182,6 +183,7 @@ class XAlignModel(BaseFairseqModel):
         self.heads = nn.ModuleDict()
         self.objectives = Float32Modules()
         self.frozen = False
+        self.own_start: frozenset[str] = frozenset()
 
     def freeze_encoder(self) -> None:
         """Make the encoder a fixed feature extractor: without gradients, and without dropout in training too."""
@@ -215,7 +217,9 @@ class XAlignModel(BaseFairseqModel):
         Raises:
             UserError: where a weight that both have differs in shape.
         """
-        fit_state_dict(state_dict, self.state_dict(), ("heads.", "objectives.", "decoder."))
+        own = self.state_dict()
+        state_dict.update((key, own[key]) for key in self.own_start)
+        fit_state_dict(state_dict, own, ("heads.", "objectives.", "decoder.", "foreign."))
 
 
 def fit_state_dict(state_dict: dict[str, Tensor], own: dict[str, Tensor], optional: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ class PackedBatch:
             start again at 0).
         longest: length S of the longest sequence.
         languages: 1-based index of each token's language in the model's list, int64 [T], or None.
-        segments: 0 or 1 for each token, int64 [T], or None.
+        segments: 0 or 1 for each token, int64 [T], or None, which is 0 for all.
         masked: indices into ``tokens`` to be predicted, ascending, int64 [N], or None.
         targets: the ids to be predicted there, int64 [N], or None.
         target_languages: the language of the text at ``masked``, int64 [N], or None (``languages`` has the language of
@@ -100,9 +100,14 @@ def unpad(rows: Tensor, fill: int) -> PackedBatch:
 
 
 def concatenate(batches: list[PackedBatch]) -> PackedBatch:
-    """Join batches into one, in order; an optional field that any of them does not have is None in the result."""
+    """Join batches into one, in order; an optional field that any of them does not have is None in the result.
+
+    Segments are 0 in a batch that does not have them, and None only if none has.
+    """
     if len(batches) == 1:
         return batches[0]
+    if any(b.segments is not None for b in batches):
+        batches = [b if b.segments is not None else replace(b, segments=torch.zeros_like(b.tokens)) for b in batches]
     offsets = [0]
     for b in batches:
         offsets.append(offsets[-1] + len(b.tokens))

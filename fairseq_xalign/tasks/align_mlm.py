@@ -53,6 +53,7 @@ class AlignMLMTask(TrainingTask):
     """Pre-training of an encoder on a data folder."""
 
     criterion_class = XAlignCriterion
+    trains_lm_head = True
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
@@ -334,11 +335,13 @@ class AlignMLMTask(TrainingTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = self._model = super().build_model(cfg, from_checkpoint)
         self.asked_language_embeddings = bool(getattr(cfg, "language_embeddings", False))
-        if self.cfg.unigram_bias and self.start is None:
+        fresh = (self.start or {}).get("foreign", {}).get("fresh", [])
+        if self.cfg.unigram_bias and (self.start is None or "lm_bias" in fresh):
             texts = self.folder.require("mono", self.cfg.train_subset).items()
             ours = [(f"mono/{name}", tokens) for name, tokens in texts if name in self.trained]
             counts = unigram_counts(ours, len(self.tokenizer), self.cfg.data)
             model.encoder.initialize_output_bias(torch.from_numpy(counts))
+            model.own_start = frozenset({"encoder.lm_bias"} if fresh else ())
         return model
 
     def max_positions(self) -> int:

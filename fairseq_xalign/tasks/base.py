@@ -106,12 +106,14 @@ class TrainingTask(FairseqTask, ABC):
         tokenizer: fixes the vocabulary.
         languages: names in the order of language embeddings; new ones append.
         start_encoder: the encoder's fields in the checkpoint that training starts from, or None.
+        trains_lm_head: whether the head of masked language modelling is trained.
         criterion_class: what its criterions are; fairseq's own know nothing of our batches.
     """
 
     tokenizer: Tokenizer
     languages: list[str]
     criterion_class: type[Any]
+    trains_lm_head = False
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
@@ -135,8 +137,16 @@ class TrainingTask(FairseqTask, ABC):
             "encoder": asdict(self.encoder_config),
             "languages": list(self.languages),
             "tokenizer": self.tokenizer.state(),
+            **self._foreign(),
             **self.checkpoint_fields(),
         }
+
+    def _foreign(self) -> dict[str, Any]:
+        """What leads back to the format of the model that training began with, if that came from elsewhere."""
+        found = dict((self.start or {}).get("foreign") or {})
+        if found and self.trains_lm_head:
+            found["fresh"] = []
+        return {"foreign": found} if found else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore nothing: fairseq calls this when it loads a model, and the task has what it needs."""

@@ -8,6 +8,7 @@ symbols) go to the end; all other pieces keep their order from id 5. The permuta
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from fairseq_xalign.tokenizer.models import SPACE, SubwordModel, open_model, wor
 
 PROBES = 64
 """How many words are tried to see whether a model treats a word alone as it does in a sentence."""
+
+
+MODELS_IN_FOLDERS = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model")
+"""The models of published folders, the one that `transformers` itself reads first."""
+
+
+def model_in(folder: Path) -> Path | None:
+    """The model file of a published folder, or None if it has none."""
+    return next((folder / name for name in MODELS_IN_FOLDERS if (folder / name).exists()), None)
 
 
 def kind_of(path: Path) -> str:
@@ -62,6 +72,13 @@ def adopt(
         UserError: if it cannot be read, has no unknown or byte pieces, or treats a word differently
             alone and in a sentence.
     """
+    if path.is_dir():
+        found = model_in(path)
+        if found is None:
+            raise UserError(
+                "no vocabulary in this folder", path, remedy=f"It must have {' or '.join(MODELS_IN_FOLDERS)}"
+            )
+        path = found
     kind = kind_of(path)
     try:
         data = path.read_bytes()
@@ -70,6 +87,22 @@ def adopt(
     options: dict[str, Any] = {"model": path.name}
     if kind == "wordpiece":
         options["lowercase"] = is_lowercase(path, data) if lowercase is None else lowercase
+    return kind, data, layout_of(kind, data, options, path, token_languages, languages)
+
+
+def layout_of(
+    kind: str,
+    data: bytes,
+    options: dict[str, Any],
+    path: Path,
+    token_languages: Sequence[str] = (),
+    languages: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The layout of a published model, for :class:`Tokenizer`; ``path`` is named in messages.
+
+    Raises:
+        UserError: as for :func:`adopt`.
+    """
     model = open_model(kind, data, options, str(path))
     check_words(model, path)
     specials, outsiders = model.specials(), model.outsiders()
@@ -81,16 +114,15 @@ def adopt(
     if taken:
         raise UserError(f"the model already has {min(taken)!r}", path, remedy="Leave it out of --language-tokens")
     first_excluded = FIRST_PIECE + len(pieces) + len(tokens)
-    layout = {
+    return {
         "pieces": len(pieces),
-        "languages": languages,
+        "languages": list(languages),
         "language_tokens": tokens,
         "foreign_ids": [*pieces, *([None] * len(tokens)), *excluded],
         "excluded": list(range(first_excluded, first_excluded + len(excluded))),
         "derived": None,
         "options": options,
     }
-    return kind, data, layout
 
 
 def check_words(model: SubwordModel, path: Path) -> None:

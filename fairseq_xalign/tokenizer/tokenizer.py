@@ -122,6 +122,7 @@ class Tokenizer:
         """Make a tokenizer of a published ``.model``, ``vocab.txt`` or ``tokenizer.json``, its ids put into our order.
 
         Args:
+            path: the file, or a folder of `transformers`, which stands for the file that is read first there.
             lowercase: for ``vocab.txt``; None reads it from ``tokenizer_config.json`` beside the
                 file, or else takes the vocabulary for uncased if no piece has a capital letter.
         """

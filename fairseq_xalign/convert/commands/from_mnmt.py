@@ -9,37 +9,20 @@ it. CKPT stays as it is.
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
+from fairseq_xalign.convert.archs import fitting_arch
 from fairseq_xalign.convert.checkpoints import OUT_HELP, check_shapes, output_file, write_checkpoint
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
-from fairseq_xalign.models.config import EncoderConfig
-from fairseq_xalign.models.presets import PRESETS
 from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """example:
   xalign-convert from-mnmt runs/mnmt encoder.pt"""
 OF_TRANSLATION = ("decoder", "target_token", "directions")
 """Fields of ``task_state`` that only a translation checkpoint has."""
-FREE = (
-    *("dropout", "attention_dropout", "activation_dropout"),
-    *("embedding_std", "initializer_std", "initializer", "n_languages"),
-)
-"""Fields of an encoder that may differ from those of ``--arch``."""
-OPTIONS = {
-    "layers": "--encoder-layers",
-    "width": "--encoder-embed-dim",
-    "ffn_width": "--encoder-ffn-embed-dim",
-    "heads": "--encoder-attention-heads",
-    "max_positions": "--max-positions",
-    "positions": "--positions",
-}
-"""Fields of an encoder that options of ``fairseq-train`` can set."""
-DEFAULTS = {field.name: field.default for field in fields(EncoderConfig) if field.name != "vocab_size"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,20 +72,3 @@ def _describe_encoder(state: dict[str, Any]) -> None:
     cfg, (arch, _) = state.get("cfg"), fitting_arch(state["task_state"]["encoder"])
     if isinstance(cfg, dict) and arch:
         state["cfg"] = {**cfg, "model": {"_name": arch}}
-
-
-def fitting_arch(encoder: dict[str, Any]) -> tuple[str | None, list[str]]:
-    """The ``--arch`` nearest to the shape of an encoder, and the options that make it that shape; None if none can.
-
-    >>> from dataclasses import asdict
-    >>> from fairseq_xalign.models.presets import preset
-    >>> fitting_arch(asdict(preset("xalign_small", 100, layers=3)))
-    ('xalign_small', ['--encoder-layers 3'])
-    """
-    best: tuple[str | None, list[str]] = None, []
-    for name, shape in PRESETS.items():
-        own = {**DEFAULTS, **shape}
-        other = [field for field, value in own.items() if field not in FREE and encoder.get(field, value) != value]
-        if all(field in OPTIONS for field in other) and (best[0] is None or len(other) < len(best[1])):
-            best = name, [f"{OPTIONS[field]} {encoder[field]}" for field in other]
-    return best

@@ -187,6 +187,10 @@ class Layout:
             name = old.sub(new, name)
         return name.removeprefix(self.prefix)
 
+    def in_head(self, name: str) -> bool:
+        """Whether one of their weights, without the prefix, belongs to the MLM head."""
+        return name.startswith(tuple(self.head.values()))
+
     def ours(self, theirs: Mapping[str, Tensor], encoder: EncoderConfig, rows: Rows | None = None) -> Ours:
         """Return our weights, what has no place in our encoder, and which names do not agree.
 
@@ -208,7 +212,7 @@ class Layout:
             if missing:
                 result.absent.append(ours)
                 continue
-            tensors = [theirs[found.pop(name)] for name in names]
+            tensors = [_single(theirs[found.pop(name)]) for name in names]
             value = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
             if ours == "embed_positions.weight" and self.positions_from:
                 result.kept[names[0]] = value[: self.positions_from].clone()
@@ -220,9 +224,11 @@ class Layout:
             if DERIVED.fullmatch(name):
                 continue
             if OUTPUT.fullmatch(name):
-                self._check_tied(theirs[found[name]], result.weights.get("embed_tokens.weight"), rows, found[name])
+                self._check_tied(
+                    _single(theirs[found[name]]), result.weights.get("embed_tokens.weight"), rows, found[name]
+                )
             elif name.startswith(KEPT):
-                result.kept[name] = theirs[found[name]]
+                result.kept[name] = _single(theirs[found[name]])
             else:
                 result.unexpected.append(found[name])
         return result
@@ -303,6 +309,11 @@ def _named(ours: str, theirs: tuple[str, ...]) -> Iterator[tuple[str, tuple[str,
         return
     for kind in ("weight", "bias"):
         yield f"{ours}.{kind}", tuple(f"{module}.{kind}" for module in theirs)
+
+
+def _single(value: Tensor) -> Tensor:
+    """A weight in float32 where it was in half precision: nothing is lost."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _chosen(table: Tensor, rows: Rows, name: str, kept: dict[str, Tensor]) -> Tensor:

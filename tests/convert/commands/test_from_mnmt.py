@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fairseq_xalign.convert.__main__ import main
-from fairseq_xalign.convert.commands.from_mnmt import fitting_arch, from_mnmt
+from fairseq_xalign.convert.archs import fitting_arch
+from fairseq_xalign.convert.commands.from_mnmt import from_mnmt
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
 from fairseq_xalign.models.presets import preset, translation_preset
