@@ -59,6 +59,7 @@ EXTRAS = {
     "matplotlib": "plots",
     "jinja2": "plots",
     "submitit": "cluster",
+    "ctranslate2": "ctranslate2",
     "fairseq": "fairseq",
 }
 """Packages that not every command needs, and the extra of ours that installs each."""

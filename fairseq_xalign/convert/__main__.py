@@ -11,6 +11,7 @@ COMMANDS = {
     "from-hf": "fairseq_xalign.convert.commands.from_hf",
     "from-mnmt": "fairseq_xalign.convert.commands.from_mnmt",
     "average": "fairseq_xalign.convert.commands.average",
+    "to-ctranslate2": "fairseq_xalign.convert.commands.to_ctranslate2",
     "add-language": "fairseq_xalign.convert.commands.add_language",
 }
 

@@ -48,6 +48,21 @@ def sharp_model(seed: int = 0, **changes) -> TranslationModel:
     return model
 
 
+@torch.no_grad()
+def never_pad(model: TranslationModel, end: float = 0.0) -> TranslationModel:
+    """Make ``<pad>`` impossible, as training nearly does, and ``</s>`` more likely by ``end`` nats; return the model.
+
+    Dimension 0 of the last features is made 1 everywhere, and that of the output layer 0 but for those two symbols.
+    """
+    decoder = model.decoder
+    last = decoder.layers[-1].ffn_norm if decoder.final_norm is None else decoder.final_norm
+    last.weight[0], last.bias[0] = 0.0, 1.0
+    rows = decoder.embedding.weight if decoder.output is None else decoder.output.weight
+    rows[:, 0] = 0.0
+    rows[PAD, 0], rows[EOS, 0] = -100.0, end
+    return model
+
+
 def translation_batch(
     sources: Sequence[int] = SOURCES, targets: Sequence[int] = TARGETS, apart: bool = False, seed: int = 0
 ) -> TranslationBatch:
