@@ -51,7 +51,9 @@ def unknown_language(
 
 
 EXTRAS = {
-    "tokenizers": "hf",
+    "hydra": "train",
+    "omegaconf": "train",
+    "sklearn": "sklearn",
     "transformers": "hf",
     "safetensors": "hf",
     "huggingface_hub": "hf",

@@ -63,9 +63,24 @@ def test_torch_and_fairseq_are_left_to_their_own_steps_and_torchaudio_is_nowhere
 
 def test_the_optional_parts_are_extras(requirements):
     plain = {canonicalize_name(requirement.name) for requirement in requirements if requirement.marker is None}
-    optional = {"transformers", "tokenizers", "systran-align", "matplotlib", "submitit", "pytest"}
-    assert not plain & (optional | UNPINNED - {"torch"})
-    assert {"torch", "numpy", "sentencepiece", "sacrebleu"} <= plain
+    optional = {"transformers", "systran-align", "matplotlib", "submitit", "pytest"}
+    training = {"hydra-core", "omegaconf", "bitarray", "cffi", "cython", "scikit-learn"}
+    assert not plain & (optional | training | UNPINNED - {"torch"})
+    assert {"torch", "numpy", "sentencepiece", "tokenizers", "safetensors", "sacrebleu"} <= plain
+
+
+def test_what_training_needs_is_one_extra_that_developers_install_too(requirements):
+    def extra(name: str) -> set[str]:
+        found = [r for r in requirements if r.marker is not None and r.marker.evaluate({"extra": name})]
+        return {canonicalize_name(r.name) for r in found} | {e for r in found for e in r.extras}
+
+    (fairseq,) = set(metadata.packages_distributions()["fairseq"])
+    wanted = [Requirement(text) for text in metadata.distribution(fairseq).requires or ()]
+    needed = {canonicalize_name(r.name) for r in wanted if r.marker is None}
+    plain = {canonicalize_name(r.name) for r in requirements if r.marker is None}
+    # torchaudio is never imported; numpy, torch, regex and sacrebleu are needed without training, too
+    assert needed - {"torchaudio"} <= extra("train") | plain
+    assert "train" in extra("dev")
 
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}
@@ -148,7 +163,7 @@ def test_a_wheel_carries_version_commands_and_extras(installed):
     assert {entry.name for entry in distribution.entry_points} == {
         "xalign-preprocess", "xalign-evaluate", "xalign-convert"
     }  # fmt: skip
-    extras = {"fairseq", "hf", "align", "plots", "cluster", "ctranslate2", "dev"}
+    extras = {"train", "fairseq", "hf", "sklearn", "align", "plots", "cluster", "ctranslate2", "dev"}
     assert extras == set(distribution.metadata.get_all("Provides-Extra"))
     assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 

@@ -167,7 +167,7 @@ def _tokenizers() -> Any:
     except ImportError as error:
         raise UserError(
             "this vocabulary needs the `tokenizers` library, which is not installed",
-            remedy="Install the extra `hf`: pip install 'fairseq_xalign[hf]'",
+            remedy="Install it with pip install tokenizers",
         ) from error
     return tokenizers
 

@@ -108,7 +108,7 @@ def test_a_language_token_that_the_model_has_already_is_refused(tmp_path):
         Tokenizer.adopted(path, ["de"])
 
 
-def test_without_the_tokenizers_library_the_extra_is_named(monkeypatch):
+def test_without_the_tokenizers_library_it_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
-    with pytest.raises(UserError, match="extra `hf`"):
+    with pytest.raises(UserError, match="pip install tokenizers"):
         Tokenizer.adopted(model_file("wordpiece"))
