@@ -10,6 +10,7 @@ DecoderConfig), ``directions`` and ``target_token``.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def with_prefix(state: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def load_translator(path: str | Path) -> tuple[TranslationModel, Tokenizer, dict[str, Any]]:
+def read_translator(path: str | Path) -> tuple[TranslationModel, Tokenizer, dict[str, Any]]:
     """Return the translation model (in evaluation mode), its tokenizer, and the checkpoint's ``task_state``.
 
     Raises:
@@ -108,9 +109,13 @@ def load_translator(path: str | Path) -> tuple[TranslationModel, Tokenizer, dict
     return model.eval().float(), Tokenizer.from_state(task["tokenizer"]), task
 
 
-def load_encoder(path: str | Path) -> tuple[Encoder, Tokenizer, dict[str, Any]]:
+def read_encoder(path: str | Path) -> tuple[Encoder, Tokenizer, dict[str, Any]]:
     """Return the encoder (in evaluation mode), its tokenizer, and the checkpoint's ``task_state``."""
-    state = read_checkpoint(path)
+    return encoder_of(read_checkpoint(path))
+
+
+def encoder_of(state: Mapping[str, Any]) -> tuple[Encoder, Tokenizer, dict[str, Any]]:
+    """The same of a checkpoint that was read already."""
     task = state["task_state"]
     encoder = Encoder(EncoderConfig.from_dict(task["encoder"]))
     encoder.load_state_dict(with_prefix(state["model"], "encoder."))

@@ -9,7 +9,7 @@ from fairseq_xalign.convert.__main__ import main as convert
 from fairseq_xalign.convert.commands.average import last_checkpoints
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.evaluate.__main__ import main as evaluate
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from preprocess.__main__ import main as preprocess
 from tests.support.parallel import make_folder, sentences, spelled
 from tests.support.running import finetune, pretrain
@@ -101,5 +101,5 @@ def test_an_encoder_from_translation_is_fine_tuned_and_used(root, trained, tmp_p
         write_lines(tmp_path / name, [spelled(words, name) for words in sentences(20, "retrieval")])
     sides = ["--source", f"en={tmp_path}/en", "--target", f"de={tmp_path}/de", "--json"]
     assert evaluate(["retrieve", "--checkpoint", str(encoder), *sides]) == 0
-    model, _, state = load_encoder(encoder)
+    model, _, state = read_encoder(encoder)
     assert state["converted"]["command"] == "from-mnmt" and model.config.vocab_size == state["encoder"]["vocab_size"]

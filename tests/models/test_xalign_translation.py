@@ -9,7 +9,7 @@ import torch
 from fairseq.models import ARCH_MODEL_REGISTRY
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_encoder, load_translator
+from fairseq_xalign.models.checkpoint import read_encoder, read_translator
 from fairseq_xalign.models.presets import TRANSLATION
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.models.xalign_translation import (
@@ -131,13 +131,13 @@ def test_a_checkpoint_translates_and_gives_its_encoder(tmp_path, tying):
     }  # fmt: skip
     file = tmp_path / "checkpoint_best.pt"
     torch.save({"model": model.state_dict(), "task_state": state, "args": argparse.Namespace()}, file)
-    loaded, tokenizer, task = load_translator(tmp_path)
+    loaded, tokenizer, task = read_translator(tmp_path)
     batch = translation_batch(apart=True)
     assert torch.equal(loaded(batch), model(batch)) and not loaded.training
     assert loaded.target_token == "separate" and task["directions"] == ["en-de"] and len(tokenizer) == len(words)
-    alone, _, _ = load_encoder(tmp_path)
+    alone, _, _ = read_encoder(tmp_path)
     assert torch.equal(alone(batch.source), model.encoder(batch.source))
     del state["decoder"]
     torch.save({"model": model.state_dict(), "task_state": state}, file)
     with pytest.raises(UserError, match="does not translate: it has no decoder"):
-        load_translator(tmp_path)
+        read_translator(tmp_path)

@@ -121,9 +121,9 @@ def test_validation_perplexity_is_weighted_by_tokens(uninterrupted):
 
 
 def test_a_checkpoint_holds_what_using_it_takes(uninterrupted):
-    from fairseq_xalign.models.checkpoint import load_encoder
+    from fairseq_xalign.models.checkpoint import read_encoder
 
-    encoder, tokenizer, state = load_encoder(uninterrupted("xlm").save_dir)
+    encoder, tokenizer, state = read_encoder(uninterrupted("xlm").save_dir)
     assert state["languages"] == ["en", "xx"] and encoder.config.n_languages == 2
     assert len(tokenizer) == encoder.config.vocab_size == 5 + 2 * tokenizer.pieces
 

@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 
-from fairseq_xalign.models.checkpoint import load_encoder
+from fairseq_xalign.models.checkpoint import read_encoder
 from tests.support.running import TRANSLATION, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
 from tests.support.trainings import wait
 
@@ -109,7 +109,7 @@ def test_logs_tell_each_direction_and_what_was_drawn_of_it(uninterrupted):
 def test_a_checkpoint_holds_what_translating_and_fine_tuning_take(uninterrupted):
     for criterion, token, frame in (("mnmt", "source", "eos"), ("mnmt with mlm and tlm", "source", "s"),
                                     ("mnmt separate", "separate", "eos")):  # fmt: skip
-        encoder, tokenizer, state = load_encoder(uninterrupted(criterion).save_dir)
+        encoder, tokenizer, state = read_encoder(uninterrupted(criterion).save_dir)
         assert (state["target_token"], state["input"]) == (token, frame)
         assert state["directions"] == ["en-de", "de-en", "en-fr", "fr-en"]
         assert state["languages"] == ["en", "de", "fr"] and state["decoder"]["vocab_size"] == len(tokenizer)

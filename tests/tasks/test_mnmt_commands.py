@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from fairseq_xalign.models.checkpoint import load_translator
+from fairseq_xalign.models.checkpoint import read_translator
 from fairseq_xalign.models.generate import translate
 from tests.support.parallel import COUNTS, make_folder, sentences, spelled
 from tests.support.running import ROOT, pretrain
@@ -76,7 +76,7 @@ def test_generate_translates_every_sentence_once_from_text_to_text(parallel, tra
     limits = [["--batch-size", 5], ["--max-tokens", 40], []]
     run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir, "--beam", 3]
     german = [spelled(words, "de") for words in sentences(COUNTS["test"]["de"], "testde")]
-    model, tokenizer, _ = load_translator(trained.save_dir)
+    model, tokenizer, _ = read_translator(trained.save_dir)
     ours = translate(model, tokenizer, LINES, "en", "de", beam=3)
     for output in outputs(tmp_path / "log", [[*run, "--scoring", "sacrebleu", *limit] for limit in limits]):
         assert lines_of(output, "S") == dict(enumerate(LINES)) and lines_of(output, "T") == dict(enumerate(german))
@@ -170,7 +170,7 @@ def test_other_places_of_the_target_token_translate_too(parallel, tmp_path, targ
     assert status == 0 and len(lines_of(output, "D")) == 13, output[-2000:]
     one = runs[0].save_dir / "checkpoint_last.pt"
     status, output = fairseq("generate", tmp_path / "log", parallel, *OURS, *direction, one)
-    model, tokenizer, state = load_translator(one)
+    model, tokenizer, state = read_translator(one)
     assert state["target_token"] == model.target_token == target_token
     assert [text for _, text in sorted(lines_of(output, "D").items())] == translate(
         model, tokenizer, LINES, "en", "de", 2

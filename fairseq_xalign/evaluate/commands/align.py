@@ -26,7 +26,7 @@ from fairseq_xalign.evaluate.metrics.word_pairs import (
     heldout_queries,
 )
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
-from fairseq_xalign.models.checkpoint import CKPT_HELP, load_encoder
+from fairseq_xalign.models.checkpoint import CKPT_HELP, read_encoder
 from fairseq_xalign.options import name_list
 
 EXAMPLE = """example:
@@ -93,7 +93,7 @@ def align(
     """
     if subset not in SUBSETS:
         raise unknown_name("subset", subset, SUBSETS)
-    encoder, tokenizer, meta = load_encoder(checkpoint)
+    encoder, tokenizer, meta = read_encoder(checkpoint)
     embeddings = encoder.embed_tokens.weight.detach().cpu().float()
     sides: dict[str, Any] = {}
     if dictionary is None:

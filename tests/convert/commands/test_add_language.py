@@ -6,7 +6,7 @@ import torch
 from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.add_language import add_language, with_row
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.growth import with_language_tokens
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -67,7 +67,7 @@ def test_growing_a_data_folder_gives_the_vocabulary_of_the_grown_model(tmp_path)
 def test_an_encoder_answers_as_before_and_has_an_embedding_for_the_language(tmp_path):
     before, after = save(encoder_state(2), tmp_path / "encoder.pt"), tmp_path / "out"
     add_language(before, "nl", after)
-    (old, tokenizer, _), (new, grown, task) = load_encoder(before), load_encoder(after)
+    (old, tokenizer, _), (new, grown, task) = read_encoder(before), read_encoder(after)
     assert task["languages"] == ["en", "xx", "nl"] and task["encoder"]["n_languages"] == 3
     assert grown.sha256 == tokenizer.sha256  # it has no <2xx> tokens, so it needs none
     batch = pack([[0, 7, 9, 11, 2], [0, 30, 2]])
@@ -87,8 +87,8 @@ def test_an_encoder_with_tokens_gets_one_and_its_scores_of_old_symbols_stay(tmp_
         del state["task_state"][name]
     state["model"] = {k: v for k, v in state["model"].items() if k.startswith("encoder.")}
     before = save(state, tmp_path / "encoder.pt")
-    (old, tokenizer, _) = load_encoder(before)
-    (new, grown, _) = load_encoder(add_language(before, "nl", tmp_path / "out.pt"))
+    (old, tokenizer, _) = read_encoder(before)
+    (new, grown, _) = read_encoder(add_language(before, "nl", tmp_path / "out.pt"))
     assert len(grown) == len(tokenizer) + 1
     batch = pack([[0, 7, 9, 11, 2], [0, 30, 2]])
     with torch.inference_mode():

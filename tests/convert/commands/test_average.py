@@ -6,7 +6,7 @@ import torch
 from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.average import average, last_checkpoints
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from tests.support.checkpoints import encoder_state, save, translation_state
 
 ROWS = "encoder.embed_tokens.weight"
@@ -46,7 +46,7 @@ def test_the_mean_is_the_exact_one_rounded_once(tmp_path):
 def test_the_mean_of_equal_checkpoints_is_each_of_them(tmp_path):
     files = [save(scaled(1), tmp_path / f"{number}.pt", number) for number in range(3)]
     made = average(files, tmp_path / "out")
-    encoder, _, _ = load_encoder(tmp_path / "out")
+    encoder, _, _ = read_encoder(tmp_path / "out")
     assert made.name == "checkpoint_last.pt"
     for name, value in encoder_state()["model"].items():
         assert torch.equal(encoder.state_dict()[name.removeprefix("encoder.")], value)

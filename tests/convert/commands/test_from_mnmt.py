@@ -9,7 +9,7 @@ from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.archs import fitting_arch
 from fairseq_xalign.convert.commands.from_mnmt import from_mnmt
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.models.presets import preset, translation_preset
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.framing import frame_of
@@ -29,7 +29,7 @@ def test_the_encoder_keeps_its_weights_and_says_what_it_reads(tmp_path):
     assert (task["languages"], task["encoder"]) == (["en", "xx"], state["task_state"]["encoder"])
     assert task["converted"] == {"command": "from-mnmt", "of": [str(tmp_path / "mnmt.pt")]}
     assert "last_optimizer_state" not in made and not {"best", "val_loss"} & made["extra_state"].keys()
-    encoder, tokenizer, _ = load_encoder(out)
+    encoder, tokenizer, _ = read_encoder(out)
     assert torch.equal(encoder.embed_tokens.weight, state["model"]["encoder.embed_tokens.weight"])
     assert tokenizer.language_tokens == ["<2en>", "<2xx>"]
 
@@ -43,7 +43,7 @@ def test_an_encoder_that_was_trained_on_masked_text_too_keeps_its_input(tmp_path
 
 def test_the_encoder_alone_answers_as_it_does_within_the_model(tmp_path):
     state = translation_state()
-    encoder, _, _ = load_encoder(from_mnmt(save(state, tmp_path / "mnmt.pt"), tmp_path / "out.pt"))
+    encoder, _, _ = read_encoder(from_mnmt(save(state, tmp_path / "mnmt.pt"), tmp_path / "out.pt"))
     model, batch = translation_model(state), pack([[7, 9, 11, 2], [30, 2]])
     with torch.inference_mode():
         assert torch.equal(encoder(batch), model.encode(batch).features)
