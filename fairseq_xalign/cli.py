@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
 from fairseq_xalign.errors import UserError, explained
@@ -158,13 +158,30 @@ def _discard_stdout() -> None:
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Pass ``items`` on, with a progress bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with bar(what, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextlib.contextmanager
+def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function that moves a progress bar on stderr by some units.
+
+    Args:
+        shown: whether there is a bar; None for one where stderr is a terminal.
+    """
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield lambda amount: None
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)
+    with Progress(console=Console(stderr=True), transient=True) as shown_bar:
+        task = shown_bar.add_task(what, total=total)
+        yield lambda amount: shown_bar.advance(task, amount)
 
 
 def say(text: str) -> None:

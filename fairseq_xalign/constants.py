@@ -30,6 +30,9 @@ SETTINGS_FILE = "settings.json"
 """What a converted checkpoint folder says of itself, for people."""
 POOLINGS = ("cls", "mean", "max")
 """What may stand for a sequence: its first token, or the mean or maximum over its tokens."""
+SENTENCE_POOLINGS = (*POOLINGS, "mean_all", "max_all")
+"""What may stand for a sentence: here ``mean`` and ``max`` are over the pieces of the text alone, and the last two also
+over ``<s>`` and ``</s>``, as sentence-transformers pools."""
 HEADS = ("linear", "mmte")
 """What scores labels: a linear layer (BERT and its successors), or the layers of MMTE."""
 SPLITS = ("train", "valid", "test")

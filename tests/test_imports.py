@@ -17,7 +17,7 @@ GROUND = {"constants", "errors", "inputs", "outputs", "files", "cli", "options",
 EVALUATE = {"evaluate.metrics", "evaluate.report", "evaluate.papers"}
 MAY_IMPORT = {
     **dict.fromkeys(GROUND, GROUND),
-    "__init__": GROUND | {"compat"},  # to complete the user directory
+    "__init__": GROUND | {"compat", "api"},  # to complete the user directory; lazily, what Python programs use
     "__main__": GROUND | {"tasks", "criterions", "models", "optimizers", "compat"},  # lists their options
     "compat": GROUND | {"models"},  # lazily, for the rule which checkpoint a folder stands for
     "optimizers": GROUND,
@@ -29,9 +29,9 @@ MAY_IMPORT = {
     "labelled": GROUND | {"tokenizer", "objectives", "models", "data", "evaluate.metrics"},
     "evaluate.report": GROUND | EVALUATE | {"labelled"},
     "evaluate.papers": GROUND | EVALUATE,
-    "evaluate": GROUND | EVALUATE | {"tokenizer", "objectives", "models", "data", "labelled"},
+    "evaluate": GROUND | EVALUATE | {"tokenizer", "objectives", "models", "data", "labelled", "api"},
     "convert": GROUND | {"tokenizer", "objectives", "models", "data", "labelled"},
-    "api": GROUND | {"tokenizer", "objectives", "models", "data", "labelled"},
+    "api": GROUND | {"tokenizer", "objectives", "models", "data", "labelled", "convert"},  # opens others' models
     "preprocess": GROUND | {"tokenizer", "objectives", "data", "labelled"},
     "criterions": GROUND | {"objectives", "models", "labelled"},
     "tasks": GROUND
@@ -147,6 +147,8 @@ LIGHT = [
     ("fairseq_xalign.evaluate.__main__", {"fairseq", "torch"}),
     ("fairseq_xalign.convert.__main__", {"fairseq", "torch"}),
     ("preprocess.__main__", {"fairseq", "torch"}),
+    ("fairseq_xalign.api", {"fairseq", "hydra", "omegaconf", "sklearn", "transformers"}),
+    ("fairseq_xalign.evaluate.commands.encode", {"fairseq", "hydra", "omegaconf", "sklearn", "transformers"}),
     ("fairseq_xalign.models.encoder", {"fairseq", "omegaconf"}),
     ("fairseq_xalign.models.checkpoint", {"fairseq", "omegaconf"}),
     ("fairseq_xalign.data.folder", {"fairseq", "omegaconf"}),

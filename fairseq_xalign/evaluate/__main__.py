@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from fairseq_xalign import cli
 
-COMMANDS = {
-    name: f"fairseq_xalign.evaluate.commands.{name}"
-    for name in ("predict", "score", "align", "retrieve", "bleu", "result", "compare", "plot", "papers", "info")
-}
+NAMES = ("predict", "score", "encode", "align", "retrieve", "bleu", "result", "compare", "plot", "papers", "info")
+COMMANDS = {name: f"fairseq_xalign.evaluate.commands.{name}" for name in NAMES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``xalign-evaluate``; returns the exit status (0 done, 1 failed, 2 wrong usage)."""
-    return cli.main("xalign-evaluate", "Predict, translate, score, measure alignment and compare runs.", COMMANDS, argv)
+    return cli.main(
+        "xalign-evaluate", "Predict, encode, translate, score, measure alignment and compare runs.", COMMANDS, argv
+    )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from fairseq_xalign.labelled.kind import Encoded, Example, Kind, Row
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.checkpoint import read_checkpoint, with_prefix
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from fairseq_xalign.models.sentences import nothing_shown
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.tokenizer.framing import FRAMES, Frame, frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -59,7 +61,6 @@ class Labeller:
         """The rows as sequences for this model."""
         return self.kind.encode_framed(self.tokenizer, rows, self.labels, language, self.max_length, self.frame)
 
-    @torch.no_grad()
     def predict(self, encoded: Encoded, rows: int, batch_tokens: int) -> list[Any]:
         """The prediction of each of ``rows`` rows, in order.
 
@@ -67,19 +68,8 @@ class Labeller:
             encoded: the rows' sequences.
             batch_tokens: tokens per batch at most (a longer sequence is a batch of its own).
         """
-        numbers = {name: i for i, name in enumerate(self.languages, start=1)}
-        collater = LabelledCollater([], self.kind, numbers, [encoded.language], self.frame)
-        device = next(self.encoder.parameters()).device
         answers: list[list[Any]] = [[] for _ in encoded.examples]
-        for batch in batches_by_length(encoded.examples, batch_tokens):
-            examples = [encoded.examples[i] for i in batch]
-            sample = collater.build(examples, [encoded.language] * len(examples))
-            sample["at"] = sample["at"].to(device)
-            packed = sample["streams"]["labelled"]
-            sample["streams"]["labelled"] = {
-                k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
-            }
-            scores = label_scores(self.encoder, self.head, self.kind, sample)
+        for batch, examples, scores in self.scored(encoded, batch_tokens):
             for i, answer in zip(batch, self.kind.answers(scores, examples, self.labels), strict=True):
                 answers[i] = answer
         parts: list[list[list[Any]]] = [[] for _ in range(rows)]
@@ -87,14 +77,62 @@ class Labeller:
             parts[example.row].append(answer)
         return [self.kind.prediction(part) for part in parts]
 
+    def probabilities(self, encoded: Encoded, rows: int, batch_tokens: int, **limits: Any) -> list[np.ndarray]:
+        """The probabilities of all labels for each unit of each of ``rows`` rows, float32 [units, labels].
 
-def batches_by_length(examples: Sequence[Example], batch_tokens: int) -> Iterator[list[int]]:
+        A unit is what has a label: a word, or the text. ``limits`` are those of :meth:`scored`.
+        """
+        found: list[np.ndarray] = [np.empty(0)] * len(encoded.examples)
+        for batch, examples, scores in self.scored(encoded, batch_tokens, **limits):
+            parts = scores.float().softmax(-1).cpu().split([self.kind.scored(example) for example in examples])
+            for i, part in zip(batch, parts, strict=True):
+                found[i] = part.numpy()
+        nothing = np.empty((0, len(self.labels)), np.float32)
+        by_row: list[list[np.ndarray]] = [[nothing] for _ in range(rows)]
+        for example, part in zip(encoded.examples, found):
+            by_row[example.row].append(part)
+        return [np.concatenate(parts) for parts in by_row]
+
+    @torch.no_grad()
+    def scored(
+        self,
+        encoded: Encoded,
+        batch_tokens: int,
+        batch_size: int | None = None,
+        advance: Callable[[int], None] = nothing_shown,
+    ) -> Iterator[tuple[list[int], list[Example], Tensor]]:
+        """The numbers of each batch's examples, these examples, and the head's scores of them.
+
+        Args:
+            batch_tokens, batch_size: tokens and examples per batch at most.
+            advance: is told the number of examples of each batch when it is done.
+        """
+        numbers = {name: i for i, name in enumerate(self.languages, start=1)}
+        collater = LabelledCollater([], self.kind, numbers, [encoded.language], self.frame)
+        device = next(self.encoder.parameters()).device
+        for batch in batches_by_length(encoded.examples, batch_tokens, batch_size):
+            examples = [encoded.examples[i] for i in batch]
+            sample = collater.build(examples, [encoded.language] * len(examples))
+            sample["at"] = sample["at"].to(device)
+            packed = sample["streams"]["labelled"]
+            sample["streams"]["labelled"] = {
+                k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
+            }
+            yield batch, examples, label_scores(self.encoder, self.head, self.kind, sample)
+            advance(len(batch))
+
+
+def batches_by_length(
+    examples: Sequence[Example], batch_tokens: int, batch_size: int | None = None
+) -> Iterator[list[int]]:
     """Indices of examples in batches of similar length, shortest first, at most ``batch_tokens`` tokens if padded."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     begin = 0
     while begin < len(order):
         end = begin + 1
-        while end < len(order) and (end + 1 - begin) * (len(examples[order[end]].ids) + 2) <= batch_tokens:
+        while end < len(order) and end - begin != batch_size:
+            if (end + 1 - begin) * (len(examples[order[end]].ids) + 2) > batch_tokens:
+                break
             end += 1
         yield order[begin:end]
         begin = end

@@ -9,8 +9,11 @@ from fairseq_xalign.errors import UserError
 DEVICE_HELP = "Device to compute on: cpu, cuda or cuda:N (default: cuda if a GPU is available, otherwise cpu)."
 
 
-def choose_device(name: str | None = None) -> torch.device:
+def choose_device(name: str | None = None, called: str = "--device") -> torch.device:
     """The device called ``name``; a GPU where there is one, otherwise the CPU, for None.
+
+    Args:
+        called: how messages call the setting.
 
     Raises:
         UserError: for a name that is not a device's, and for a device that this machine does not have.
@@ -20,12 +23,12 @@ def choose_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"--device {name} is not a device", remedy="Choose cpu, cuda or cuda:N") from None
+        raise UserError(f"{called} {name} is not a device", remedy="Choose cpu, cuda or cuda:N") from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             found = f"this machine has {count} GPUs, numbered from 0" if count else "no GPU is available"
-            raise UserError(f"--device {name}: {found}", remedy="Choose another, or leave --device out")
+            raise UserError(f"{called} {name}: {found}", remedy=f"Choose another, or leave {called} out")
     elif device.type != "cpu" or device.index is not None:
-        raise UserError(f"--device {name} is not supported", remedy="Choose cpu, cuda or cuda:N")
+        raise UserError(f"{called} {name} is not supported", remedy="Choose cpu, cuda or cuda:N")
     return device

@@ -7,17 +7,20 @@ sentence in the batch, so that here a translation does not depend on its neighbo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import EOS, PAD
-from fairseq_xalign.models.sentences import batches_by_length
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.sentences import batches_by_length, nothing_shown
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.batch import PackedBatch, pack
+from fairseq_xalign.options import language_pair
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 BATCH_TOKENS = 8192
@@ -35,13 +38,16 @@ def translate(
     model: TranslationModel,
     tokenizer: Tokenizer,
     lines: Sequence[str],
-    source: str,
+    source: str | None,
     target: str,
     beam: int = 4,
     lenpen: float = 1.0,
     max_len_a: float = 0.0,
     max_len_b: int = 200,
     batch_tokens: int = BATCH_TOKENS,
+    batch_size: int | None = None,
+    report: Callable[[str], None] = cli.say,
+    advance: Callable[[int], None] = nothing_shown,
 ) -> list[str]:
     """Translate lines and return plain text, one translation per line, in the same order.
 
@@ -55,6 +61,9 @@ def translate(
         lenpen: scores are divided by length to this power; larger values favour longer translations.
         max_len_a, max_len_b: a translation has at most ``max_len_a * source tokens + max_len_b`` tokens.
         batch_tokens: source tokens per batch at most, counted once for each hypothesis of the beam.
+        batch_size: sentences per batch at most.
+        report: is told in a sentence how many sentences were cut off.
+        advance: is told the number of sentences of each batch when it is done.
 
     Raises:
         UserError: the vocabulary has no token for ``target``, and the model needs one.
@@ -64,19 +73,43 @@ def translate(
     texts = [tokenizer.encode(line) for line in lines]
     room = model.encoder.config.longest - len(front) - 1
     if cut := sum(len(ids) > room for ids in texts):
-        cli.say(f"{cut} of {len(texts)} sentences cut off at {room} tokens")
+        report(f"{cut} of {len(texts)} sentences cut off at {room} tokens")
     wanted = [i for i, ids in enumerate(texts) if ids]
     rows = [[*front, *texts[i][:room], EOS] for i in wanted]
     results = [""] * len(lines)
     device = model.encoder.embed_tokens.weight.device
-    for batch in batches_by_length([len(row) for row in rows], max(1, batch_tokens // beam)):
+    advance(len(lines) - len(wanted))
+    for batch in batches_by_length([len(row) for row in rows], max(1, batch_tokens // beam), batch_size):
         sources = pack([rows[i] for i in batch]).to(device)
         tags = pack([[tag]] * len(batch)).to(device) if tag is not None and not front else None
         limits = [int(max_len_a * len(rows[i]) + max_len_b) for i in batch]
         found = beam_search(model, sources, tags, limits, beam, lenpen)
         for i, hypotheses in zip(batch, found):
             results[wanted[i]] = tokenizer.decode(hypotheses[0].tokens)
+        advance(len(batch))
     return results
+
+
+def targets_of(task_state: Mapping[str, Any]) -> list[str]:
+    """The languages that a checkpoint was trained to translate into, in order."""
+    pairs = [language_pair(name, "direction") for name in task_state.get("directions") or ()]
+    return list(dict.fromkeys(target for _, target in pairs))
+
+
+def check_target(target: str, model: TranslationModel, tokenizer: Tokenizer, known: Sequence[str], name: str) -> None:
+    """Refuse a language that the model cannot be told to translate into.
+
+    Args:
+        known: those that it was trained on (:func:`targets_of`).
+        name: how the message calls what was asked for.
+    """
+    if model.target_token != "none":
+        tokenizer.language_token(target)
+    elif target not in known:
+        raise UserError(
+            f"{name}: the model translates into {', '.join(sorted(known))} alone: it has no <2xx>",
+            remedy="Choose one of these",
+        )
 
 
 @torch.inference_mode()

@@ -297,15 +297,15 @@ def _by_checkpoint(
     folder: Path | None,
 ) -> Iterator[Translated]:
     """Translate with a checkpoint."""
-    from fairseq_xalign.models.checkpoint import load_translator
-    from fairseq_xalign.models.generate import translate
+    from fairseq_xalign.models.checkpoint import read_translator
+    from fairseq_xalign.models.generate import check_target, targets_of, translate
 
     chosen_device = choose_device(device)
-    model, tokenizer, state = load_translator(checkpoint)
+    model, tokenizer, state = read_translator(checkpoint)
     trained = list(state.get("directions") or ())
     directions = chosen_directions(wanted, test, trained)
     for direction in directions:
-        _check_target(direction, model.target_token, tokenizer, trained)
+        check_target(direction[1], model, tokenizer, targets_of(state), pair_name(direction))
         _mention_unknown(test, direction)
     if wanted is None and len(directions) < len(trained):
         cli.say(
@@ -318,19 +318,6 @@ def _by_checkpoint(
 
     settings = {"checkpoint_sha256": sha256(find_checkpoint(checkpoint)), **search} if folder else {}
     return translated(test, directions, answer, settings, folder)
-
-
-def _check_target(direction: Direction, target_token: str, tokenizer: Any, trained: Sequence[str]) -> None:
-    """Refuse a target language that the model cannot be told, before anything is translated."""
-    if target_token != "none":
-        tokenizer.language_token(direction[1])
-        return
-    targets = {language_pair(name, "direction")[1] for name in trained}
-    if direction[1] not in targets:
-        raise UserError(
-            f"{pair_name(direction)}: the model translates into {', '.join(sorted(targets))} alone: it has no <2xx>",
-            remedy="Choose other --directions",
-        )
 
 
 def _mention_unknown(test: TestSet, direction: Direction) -> None:

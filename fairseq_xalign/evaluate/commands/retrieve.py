@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import POOLINGS
+from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.models.checkpoint import CKPT_HELP, load_encoder
+from fairseq_xalign.models.checkpoint import CKPT_HELP, read_encoder
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
-from fairseq_xalign.models.sentences import BATCH_TOKENS, encode_sentences
+from fairseq_xalign.models.sentences import BATCH_HELP, LAYER_HELP, POOLING_HELP, check_layer, encode_sentences
 from fairseq_xalign.options import at_least, named_files, pair_name
 from fairseq_xalign.tokenizer.framing import frame_of
 
@@ -36,23 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", required=True, metavar="YY=FILE", help="Language and file of their translations, line by line."
     )
-    parser.add_argument(
-        "--layer",
-        type=int,
-        metavar="L",
-        help="Layer whose output is pooled; 0 stands for the embeddings (default: the last layer).",
-    )
-    parser.add_argument(
-        "--pooling",
-        choices=POOLINGS,
-        default="mean",
-        help="How a sentence becomes one vector: its first token, or the mean or maximum over its pieces "
-        "(default: %(default)s).",
-    )
+    parser.add_argument("--layer", type=int, metavar="L", help=LAYER_HELP)
+    parser.add_argument("--pooling", choices=SENTENCE_POOLINGS, default="mean", help=POOLING_HELP)
     parser.add_argument("--centre", action="store_true", help="Subtract the mean vector of each language first.")
-    parser.add_argument(
-        "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
-    )
+    parser.add_argument("--batch-tokens", type=int, metavar="N", help=BATCH_HELP)
     parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument("--json", action="store_true", help="Print JSON.")
@@ -95,7 +82,7 @@ def retrieve(
     layer: int | None = None,
     pooling: str = "mean",
     centre: bool = False,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     bf16: bool = False,
     device: str | None = None,
 ) -> dict[str, Any]:
@@ -105,7 +92,7 @@ def retrieve(
         checkpoint: a ``.pt`` file or its folder.
         source, target: (language, file of sentences), line by line translations of each other.
         layer: whose output is pooled; 0 is the embeddings, None the last layer.
-        pooling: mean, max or cls.
+        pooling: one of SENTENCE_POOLINGS.
         centre: subtract each language's mean vector first.
         batch_tokens: tokens per batch.
         bf16: compute in bfloat16.
@@ -118,12 +105,9 @@ def retrieve(
     at_least(1, batch_tokens=batch_tokens)
     sides = parallel_lines(source[1], target[1])
     chosen_device = choose_device(device)
-    encoder, tokenizer, meta = load_encoder(checkpoint)
+    encoder, tokenizer, meta = read_encoder(checkpoint)
     layers = encoder.config.layers
-    if layer is not None and not 0 <= layer <= layers:
-        raise UserError(
-            f"--layer {layer}: the model has {layers} layers", checkpoint, remedy=f"Choose from 0 to {layers}"
-        )
+    check_layer(layer, layers, checkpoint)
     encoder = encoder.to(chosen_device)
     vectors = [
         encode_sentences(
