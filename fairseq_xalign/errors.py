@@ -55,7 +55,6 @@ EXTRAS = {
     "omegaconf": "train",
     "sklearn": "sklearn",
     "transformers": "hf",
-    "safetensors": "hf",
     "huggingface_hub": "hf",
     "systran_align": "align",
     "matplotlib": "plots",

@@ -22,7 +22,7 @@ from fairseq_xalign.convert.ctranslate2 import QUANTIZATIONS, check_expressible,
 from fairseq_xalign.convert.ctranslate2_check import Reference, check_equal
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_folder, read_lines, write_json
-from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, load_translator
+from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_translator
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.translation import SOURCE
 from fairseq_xalign.options import at_least, language_pair
@@ -94,7 +94,7 @@ def to_ctranslate2(
     folder, path = Path(output), find_checkpoint(checkpoint)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError("exists already", folder, remedy="Name another folder, or remove it")
-    model, tokenizer, task = load_translator(path)
+    model, tokenizer, task = read_translator(path)
     check_expressible(model)
     symbols = tokenizer.symbols()
     if len(symbols) != model.encoder.config.vocab_size:

@@ -14,7 +14,7 @@ from fairseq_xalign.convert import ctranslate2_check
 from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.to_ctranslate2 import to_ctranslate2
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_translator
+from fairseq_xalign.models.checkpoint import read_translator
 from fairseq_xalign.models.generate import translate
 from fairseq_xalign.models.presets import translation_preset
 from fairseq_xalign.models.translation import TranslationModel
@@ -71,7 +71,7 @@ def test_the_folder_has_all_that_translates_plain_text(ctranslate2, checkpoint, 
     assert {file.name for file in (tmp_path / "ct2").iterdir()} == files
     settings = json.loads((tmp_path / "ct2" / "settings.json").read_text("utf-8"))
     assert settings["directions"] == ["en-de"] and settings["longest"] == {"source": 1024, "target": 1024}
-    tokenizer = load_translator(checkpoint)[1]
+    tokenizer = read_translator(checkpoint)[1]
     assert Tokenizer.load(tmp_path / "ct2").sha256 == tokenizer.sha256
     assert json.loads((tmp_path / "ct2" / "shared_vocabulary.json").read_text("utf-8")) == tokenizer.symbols()
 
@@ -85,7 +85,7 @@ def test_the_examples_of_the_documentation_translate_as_the_checkpoint_does(
     checkpoint = save_checkpoint(tmp_path, kind)
     to_ctranslate2(checkpoint, tmp_path / "ct2", sentences=1)
     monkeypatch.chdir(tmp_path)
-    model, tokenizer, _ = load_translator(checkpoint)
+    model, tokenizer, _ = read_translator(checkpoint)
     expected = [text for text in translate(model, tokenizer, LINES, "en", "de") if text]
     lines = f"lines = {[line for line in LINES if line]!r}\n"
     capsys.readouterr()
