@@ -10,9 +10,8 @@ From Python, without fairseq: :func:`load_encoder`, :func:`load_translator`, :fu
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
-
 from fairseq_xalign import compat as _compat
+from fairseq_xalign.version import __version__
 
 if TYPE_CHECKING:
     from fairseq_xalign.api import load_classifier as load_classifier
@@ -32,7 +31,7 @@ _API = {
     "load_translator": "fairseq_xalign.api",
 }
 """What Python programs use, and the module of each."""
-__all__ = ["XAlignFeatures", "__version__", "load_classifier", "load_encoder", "load_tagger", "load_translator"]
+__all__ = ["__version__", "load_classifier", "load_encoder", "load_tagger", "load_translator"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign import __version__
 from fairseq_xalign.cli import guarded
 from fairseq_xalign.optimizers.presets import LR_READINGS, PRESETS, TRANSFORMER, WIDTH, preset_options
+from fairseq_xalign.version import __version__
 
 EXAMPLE = 'example: fairseq-train DATA --user-dir "$(python -m fairseq_xalign)" --task align_mlm --arch xalign_tiny ...'
 

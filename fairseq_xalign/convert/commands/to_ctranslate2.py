@@ -15,7 +15,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign import __version__, cli
+from fairseq_xalign import cli
 from fairseq_xalign.constants import EOS
 from fairseq_xalign.convert.checkpoints import CONVERTED
 from fairseq_xalign.convert.ctranslate2 import QUANTIZATIONS, check_expressible, positions_in, write_model
@@ -27,6 +27,7 @@ from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.translation import SOURCE
 from fairseq_xalign.options import at_least, language_pair
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
+from fairseq_xalign.version import __version__
 
 EXAMPLE = """examples:
   xalign-convert to-ctranslate2 runs/mnmt ct2

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_xalign import __version__
+from fairseq_xalign.version import __version__
 
 Pair = tuple[Any, Any]
 """Gold and predicted: two tag sequences, or two labels."""
