@@ -34,7 +34,7 @@ define step
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-recipes check bench clean
+.PHONY: help venv demo test test-recipes check bench site clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 15
@@ -59,6 +59,10 @@ check: $(STAMP)  ## run lint, formatting and types first, then the tests
 
 bench: $(STAMP)  ## run every benchmark, one after the other
 	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+site: $(STAMP)  ## build the documentation as a site in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
+	@echo "open build/site/index.html"
 
 clean:  ## remove everything that the other targets create, including .venv
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo align_mlm

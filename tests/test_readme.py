@@ -14,7 +14,7 @@ import pytest
 from tests.support.samples import sentences, write_lines
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if page.exists()]
 needs_pages = pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="no README.md beside this package")
 SMALLER = {
@@ -98,8 +98,8 @@ def test_the_commands_of_the_readme_work_in_order(tmp_path):
 @needs_pages
 def test_the_commands_of_the_documentation_work_in_order(tmp_path):
     small_files(tmp_path)
-    listed = [command for page in ("data", "training", "tasks") for command in commands(f"docs/{page}.md")]
-    assert len(listed) >= 16
+    listed = [command for page in ("data", "training", "tasks", "languages") for command in commands(f"docs/{page}.md")]
+    assert len(listed) >= 25
     for command in dict.fromkeys(listed):
         run(command, tmp_path)
     assert {"SUB2", "DATA", "POS", "RUN", "transfer.png"} <= {path.name for path in tmp_path.iterdir()}
@@ -115,7 +115,7 @@ def test_every_step_of_the_readme_is_one_command_for_one_purpose():
         assert section.count("```bash") == len(numbers)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_that_a_page_links_to_exists(page):
     for link, _, title in (found.partition("#") for found in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))):
         if ":" in link:
@@ -127,7 +127,7 @@ def test_every_file_that_a_page_links_to_exists(page):
             assert title in [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_nothing_is_still_to_be_filled_in(page):
     assert not re.search(r"@[A-Z]+@|TODO|FIXME", page.read_text("utf-8"))
 

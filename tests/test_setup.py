@@ -163,7 +163,7 @@ def test_a_wheel_carries_version_commands_and_extras(installed):
     assert {entry.name for entry in distribution.entry_points} == {
         "xalign-preprocess", "xalign-evaluate", "xalign-convert"
     }  # fmt: skip
-    extras = {"train", "fairseq", "hf", "sklearn", "align", "plots", "cluster", "ctranslate2", "dev"}
+    extras = {"train", "fairseq", "hf", "sklearn", "align", "plots", "cluster", "ctranslate2", "docs", "dev"}
     assert extras == set(distribution.metadata.get_all("Provides-Extra"))
     assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 

@@ -1,0 +1,7 @@
+# make demo CONF=first: a first result within minutes on two cores: MLM and ALIGN-MLM alone, on a quarter of the demo's text
+# and with a fifth of its updates.
+source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"
+OBJECTIVES="mlm align_mlm"
+LINES=15000
+UPDATES=600
+TAG_UPDATES=200
