@@ -14,6 +14,7 @@ COMMANDS = {
     "links": "preprocess.links",
     "dictionary": "preprocess.dictionary",
     "binarize": "preprocess.binarize",
+    "merge": "preprocess.merge",
     "benchmark": "preprocess.labelled_sets",
     "check": "preprocess.check",
 }

@@ -6,6 +6,9 @@ the streams are added to it, or replace those of the same name, provided that it
 
 If the command fails or is interrupted, the folder stays as it was. Empty lines, and pairs with an empty side, are
 dropped and counted. Text is refused if too much of it becomes <unk>, because it probably needs another vocabulary.
+
+A large corpus can be binarized in n parts, on n machines: the same command on each, with --shard 1/n to --shard n/n
+and an --output of its own. `xalign-preprocess merge` joins the parts into the folder that a single run would have made.
 """
 
 from __future__ import annotations
@@ -39,13 +42,13 @@ from fairseq_xalign.options import (
     language_pair,
     named_files,
     other_spelling,
-    pair_file_name,
     pair_name,
     pair_splits,
     share,
 )
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, count_lines, cut, encode_chunk
 from preprocess.parallel import available_cores, map_in_order
+from preprocess.parts import Part, dictionary_name, fingerprint, text_entry, text_names
 from preprocess.staging import FolderUpdate
 
 MAX_UNKNOWN = 0.05
@@ -54,7 +57,8 @@ WORST_SHOWN = 10
 
 EXAMPLE = """example:
   xalign-preprocess binarize --subword SUB --split train --output DATA \\
-    --mono en=news.en --mono de=news.de --bitext en-de=europarl.en,europarl.de"""
+    --mono en=news.en --mono de=news.de --bitext en-de=europarl.en,europarl.de
+  xalign-preprocess binarize --subword SUB --bitext en-de=europarl.en,europarl.de --shard 1/2 --output PART1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="Drop sentences of more than N ids, </s> included (default: keep all).",
     )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="Binarize the I-th of N parts of every text, for `xalign-preprocess merge` (default: all of it).",
+    )
     parser.add_argument("--json", action="store_true", help="Print the report as JSON on stdout.")
 
 
@@ -118,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         max_unknown=args.max_unknown,
         max_length=args.max_length,
+        shard=args.shard,
     )
     if args.json:
         json.dump(report, sys.stdout, indent=2)
@@ -136,6 +146,7 @@ def binarize(
     workers: int | None = None,
     max_unknown: float = MAX_UNKNOWN,
     max_length: int | None = None,
+    shard: str | None = None,
 ) -> dict[str, Any]:
     """Encode texts into a data folder, which is made or added to, and return the report.
 
@@ -144,7 +155,7 @@ def binarize(
         bitext: (pair, source file and target file); a pair is named as in :func:`options.language_pair`.
         dictionaries: (pair, file).
         workers: how many processes encode; None takes the available cores.
-        max_unknown, max_length: see the options of the command.
+        max_unknown, max_length, shard: see the options of the command.
 
     Raises:
         UserError: an option out of range, a text that cannot be read or of which too much is unknown, a folder that
@@ -156,7 +167,8 @@ def binarize(
     at_least(2, max_length=max_length)  # a sentence has an id and </s>
     if split not in SPLITS:
         raise unknown_name("--split", split, SPLITS)
-    update, mono = FolderUpdate(output, subword), list(mono)
+    part = None if shard is None else Part.parse(shard)
+    update, mono = FolderUpdate(output, subword, part), list(mono)
     known = _known_languages(update, [language for language, _ in mono])
     streams = [*_asked_text(mono, list(bitext), split, known), *_asked_dictionaries(dictionaries, known)]
     if not streams:
@@ -164,6 +176,9 @@ def binarize(
     for name in dict.fromkeys(name for stream in streams for name in stream_languages(stream)):
         if other := other_spelling(name, sorted(known)):
             say(f"{name} and {other} are treated as two languages; if they are the same, use one spelling")
+    if part is not None:
+        for stream in streams:
+            _limit_to_part(stream, part, max_length)
     make = partial(ChunkEncoder, str(subword), max_length)
     with update:
         report, refused = [], []
@@ -248,19 +263,29 @@ def _new(stream: dict[str, Any], files: list[str], seen: set[str]) -> dict[str, 
     return stream | {"source": {"files": files, "bytes": [regular(file).stat().st_size for file in files]}}
 
 
+def _limit_to_part(stream: dict[str, Any], part: Part, max_length: int | None) -> None:
+    """Note which lines of a text are binarized, and what tells whether other parts are of the same text."""
+    if stream["kind"] == "dictionary":  # small: every part has all of it
+        return
+    files = stream["source"]["files"]
+    (total, first), *others = map(fingerprint, files)
+    sums = [first, *(digest for _, digest in others)]
+    stream["part"] = {"lines": list(part.lines(total)), "of": total, "sha256": sums, "max_length": max_length}
+
+
 def _write_text(
     stream: dict[str, Any], update: FolderUpdate, make: Callable[[], ChunkEncoder], workers: int, max_unknown: float
 ) -> list[str]:
     """Encode a stream into the staging folder and complete its entry; return the complaints about its ``<unk>``."""
-    languages = stream_languages(stream)
-    base = f"{stream['kind']}/{stream['split']}.{pair_file_name(languages)}"
-    names = [base] if len(languages) == 1 else [f"{base}.{language}" for language in languages]
-    files = stream["source"]["files"]
+    languages, names, part = stream_languages(stream), text_names(stream), stream.pop("part", None)
+    source = stream.pop("source")
+    files, of_bytes = source["files"], source["bytes"]
     dtype = dtype_for(len(update.tokenizer))
     lines, unknown, dropped, counter = 0, [0] * len(names), Counter(empty=0), LengthCounter(len(names))
     worst: list[Counter[str]] = [Counter() for _ in names]
-    chunks = map_in_order(make, encode_chunk, cut(files, CHUNK_BYTES), workers)
-    total = math.ceil(sum(stream["source"]["bytes"]) / CHUNK_BYTES)
+    chunks = map_in_order(make, encode_chunk, cut(files, CHUNK_BYTES, part and part["lines"]), workers)
+    share_of_text = (part["lines"][1] - part["lines"][0]) / max(1, part["of"]) if part else 1
+    total = math.ceil(sum(of_bytes) * share_of_text / CHUNK_BYTES)
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(update.staging / name, dtype)) for name in names]
         stack.enter_context(closing(chunks))  # ends the workers if writing fails
@@ -274,25 +299,20 @@ def _write_text(
                 worst[side].update(chunk.worst[side])
                 if len(worst[side]) > 2 * WORDS_REMEMBERED:  # memory must not grow with the text
                     worst[side] = Counter(dict(worst[side].most_common(WORDS_REMEMBERED)))
-    if not writers[0].items:
+    if not writers[0].items and not part:
         raise UserError(
             f"no sentence of {stream_title(stream)} is left: {lines} lines, dropped {_counts(dropped)}",
             " and ".join(files),
             remedy="Give text with words in it" + (", or a larger --max-length" if dropped["long"] else ""),
         )
-    tokens, longest = [w.tokens for w in writers], [w.longest for w in writers]
-    mono = stream["kind"] == "mono"
-    stream |= {"sentences": writers[0].items, "tokens": tokens[0] if mono else tokens}
-    stream |= {"longest": longest[0] if mono else longest, "unknown": unknown[0] if mono else unknown}
-    stream["files"] = {f"{n}{part}": w.files[part] for n, w in zip(names, writers) for part in (".bin", ".idx")}
-    source = stream.pop("source")
-    stream["source"] = ({"file": files[0], "bytes": source["bytes"][0]} if mono else source) | {"lines": lines}
-    stream["dropped"] = dict(dropped)
-    if counts := counter.result():
-        stream["lengths"] = counts.encode()
+    of_lines = {"lines": part["of"] if part else lines}
+    about = ({"file": files[0], "bytes": of_bytes[0]} if stream["kind"] == "mono" else source) | of_lines
+    stream |= text_entry(stream, writers, unknown, about, dropped, counter)
+    if part:
+        stream["part"] = part
     return [
         f"{_share(u, w):.1%} of {language} in {stream_title(stream)} ({file}) is unknown, most often "
-        + ", ".join(f"{part} ({times})" for part, times in bad.most_common(WORST_SHOWN))
+        + ", ".join(f"{piece} ({times})" for piece, times in bad.most_common(WORST_SHOWN))
         for u, w, bad, language, file in zip(unknown, writers, worst, languages, files)
         if _share(u, w) > max_unknown
     ]
@@ -316,7 +336,7 @@ def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
             1,
             f"Give it as --dictionary {pair_name(own)}={source}",
         )
-    name = f"dictionary/{pair_file_name(languages)}.tsv"
+    name = dictionary_name(stream)
     target = update.staging / name
     with update.disk_errors():
         target.parent.mkdir(exist_ok=True)
@@ -336,7 +356,7 @@ def _report(stream: dict[str, Any], seconds: float) -> dict[str, Any]:
     tokens, unknown = ([v] if isinstance(v, int) else v for v in (stream["tokens"], stream["unknown"]))
     sentences = stream["sentences"]
     return {name: value for name, value in stream.items() if name != "lengths"} | {
-        "tokens_per_sentence": [n / sentences for n in tokens],
+        "tokens_per_sentence": [n / max(1, sentences) for n in tokens],
         "unknown_share": [u / max(1, n - sentences) for u, n in zip(unknown, tokens)],
         "seconds": seconds,
         "sentences_per_second": sentences * len(tokens) / seconds,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +68,29 @@ def count_lines(path: str | Path) -> int:
     return lines + (last != b"\n")
 
 
-def cut(paths: Sequence[str], chunk_bytes: int) -> Iterator[Chunk]:
-    """Cut files of equally many lines into chunks of equally many lines; each file is read once."""
+def cut(paths: Sequence[str], chunk_bytes: int, lines: Sequence[int] | None = None) -> Iterator[Chunk]:
+    """Cut files of equally many lines into chunks of equally many lines; each file is read once.
+
+    Args:
+        lines: from which line (counted from 0) to which (excluded); None takes all.
+    """
+    begin, end = lines or (0, None)
     with ExitStack() as stack:
         streams = [stack.enter_context(open_input(path)) for path in paths]
         # Workers get the bytes of these: positions in a compressed file are not those in its text, and a pipe can be
         # read only once.
         kept = [is_compressed(path) or is_copied(path) for path in paths]
-        places = [0] * len(paths)
-        first = 1
+        places = [sum(map(len, islice(stream, begin))) for stream in streams]
+        first = begin + 1
         for rows in _groups(streams, chunk_bytes):
+            if end is not None:
+                rows = rows[: end + 1 - first]
+            if not rows:
+                return
             parts: list[tuple[int, int] | bytes] = []
-            for side, lines in enumerate(zip(*rows) if len(paths) > 1 else [rows]):
-                size = sum(map(len, lines))
-                parts.append(b"".join(lines) if kept[side] else (places[side], places[side] + size))
+            for side, raws in enumerate(zip(*rows) if len(paths) > 1 else [rows]):
+                size = sum(map(len, raws))
+                parts.append(b"".join(raws) if kept[side] else (places[side], places[side] + size))
                 places[side] += size
             yield Chunk(tuple(paths), tuple(parts), first, len(rows))
             first += len(rows)

@@ -8,7 +8,8 @@ New files are written to a staging folder (``.partial``). A new data folder appe
 4. the new manifest takes the old one's place, by one rename;
 5. files that no manifest names any more are removed, and ``.partial`` with them.
 
-Killed before 4 the folder is the old one, after it the new one; the next update sweeps what was left.
+Killed before 4 the folder is the old one, after it the new one; the next update sweeps what was left. A new folder
+that takes hours may be resumed instead (``resume``): ``.partial/finished.json`` lists the streams that are complete.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,9 +34,11 @@ from fairseq_xalign.files import flush_to_disk, read_json, write_json
 from fairseq_xalign.outputs import final_place
 from fairseq_xalign.tokenizer.growth import extends
 from fairseq_xalign.tokenizer.vocabulary import symbols_sha256
+from preprocess.parts import Part, part_title
 
 PARTIAL = ".partial"
 PLACING = "placing.json"
+FINISHED = "finished.json"
 
 
 class FolderUpdate:
@@ -44,6 +47,9 @@ class FolderUpdate:
     Args:
         path: the data folder; made if it does not exist.
         subword: the folder whose tokenizer the streams are written with. An existing data folder must have the same.
+        part: which part of a corpus the folder holds. An existing data folder must hold the same.
+        resume: what the streams of a new folder are made of. Those that an interrupted update with the same text has
+            finished are in ``streams`` already.
 
     Attributes:
         staging: where to write new files, under the names they have in the data folder.
@@ -53,8 +59,10 @@ class FolderUpdate:
         UserError: another tokenizer, a folder that is something else, another process that writes it, a full disk.
     """
 
-    def __init__(self, path: str | Path, subword: str | Path) -> None:
-        self.path, self.subword = final_place(path), Path(subword)
+    def __init__(
+        self, path: str | Path, subword: str | Path, part: Part | None = None, resume: str | None = None
+    ) -> None:
+        self.path, self.subword, self.part, self.resume = final_place(path), Path(subword), part, resume
         self.tokenizer = load_tokenizer(subword)
         self.old = self._old_manifest()
         whole = self.path.absolute()
@@ -72,7 +80,8 @@ class FolderUpdate:
                 raise self._busy()
             self.old = self._old_manifest()
             with self.disk_errors():
-                self._sweep()
+                self.streams = self._finished()
+                self._sweep(keep=self.streams)
         except BaseException:
             os.close(self._lock)
             raise
@@ -84,13 +93,27 @@ class FolderUpdate:
         assert self._lock is not None
         if self._is_ours(self._lock):
             with contextlib.suppress(OSError):  # whatever cannot be removed now, the next update sweeps
-                self._sweep()
-                self.staging.rmdir()
+                self._sweep(keep=self.streams if self.resume else ())
+                if not (self.resume and self.streams):
+                    self.staging.rmdir()
         os.close(self._lock)
 
     def add(self, stream: dict[str, Any]) -> None:
         """Note a stream whose files are complete in ``staging``; one of the same kind, name and split is replaced."""
         self.streams.append(stream)
+        if self.resume:
+            write_json(self.staging / FINISHED, {"of": self.resume, "streams": self.streams})
+
+    def _finished(self) -> list[dict[str, Any]]:
+        """The streams that an interrupted update has finished, if it was made of the same."""
+        journal = self.staging / FINISHED
+        if not self.resume or not journal.exists():
+            return []
+        found = read_json(journal)
+        if found["of"] != self.resume:
+            return []
+        files = [(self.staging / name, about["size"]) for s in found["streams"] for name, about in s["files"].items()]
+        return found["streams"] if all(f.is_file() and f.stat().st_size == size for f, size in files) else []
 
     def replaced(self, stream: dict[str, Any]) -> dict[str, Any] | None:
         """The stream of the present folder that ``stream`` takes the place of."""
@@ -113,7 +136,10 @@ class FolderUpdate:
             "tokenizer": {"sha256": self.tokenizer.sha256},
             "streams": self.streams,
         }
+        if self.part:
+            manifest["shard"] = self.part.to_dict()
         manifest["languages"] = _appended([], self.streams)
+        (self.staging / FINISHED).unlink(missing_ok=True)
         self.tokenizer.save_into(self.staging)
         write_json(self.staging / MANIFEST_FILE, manifest)
         for folder, _, names in os.walk(self.staging):
@@ -156,19 +182,25 @@ class FolderUpdate:
         self._sweep()
         return manifest
 
-    def _sweep(self) -> None:
-        """Remove what a killed update, or this one, left: staged files, and placed ones that no manifest names."""
+    def _sweep(self, keep: Sequence[dict[str, Any]] = ()) -> None:
+        """Remove what a killed update, or this one, left: staged files, and placed ones that no manifest names.
+
+        Args:
+            keep: streams whose staged files stay.
+        """
         placing = self.staging / PLACING
         if self.old is not None and placing.exists():
             used = {name for stream in self.old["streams"] for name in stream["files"]}
             for name in read_json(placing):
                 if name not in used:
                     (self.path / name).unlink(missing_ok=True)
+        kept = {self.staging / name for stream in keep for name in (*stream["files"], FINISHED)}
         for entry in self.staging.iterdir():
-            if entry.is_dir():
+            if entry.is_dir() and not any(entry in file.parents for file in kept):
                 shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        for file in self.staging.rglob("*"):
+            if file.is_file() and file not in kept:
+                file.unlink()
         if self.old is not None:
             for leftover in self.path.glob(f".{MANIFEST_FILE}.*.tmp"):
                 leftover.unlink()
@@ -184,6 +216,13 @@ class FolderUpdate:
                 remedy="Choose another --output; `xalign-preprocess check --write-manifest` adopts one of fairseq's",
             )
         manifest = read_manifest(self.path)
+        shard = self.part.to_dict() if self.part else None
+        if manifest.get("shard") != shard:
+            raise UserError(
+                f"is {part_title(manifest.get('shard'))}, not {part_title(shard)}",
+                self.path,
+                remedy="Give every part an --output of its own; `xalign-preprocess merge` joins them",
+            )
         theirs = (manifest.get("tokenizer") or {}).get("sha256")
         if theirs != self.tokenizer.sha256 and not self._only_grew(theirs):
             raise UserError(

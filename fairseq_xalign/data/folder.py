@@ -70,8 +70,8 @@ class DataFolder:
         """Open a folder and compare its manifest with its files.
 
         Raises:
-            UserError: no such folder, a manifest of a newer version, or files that are missing or of another size, each
-                with file and remedy.
+            UserError: no such folder, a manifest of a newer version, one part of a corpus, or files that are missing or
+                of another size, each with file and remedy.
         """
         path = Path(path)
         if not path.is_dir():
@@ -85,6 +85,12 @@ class DataFolder:
             )
             return folder
         manifest = read_manifest(path)
+        if shard := manifest.get("shard"):
+            raise UserError(
+                f"is part {shard['number']} of {shard['of']} of a corpus that was binarized with --shard",
+                path,
+                remedy="Join the parts with `xalign-preprocess merge PART... --output DATA`",
+            )
         for problem in size_problems(path, manifest):
             raise problem
         return cls(path, manifest)
