@@ -22,6 +22,7 @@ OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANG
 INCLUDED = ("CONTRIBUTING.md", "CHANGELOG.md")
 BLOCK = re.compile(r"(<pre.*?</pre>)", re.S)
 OPTION = re.compile(r"(?<![\w>-])--[a-z][\w-]*|(?<=<code>)--[a-z][\w-]*")
+ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):<code>(?:~[\w.]*\.)?")
 LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<title>#[^)\s]*)?\)")
 
 
@@ -40,10 +41,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Keep the name of an option in running text on one line: browsers break lines after its hyphens."""
+    """Keep the name of an option in running text on one line, where browsers break after hyphens, and show names alone.
+
+    Docstrings mark some names by their role, as in ``:func:`load_encoder```.
+    """
     parts = BLOCK.split(html)  # every second part is a block, which keeps its lines
     parts[::2] = [re.sub(r"<code>.*?</code>", _unbroken, part, flags=re.S) for part in parts[::2]]
-    return "".join(parts)
+    return ROLE.sub("<code>", "".join(parts))
 
 
 def _unbroken(code: re.Match[str]) -> str:
