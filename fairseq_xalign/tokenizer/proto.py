@@ -1,4 +1,4 @@
-"""The names of symbols in a SentencePiece model file, and how to change them.
+"""What a SentencePiece model file holds, and how to change the names of symbols in it.
 
 A model file is a protocol buffer (sentencepiece_model.proto). Only the names and types of pieces are changed here,
 each name to one of the same length in bytes, and the names that the trainer's settings repeat: so little needs no
@@ -8,17 +8,25 @@ library for protocol buffers.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from fairseq_xalign.constants import SPECIAL_SYMBOLS
 
-PIECE, TRAINER = 1, 2
-"""Fields of the model: its pieces, and the trainer's settings."""
-PIECE_NAME, PIECE_TYPE = 1, 3
+PIECE, TRAINER, NORMALIZER = 1, 2, 3
+"""Fields of the model: its pieces, and the settings of trainer and normaliser."""
+PIECE_NAME, PIECE_SCORE, PIECE_TYPE = 1, 2, 3
+MODEL_TYPE, SUFFIXED, BYTE_FALLBACK = 3, 24, 35
+"""Fields of the trainer's settings: the algorithm, whether the mark of white space ends words, and byte pieces."""
+CHARSMAP = 2
+"""Field of the normaliser's settings: what characters are replaced by."""
+MODEL_TYPES = ("unigram", "bpe", "word", "char")
+"""Algorithms, by their numbers from 1 on."""
 CONTROL_SYMBOLS, ROLE_NAMES = 30, (45, 46, 47, 48)
 """Fields of the trainer's settings: further control symbols, and the names of <unk>, <s>, </s> and <pad>."""
-CONTROL, USER_DEFINED = 3, 4
-"""Types of pieces: one that no text is cut into, one that is matched in text before anything else."""
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+"""Types of pieces: an ordinary one, one that no text is cut into, one that is matched in text before anything else."""
 USER_DEFINED_FIELD = bytes([PIECE_TYPE << 3, USER_DEFINED])
 NAME_AND_SCORE = 64
 """At least as many bytes as the longest name of a symbol and a score."""
@@ -62,6 +70,49 @@ def fields(data: bytes, within: slice | None = None) -> Fields:
             size = {1: 8, 5: 4}[kind]
         yield key >> 3, slice(whole, place + size), slice(place, place + size)
         place += size
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model file says.
+
+    Attributes:
+        pieces: name, score and type of each piece, by id.
+        model_type: one of :data:`MODEL_TYPES`.
+        charsmap: the table of the normaliser, as the library stores it; empty where text stays as it is.
+        byte_fallback: whether characters without a piece become pieces of their bytes.
+        suffixed: whether the mark of white space ends words instead of beginning them.
+    """
+
+    pieces: list[tuple[str, float, int]]
+    model_type: str
+    charsmap: bytes
+    byte_fallback: bool
+    suffixed: bool
+
+
+def contents(data: bytes) -> Contents:
+    """Read a model file."""
+    pieces: list[tuple[str, float, int]] = []
+    settings: dict[tuple[int, int], bytes] = {}
+    for number, _, message in fields(data):
+        found = {field: data[place] for field, _, place in fields(data, message)}
+        if number == PIECE:
+            score = struct.unpack("<f", found.get(PIECE_SCORE, bytes(4)))[0]
+            pieces.append((found[PIECE_NAME].decode(), score, _number(found.get(PIECE_TYPE), NORMAL)))
+        else:
+            settings |= {(number, field): value for field, value in found.items()}
+    return Contents(
+        pieces,
+        MODEL_TYPES[_number(settings.get((TRAINER, MODEL_TYPE)), 1) - 1],
+        settings.get((NORMALIZER, CHARSMAP), b""),
+        bool(_number(settings.get((TRAINER, BYTE_FALLBACK)), 0)),
+        bool(_number(settings.get((TRAINER, SUFFIXED)), 0)),
+    )
+
+
+def _number(value: bytes | None, default: int) -> int:
+    return default if value is None else _varint(value, 0)[0]
 
 
 def piece_names(data: bytes) -> Iterator[tuple[slice, slice | None]]:
