@@ -9,6 +9,7 @@ from fairseq_xalign import cli
 
 COMMANDS = {
     "from-hf": "fairseq_xalign.convert.commands.from_hf",
+    "to-hf": "fairseq_xalign.convert.commands.to_hf",
     "from-mnmt": "fairseq_xalign.convert.commands.from_mnmt",
     "average": "fairseq_xalign.convert.commands.average",
     "to-ctranslate2": "fairseq_xalign.convert.commands.to_ctranslate2",

@@ -1,0 +1,228 @@
+"""The proof that a written folder computes in `transformers` what its checkpoint computes here.
+
+The folder is opened with ``AutoTokenizer`` and ``AutoModel...``. Ids, hidden states of every layer, and scores of the
+head are compared, on fixed sentences of several scripts and on random pieces of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_xalign import cli
+from fairseq_xalign.convert.hf.write import Leaver
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.labelled.registry import KINDS
+from fairseq_xalign.models.encoder import Encoder
+from fairseq_xalign.objectives.batch import pack
+
+TOLERANCE = 1e-5
+"""How far a value may differ, in float32, where values are at most 1; larger ones, by this share of the largest."""
+SENTENCES = (
+    "The old bridge over the river was closed for repairs in 1987.",
+    "Die Brücke über den Fluss wurde wegen Reparaturen gesperrt.",
+    "Старый мост через реку закрыли на ремонт.",
+    "تم إغلاق الجسر القديم فوق النهر للإصلاح.",
+    "नदी पर बना पुराना पुल मरम्मत के लिए बंद कर दिया गया।",
+    "川に架かる古い橋は修理のため閉鎖された。",
+    "Cây cầu cũ bắc qua sông đã bị đóng để sửa chữa.",
+    "다리",
+)
+TEXTS, COMPUTED = 256, 12
+"""How many texts of random pieces are cut into ids by both, and with how many of them both models compute."""
+DIFFERENT_IDS = 0.02
+"""Share of the texts whose ids may differ: where two segmentations are equally probable, libraries choose freely."""
+HARMLESS = ("pooler.", "cls.seq_relationship.")
+"""Weights that may be initialised anew, or left aside, when the folder is opened: beside the encoder, and said so."""
+
+
+@dataclass
+class Parity:
+    """What was compared, and how far it differed.
+
+    Attributes:
+        texts: how many texts were cut into ids by both tokenizers.
+        other_ids: how many of these had other ids.
+        sentences: how many went through both models.
+        layers: how many layers were compared, embeddings included.
+        difference: the largest difference of hidden states.
+        largest: their largest value.
+        scores: the largest difference of the head's scores, and their largest value; None without a head.
+        versions: of `transformers` and torch.
+    """
+
+    texts: int
+    other_ids: int
+    sentences: int
+    layers: int
+    difference: float
+    largest: float
+    scores: tuple[float, float] | None
+    versions: dict[str, str]
+
+    def line(self) -> str:
+        """What was found, in one sentence."""
+        of_head = "" if self.scores is None else f", of scores {self.scores[0]:.1e} (up to {self.scores[1]:.3g})"
+        return (
+            f"equal ids for {self.texts - self.other_ids} of {self.texts} texts; on {self.sentences} of them, the "
+            f"largest difference of hidden states is {self.difference:.1e} (values up to {self.largest:.3g}){of_head}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def compare(leaver: Leaver, folder: Path) -> Parity:
+    """Open a written folder and compare it with what it was made of.
+
+    Raises:
+        UserError: ids, hidden states or scores differ; or the folder cannot be opened as it should be.
+    """
+    import transformers
+
+    texts = [*SENTENCES, *_made_up(leaver)]
+    with quiet(transformers):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+        other = _compare_ids(leaver, tokenizer, texts)
+        model = _opened(leaver, folder, transformers)
+    limit = min(leaver.encoder.max_positions, 48) - leaver.frame.extra
+    chosen = [leaver.tokenizer.encode(text)[:limit] for text in texts[: len(SENTENCES) + COMPUTED]]
+    rows = [leaver.frame.around(ids) for ids in chosen]
+    with torch.inference_mode():
+        result = _compare_models(leaver, model, [row for row in rows if row])
+    versions = {"transformers": transformers.__version__, "torch": torch.__version__}
+    return Parity(len(texts), other, *result, versions)
+
+
+@contextlib.contextmanager
+def quiet(transformers: Any) -> Iterator[None]:
+    """Keep the library's reports of a load off the terminal: what matters in them is checked."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _made_up(leaver: Leaver) -> list[str]:
+    """Texts of random pieces: of the languages that the vocabulary was made for, whatever they are."""
+    draws, tokenizer = random.Random(1), leaver.tokenizer
+    return [
+        tokenizer.decode(draws.choices(tokenizer.natural_ids, k=draws.randint(1, 24)))
+        for _ in range(TEXTS - len(SENTENCES))
+    ]
+
+
+def _compare_ids(leaver: Leaver, tokenizer: Any, texts: list[str]) -> int:
+    """How many texts have other ids there."""
+    different = []
+    for text in texts:
+        ids = leaver.frame.around(leaver.tokenizer.encode(text))
+        expected = ids if leaver.rows is None else [leaver.rows[i] for i in ids]
+        if tokenizer(text)["input_ids"] != expected:
+            different.append(text)
+    if len(different) > DIFFERENT_IDS * len(texts):
+        raise UserError(
+            f"the written tokenizer gives other ids to {len(different)} of {len(texts)} texts, such as "
+            f"{different[0][:60]!r}",
+            remedy="Nothing was written. The vocabulary cannot be expressed in transformers: please report it",
+        )
+    return len(different)
+
+
+def _opened(leaver: Leaver, folder: Path, transformers: Any) -> Any:
+    """Their model; no weight of it may be missing or left over, but for what a model card tells."""
+    classes: dict[str | None, str] = {None: "AutoModelForMaskedLM" if leaver.form.head else "AutoModel"}
+    classes |= {"tagging": "AutoModelForTokenClassification", "classification": "AutoModelForSequenceClassification"}
+    auto = getattr(transformers, classes[leaver.kind])
+    model, info = auto.from_pretrained(str(folder), dtype=torch.float32, output_loading_info=True)
+    prefix = leaver.form.layout.prefix
+    wrong = {
+        name
+        for key in ("missing_keys", "unexpected_keys")
+        for name in info[key]
+        if not name.removeprefix(prefix).startswith(HARMLESS) or (leaver.kind == "classification" and key[0] == "m")
+    }
+    if wrong:
+        raise UserError(
+            f"transformers {transformers.__version__} does not find or does not know {', '.join(sorted(wrong)[:8])}",
+            remedy="Nothing was written: please report it",
+        )
+    return model.eval()
+
+
+def _compare_models(
+    leaver: Leaver, model: Any, rows: list[list[int]]
+) -> tuple[int, int, float, float, tuple[float, float] | None]:
+    """(sentences, layers, largest difference, largest value, the same of the head's scores)."""
+    with torch.device("meta"):
+        encoder = Encoder(leaver.encoder)
+    encoder.load_state_dict(leaver.weights, assign=True)
+    encoder.eval()
+    batch = pack(rows)
+    if leaver.encoder.n_languages and leaver.language in leaver.task["languages"]:
+        batch.languages = torch.full_like(batch.tokens, leaver.task["languages"].index(leaver.language) + 1)
+    inputs = _padded(leaver, rows, model.config.pad_token_id)
+    real = inputs["attention_mask"].bool()
+    base = model.base_model(**inputs, output_hidden_states=True)
+    layers = leaver.encoder.layers
+    worst = largest = 0.0
+    for layer in cli.progress(range(layers + 1), "compare layers", layers + 1):
+        # With layer norms before blocks, the last output has one more than the last of hidden_states.
+        theirs = base.last_hidden_state if layer == layers else base.hidden_states[layer]
+        ours = encoder(batch, layer if layer < layers else None)
+        found, size = _difference(ours, theirs[real], f"hidden states of layer {layer}")
+        worst, largest = max(worst, found), max(largest, size)
+    scores = None
+    if leaver.kind is not None or leaver.form.head:
+        logits = model(**inputs).logits
+        own = _scores(leaver, encoder, batch)
+        if leaver.rows is not None and leaver.kind is None:
+            logits = logits[..., torch.tensor(leaver.rows)]
+        scores = _difference(own, logits if leaver.kind == "classification" else logits[real], "scores of the head")
+    return len(rows), layers + 1, worst, largest, scores
+
+
+def _scores(leaver: Leaver, encoder: Encoder, batch: Any) -> Tensor:
+    features = encoder(batch)
+    if leaver.kind is None:
+        return encoder.lm_logits(features)
+    head = KINDS[leaver.kind].build_head(leaver.encoder.width, leaver.task)
+    head.load_state_dict(leaver.head)
+    head.eval()
+    return head(features, batch.starts) if leaver.kind == "classification" else head(features)
+
+
+def _padded(leaver: Leaver, rows: list[list[int]], pad: int) -> dict[str, Tensor]:
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for number, row in enumerate(rows):
+        theirs = row if leaver.rows is None else [leaver.rows[i] for i in row]
+        ids[number, : len(row)] = torch.tensor(theirs)
+        mask[number, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def _difference(ours: Tensor, theirs: Tensor, what: str) -> tuple[float, float]:
+    """(largest difference, largest value); UserError where they are not equal."""
+    difference, largest = float((ours - theirs).abs().max()), float(theirs.abs().max())
+    if not difference <= TOLERANCE * max(1.0, largest):  # NaN is not equal either
+        raise UserError(
+            f"{what} differ by {difference:.1e} (values up to {largest:.3g}) from those of the written folder",
+            remedy="Nothing was written: please report it",
+        )
+    return difference, largest
