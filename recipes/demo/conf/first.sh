@@ -1,5 +1,5 @@
-# make demo CONF=first: a first result within minutes on two cores: MLM and ALIGN-MLM alone, on a quarter of the demo's text
-# and with a fifth of its updates.
+# make demo CONF=first: a first result within minutes on two cores: MLM and ALIGN-MLM alone, on a quarter of the speeches
+# and with a fifth of the updates of the demo.
 source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"
 OBJECTIVES="mlm align_mlm"
 LINES=15000
