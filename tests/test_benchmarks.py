@@ -25,6 +25,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("binarize", [], "equal bytes: yes"),
         ("derive", [], "trans,inv"),
         ("predict", [], "times as fast"),
+        ("encode", [], "vectors agree to 0.0001: yes"),
         ("mnmt_throughput", ["--contenders", "ours,fairseq,products"], "ours is ... times faster"),
         ("decode", [], "translations equal to ours"),
         ("beam_width", [], "length ratio"),
@@ -33,7 +34,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
     ],
 )
 def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp_path):
-    pytest.importorskip("transformers" if script == "predict" else "torch")
+    pytest.importorskip("transformers" if script in ("predict", "encode") else "torch")
     done = run(sys.executable, BENCHMARKS / f"{script}.py", "--small", "--json", tmp_path / "out.json", *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert said in done.stdout
