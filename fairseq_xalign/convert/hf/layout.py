@@ -217,10 +217,13 @@ class Layout:
         for ours, names in self.names(encoder):
             missing = [name for name in names if name not in found]
             result.missing += missing
+            tensors = [_single(theirs[found.pop(name)]) for name in names if name in found]
             if missing:
                 result.absent.append(ours)
                 continue
-            tensors = [_single(theirs[found.pop(name)]) for name in names]
+            if len({tensor.shape for tensor in tensors}) > 1:
+                shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
+                raise UserError(f"{', '.join(names)} have the shapes {shapes}", remedy="Copy the folder again")
             if self.interleaved and len(tensors) == 3:
                 tensors = [*(turned(t, encoder.heads, back=True) for t in tensors[:2]), tensors[2]]
             value = tensors[0] if len(tensors) == 1 else torch.cat(tensors)

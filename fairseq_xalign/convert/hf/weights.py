@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 WEIGHTS = (SAFE, SAFE_INDEX, PICKLE, PICKLE_INDEX)
 """Where `transformers` puts weights, in the order in which they are preferred."""
 FOREIGN_FORMATS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "model.onnx": "ONNX"}
+FORBIDDEN = re.compile("unsupported|WeightsUnpickler|blocked|GLOBAL", re.I)
+"""What torch says of a pickle with anything but tensors and plain values."""
 AGAIN = "Copy the folder again from where it came"
 
 
@@ -126,7 +129,7 @@ def read_pickled(path: Path) -> dict[str, Any]:
         except RuntimeError:  # PyTorch's format before 1.6 cannot be mapped
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "WeightsUnpickler" in str(error):
+        if FORBIDDEN.search(str(error)):
             raise UserError(
                 "refused: the pickle contains more than tensors and plain values, which could be code. Nothing was run",
                 path,
