@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Optional
 
+import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
 from torch import Tensor, nn
@@ -55,7 +56,8 @@ class XAlignEncoderConfig(FairseqDataclass):
         default=False,
         metadata={
             "help": "add a learned language embedding to each token, as XLM and DICT-MLM have in ALIGN-MLM, Appendix G "
-            "(default: none, as ALIGN-MLM and MLM have; --criterion align_mlm refuses them)"
+            "(default: none, as ALIGN-MLM and MLM have; --criterion align_mlm refuses them); "
+            "with --finetune-from-model, a checkpoint that has none gets them, zeros at first"
         },
     )
     attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
@@ -80,6 +82,7 @@ FIELDS = {
     "embedding_std": "embedding_std",
 }
 """Options and the fields of EncoderConfig that they set."""
+LANGUAGES = "encoder.embed_languages.weight"
 SHAPE_FREE = (
     "dropout",
     "attention_dropout",
@@ -97,8 +100,12 @@ def chosen_fields(cfg: Any) -> dict[str, Any]:
     return {k: str(v) if k == "positions" else v for k, v in values.items() if v is not None and str(v) != "preset"}
 
 
-def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict[str, Any] | None) -> EncoderConfig:
+def resolve_config(
+    cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict[str, Any] | None, resumed: bool = True
+) -> EncoderConfig:
     """Return the encoder's configuration from ``--arch``, options, and the checkpoint it starts from.
+
+    ``--language-embeddings`` adds them to a checkpoint without any, unless its training is ``resumed``.
 
     Raises:
         UserError: where an option contradicts the checkpoint, naming both values.
@@ -113,10 +120,12 @@ def resolve_config(cfg: Any, vocab_size: int, n_languages: int, checkpoint: dict
         return EncoderConfig.from_dict({**asdict(preset(arch, vocab_size)), **chosen}, called)
     start = EncoderConfig.from_dict(checkpoint)
     if getattr(cfg, "language_embeddings", False) and not start.n_languages:
-        raise UserError(
-            "--language-embeddings: the checkpoint has none",
-            remedy="Train from the start with them, or leave the option out",
-        )
+        if resumed:
+            raise UserError(
+                "--language-embeddings: the checkpoint has none",
+                remedy="Begin with its weights alone (--finetune-from-model), or leave the option out",
+            )
+        start = replace(start, n_languages=n_languages)
     if 0 < start.n_languages < n_languages:
         raise UserError(
             f"the checkpoint has embeddings for {start.n_languages} languages, but the data has {n_languages}",
@@ -199,7 +208,8 @@ class XAlignModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":
-        config = resolve_config(cfg, len(task.tokenizer), len(task.languages), task.start_encoder)
+        resumed = bool((task.start or {}).get("resumed", True))
+        config = resolve_config(cfg, len(task.tokenizer), len(task.languages), task.start_encoder, resumed)
         return cls(config, str(cfg.attention))
 
     def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -219,6 +229,8 @@ class XAlignModel(BaseFairseqModel):
         """
         own = self.state_dict()
         state_dict.update((key, own[key]) for key in self.own_start)
+        if LANGUAGES in own and LANGUAGES not in state_dict:  # at first they change nothing
+            state_dict[LANGUAGES] = torch.zeros_like(own[LANGUAGES])
         fit_state_dict(state_dict, own, ("heads.", "objectives.", "decoder.", "foreign."))
 
 

@@ -77,7 +77,7 @@ def write_xlmr(folder: Path, cls: Any = transformers.XLMRobertaForMaskedLM, **ch
     """A folder with XLM-R's layout."""
     folder.mkdir(parents=True, exist_ok=True)
     make_xlmr(folder)
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "XLMRobertaTokenizer"}')
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     config = transformers.XLMRobertaConfig(
         **{
             "vocab_size": rows_of_tokenizer(folder),

@@ -19,7 +19,7 @@ import torch
 from fairseq_xalign import cli
 from fairseq_xalign.constants import FIRST_PIECE
 from fairseq_xalign.convert.hf.layouts import LAYOUTS, VOCABULARY
-from fairseq_xalign.convert.hf.vocabulary import fairseq_rows, tokenizer_files
+from fairseq_xalign.convert.hf.vocabulary import fairseq_rows
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.tokenizer.foreign import layout_of
@@ -138,14 +138,13 @@ def _foreign(task: Mapping[str, Any], before: Tokenizer, tokenizer: Tokenizer, o
         if isinstance(config.get(name), int):
             config[name] = place.get(config[name])
     files: dict[str, bytes | None] = {}
-    original = tokenizer_files(task)
-    for name, data in original.items():
-        if data == before.model_bytes:
+    for name, packed in foreign["files"].items():
+        if packed is None:  # the model itself, which the tokenizer holds
             files[name] = None
         elif name == "tokenizer_config.json":
-            files[name] = zlib.compress(_config_with_new_ids(data, place))
+            files[name] = zlib.compress(_config_with_new_ids(zlib.decompress(packed), place))
         elif name == "special_tokens_map.json":
-            files[name] = zlib.compress(data)
+            files[name] = packed
         # other files describe the whole vocabulary once more, and tokenizer.json is enough
     trimmed = {"before": task["encoder"]["vocab_size"], "after": len(tokenizer), "languages": tokenizer.languages}
     return {**foreign, "rows": rows, "config": config, "files": files, "trimmed": trimmed}
