@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pooling",
-        choices=("mean", "cls", "max"),
-        help="With --sentence-transformers, the vector of a sentence: the mean over its pieces, or that of <s> "
-        "(default: mean). The maximum has no equal there.",
+        choices=("mean", "cls", "mean_all", "max_all"),
+        help="With --sentence-transformers, the vector of a sentence: the mean over its pieces, that of <s>, or mean "
+        "or maximum over pieces and special tokens (default: mean). The maximum over pieces has no equal there.",
     )
 
 
@@ -95,7 +95,7 @@ def to_hf(
         overwrite: whether ``output`` may be a folder of `transformers`, which is replaced.
         with_head: whether the head leaves too.
         language: see the option.
-        pooling: ``mean`` or ``cls`` for a folder of sentence-transformers, which has no head; None for none.
+        pooling: see the option, for a folder of sentence-transformers, which has no head; None for none.
 
     Raises:
         UserError: a checkpoint that has no equal there, an output that exists, or a difference. Nothing is written.

@@ -20,8 +20,8 @@ from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import encode_sentences
 
-POOLINGS = ("mean", "cls")
-"""What has an equal there: their maximum takes special symbols in."""
+POOLINGS = ("mean", "cls", "mean_all", "max_all")
+"""What has an equal there: their maximum always takes special symbols in."""
 MODULES = "sentence_transformers.models"
 
 
@@ -36,7 +36,7 @@ def check(leaver: Leaver, pooling: str) -> None:
             f"--pooling {pooling}: sentence-transformers takes <s> and </s> into it, fairseq_xalign does not",
             remedy=f"Choose {' or '.join(POOLINGS)}",
         )
-    check_pooling(pooling, leaver.frame)
+    check_pooling(pooling, leaver.frame, POOLINGS)
 
 
 def write_modules(leaver: Leaver, folder: Path, pooling: str) -> None:
@@ -65,7 +65,7 @@ def write_modules(leaver: Leaver, folder: Path, pooling: str) -> None:
             "similarity_fn_name": "cosine",
         },
     )
-    modes = {"cls_token": pooling == "cls", "mean_tokens": pooling == "mean", "max_tokens": False}
+    modes = {"cls_token": pooling == "cls", "mean_tokens": "mean" in pooling, "max_tokens": "max" in pooling}
     settings = {f"pooling_mode_{name}": value for name, value in modes.items()}
     _json(folder / places[-1] / "config.json", {"word_embedding_dimension": width, **settings})
     if pooling == "mean":

@@ -65,6 +65,11 @@ class Leaver:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def trained(self) -> bool:
+        """Whether its weights are not those that it came with."""
+        return self.task.get(CONVERTED, {}).get("command") != "from-hf"
+
+    @property
     def kind(self) -> str | None:
         """The kind of labelled task whose head leaves, or None."""
         return self.task["task"] if self.head else None
@@ -102,7 +107,7 @@ def prepare(state: Mapping[str, Any], *, language: str | None = None, with_head:
     leaver = Leaver(task, encoder, weights, head, tokenizer, frame, rows if original else None, form, language)
     leaver.notes = list(form.notes)
     _describe_weights(leaver, kept if original else {}, foreign if original else None)
-    if foreign is not None and task.get(CONVERTED, {}).get("command") != "from-hf":
+    if foreign is not None and leaver.trained:
         leaver.notes.append(MODEL_NOTES["trained"])
     if labelled or (fresh and with_head):
         leaver.notes.append(MODEL_NOTES["task" if labelled else "fresh"])
@@ -121,7 +126,7 @@ def _describe_weights(leaver: Leaver, kept: Mapping[str, Tensor], foreign: Mappi
     form, layout = leaver.form, leaver.form.layout
     base = foreign["config"] if foreign else None
     named = ((base or {}).get("architectures") or [layout.architectures["encoder"]])[0]
-    prefixed = bool(leaver.head) or form.head or not named.endswith("Model")
+    prefixed = bool(leaver.head) or form.head or not (leaver.trained or named.endswith("Model"))
     theirs = layout.theirs(form.weights, kept, form.encoder, leaver.rows, prefixed)
     theirs |= {layout.prefixed(k) if prefixed else k: v for k, v in departure.extra_weights(form).items()}
     embeddings = layout.outer["embed_tokens.weight"]
@@ -135,10 +140,8 @@ def _describe_weights(leaver: Leaver, kept: Mapping[str, Tensor], foreign: Mappi
         config["architectures"] = [heads_out.architecture(layout, task["task"])]
         config["id2label"] = {str(i): name for i, name in enumerate(task["labels"])}
         config["label2id"] = {name: i for i, name in enumerate(task["labels"])}
-    elif form.head and named.endswith("Model"):
-        config["architectures"] = [layout.architectures["mlm"]]
-    elif not form.head and not named.endswith(("Model", "PreTraining")) and foreign is not None:
-        config["architectures"] = [layout.architectures["encoder"]]
+    elif leaver.trained or (form.head and named.endswith("Model")):
+        config["architectures"] = [layout.architectures["mlm" if form.head else "encoder"]]
     leaver.theirs, leaver.config = theirs, config
 
 

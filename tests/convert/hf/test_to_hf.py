@@ -12,7 +12,7 @@ from fairseq_xalign.convert.hf import parity
 from fairseq_xalign.convert.hf.read import open_folder
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.labeller import load_labeller
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from tests.support.leaving import CLASSIFIER, MMTE, TAGGER, checkpoint
@@ -58,7 +58,7 @@ def test_long_texts_and_two_segments_agree_too(tmp_path):
     for name in ("bert", "roformer segments", "xlm-roberta", "roberta-prelayernorm"):
         path = checkpoint(tmp_path / f"{name}.pt", **SHAPES[name])
         to_hf(path, tmp_path / name)
-        encoder, tokenizer, _ = load_encoder(path)
+        encoder, tokenizer, _ = read_encoder(path)
         theirs = transformers.AutoModelForMaskedLM.from_pretrained(tmp_path / name)
         auto = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
         one, two = " ".join(LINES[:9]), "the garden"
