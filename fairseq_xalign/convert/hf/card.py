@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fairseq_xalign import __version__
 from fairseq_xalign.convert.checkpoints import CONVERTED
 from fairseq_xalign.convert.hf.parity import Parity
 from fairseq_xalign.convert.hf.write import Leaver
+from fairseq_xalign.version import __version__
 
 CARD_FILE = "README.md"
 PIPELINES = {"tagging": "token-classification", "classification": "text-classification"}

@@ -14,7 +14,7 @@ from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.from_hf import from_hf
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.checkpoint import load_encoder, read_checkpoint
+from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main as preprocess
 from tests.support.foreign_models import write_bert, write_xlmr
@@ -64,7 +64,7 @@ def test_the_folder_is_complete_in_itself(converted):
     ours = root / "ours"
     names = {file.name for file in ours.iterdir()}
     assert {"checkpoint_best.pt", "dict.txt", "subword.json", "settings.json"} < names
-    encoder, tokenizer, task = load_encoder(ours)
+    encoder, tokenizer, task = read_encoder(ours)
     assert Tokenizer.load(ours).sha256 == tokenizer.sha256 == DataFolder.open(root / "DATA").tokenizer.sha256
     assert task["converted"] == {"command": "from-hf", "of": [str(root / "theirs")]}
     assert task["foreign"]["config"] == json.loads((root / "theirs" / "config.json").read_text())
