@@ -47,21 +47,23 @@ def weights_in(folder: Path) -> tuple[Path, Mapping[str, Tensor]]:
 
 
 class SafeTensors(Mapping[str, Tensor]):
-    """The tensors of a ``.safetensors`` file."""
+    """The tensors of a ``.safetensors`` file, each mapped for itself, so that its memory is free when it is."""
 
     def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
 
+        self._path, self._open = str(path), safe_open
         try:
-            self._file = safe_open(str(path), framework="pt")
+            with self._open(self._path, framework="pt") as file:
+                self._names = list(file.keys())
         except (SafetensorError, OSError) as error:
             raise UserError(f"cannot be read as safetensors: {error}", path, remedy=AGAIN) from error
-        self._names = list(self._file.keys())
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(name)
-        return self._file.get_tensor(name)
+        with self._open(self._path, framework="pt") as file:
+            return file.get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

