@@ -21,7 +21,7 @@ from fairseq_xalign.convert.hf.write import Leaver
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.encoder import Encoder
-from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.objectives.batch import PackedBatch, pack
 
 TOLERANCE = 1e-5
 """How far a value may differ, in float32, where values are at most 1; larger ones, by this share of the largest."""
@@ -172,9 +172,7 @@ def _compare_models(
         encoder = Encoder(leaver.encoder)
     encoder.load_state_dict(leaver.weights, assign=True)
     encoder.eval()
-    batch = pack(rows)
-    if leaver.encoder.n_languages and leaver.language in leaver.task["languages"]:
-        batch.languages = torch.full_like(batch.tokens, leaver.task["languages"].index(leaver.language) + 1)
+    batch = _batch(leaver, rows)
     inputs = _padded(leaver, rows, model.config.pad_token_id)
     real = inputs["attention_mask"].bool()
     base = model.base_model(**inputs, output_hidden_states=True)
@@ -188,12 +186,28 @@ def _compare_models(
         worst, largest = max(worst, found), max(largest, size)
     scores = None
     if leaver.kind is not None or leaver.form.head:
-        logits = model(**inputs).logits
-        own = _scores(leaver, encoder, batch)
-        if leaver.rows is not None and leaver.kind is None:
-            logits = logits[..., torch.tensor(leaver.rows)]
-        scores = _difference(own, logits if leaver.kind == "classification" else logits[real], "scores of the head")
+        del base  # scores of all symbols take much more memory than hidden states: one sentence at a time
+        found_all = [_compare_scores(leaver, model, encoder, row) for row in rows]
+        scores = max(difference for difference, _ in found_all), max(size for _, size in found_all)
     return len(rows), layers + 1, worst, largest, scores
+
+
+def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: list[int]) -> tuple[float, float]:
+    """The difference and the largest value of the head's scores of one sentence."""
+    logits = model(**_padded(leaver, [row], model.config.pad_token_id)).logits
+    if leaver.rows is not None and leaver.kind is None:
+        logits = logits[..., torch.tensor(leaver.rows)]
+    batch = _batch(leaver, [row])
+    own = _scores(leaver, encoder, batch)
+    return _difference(own, logits if leaver.kind == "classification" else logits[0], "scores of the head")
+
+
+def _batch(leaver: Leaver, rows: list[list[int]]) -> PackedBatch:
+    """Sequences as our encoder reads them."""
+    batch = pack(rows)
+    if leaver.encoder.n_languages and leaver.language in leaver.task["languages"]:
+        batch.languages = torch.full_like(batch.tokens, leaver.task["languages"].index(leaver.language) + 1)
+    return batch
 
 
 def _scores(leaver: Leaver, encoder: Encoder, batch: Any) -> Tensor:
