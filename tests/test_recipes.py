@@ -200,7 +200,7 @@ def plant(corpus: Path, language: str, english: str, other: str) -> None:
 def test_no_held_out_sentence_is_trained_on_in_any_language(tmp_path):
     bitext = part("prepare_bitext")
     verses, ui = made_bitext(tmp_path)
-    before, _ = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, 3)
+    before, _ = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, range(3, 100))
     (english, german), *_ = before["test", "de"]
     planted = [
         ("fr", english.upper() + " 7!", "jamais vu"),  # the English of German's test, spelled otherwise, with French
@@ -209,7 +209,7 @@ def test_no_held_out_sentence_is_trained_on_in_any_language(tmp_path):
     ]
     for language, source, target in planted:
         plant(ui, language, source, target)
-    found, dropped = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, 3)
+    found, dropped = bitext.split_pairs([verses, ui], ["de", "fr"], 10, 20, range(3, 100))
     assert {name: found[name] for name in found if name[0] != "train"} == {
         name: before[name] for name in before if name[0] != "train"
     }
@@ -228,21 +228,33 @@ def test_held_out_pairs_are_long_enough_and_a_corpus_without_a_language_is_passe
     plant(ui, "it", "one string here", "una stringa qui")
     assert bitext.read_pairs(verses, "train", "it") == []
     assert bitext.read_pairs(ui, "train", "it") == [("one string here", "una stringa qui")]
-    assert bitext.held_out([verses, ui], "test", "de", 30, 5)[0][0].startswith("test string")
-    assert len(bitext.held_out([verses, ui], "test", "de", 30, 5)) == 30
+    assert bitext.held_out([verses, ui], "test", "de", 30, range(5, 100))[0][0].startswith("test string")
+    assert len(bitext.held_out([verses, ui], "test", "de", 30, range(5, 100))) == 30
     write_lines(ui / "train.en-it.it.txt", ["una"] * 2)
     with pytest.raises(SystemExit, match="has 1 lines, but .* has 2"):
         bitext.read_pairs(ui, "train", "it")
 
 
+def test_english_sentences_that_are_too_long_are_in_no_split_and_counted(tmp_path):
+    bitext = part("prepare_bitext")
+    verses, ui = made_bitext(tmp_path)
+    plant(ui, "de", "this one has six words, really", "zu lang")
+    plant(ui, "de", "five words are not too", "kurz genug")
+    found, dropped = bitext.split_pairs([verses, ui], ["de"], 10, 20, range(3, 6))
+    assert max(len(english.split()) for pairs in found.values() for english, _ in pairs) == 5
+    assert ("five words are not too", "kurz genug") in found["train", "de"]
+    assert dropped["English sentence is too long"] >= 1
+    assert ("this one has six words, really", "zu lang") not in found["train", "de"]
+
+
 @pytest.mark.parametrize(
     ("options", "models"),
     [
-        ([], "1 translation models of 3000 updates"),
+        ([], "1 translation models of 11000 updates"),
         (["--ablation", "temperature"], "3 translation models"),
         (["--ablation", "target"], "2 translation models"),
         (["--ablation", "languages"], "3 translation models"),
-        (["--conf", "full"], "2 translation models of 12000 updates of 3000 tokens (mmte_tiny, cpu), 4 bilingual ones"),
+        (["--conf", "full"], "2 translation models of 40000 updates of 1000 tokens (mmte_tiny, cpu), 4 bilingual ones"),
         (["--conf", "paper"], "1 translation models of 500000 updates of 8000 tokens (mmte_big, gpu), 0 bilingual"),
         (["--set", "TEMPERATURES=5 1", "--set", "SEEDS=1 2"], "4 translation models"),
     ],

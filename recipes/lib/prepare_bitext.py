@@ -7,13 +7,15 @@ language, and ``counts.json``.
 No English sentence of ``valid`` or ``test``, of any language, is in the training text of any other: sentences count as
 equal that differ in case, digits, punctuation and placeholders only. Nor is a sentence of the other language trained on
 that is the translation of a test sentence. So every direction, into English too, is tested on unseen sentences, and the
-model has not seen their translations into a third language.
+model has not seen their translations into a third language. ``--most-words`` leaves longer English sentences out of all
+three.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -48,24 +50,32 @@ def spread(pairs: list[Pair], wanted: int) -> list[Pair]:
     return [pair for i, pair in enumerate(pairs) if i * wanted // len(pairs) != (i + 1) * wanted // len(pairs)]
 
 
-def held_out(corpora: list[Path], split: str, language: str, wanted: int, least_words: int) -> list[Pair]:
+def has_words(english: str, words: range) -> bool:
+    return len(english.split()) in words
+
+
+def held_out(corpora: list[Path], split: str, language: str, wanted: int, words: range) -> list[Pair]:
     """``wanted`` pairs of ``valid`` or ``test``: as many of each corpus as it has room for, no English one twice."""
     chosen: list[Pair] = []
     for number, corpus in enumerate(corpora):
         pairs = {key(english): (english, other) for english, other in read_pairs(corpus, split, language)}
         taken = {key(english) for english, _ in chosen}
-        fit = [p for k, p in pairs.items() if len(p[0].split()) >= least_words and k not in taken]
+        fit = [p for k, p in pairs.items() if has_words(p[0], words) and k not in taken]
         chosen += spread(fit, (wanted - len(chosen)) // (len(corpora) - number))
     return chosen
 
 
 def split_pairs(
-    corpora: list[Path], languages: list[str], valid_lines: int, test_lines: int, least_words: int
+    corpora: list[Path], languages: list[str], valid_lines: int, test_lines: int, words: range
 ) -> tuple[dict[tuple[str, str], list[Pair]], Counter[str]]:
-    """The pairs of (split, language), and how many pairs of training text were left out for which reason."""
+    """The pairs of (split, language), and how many pairs of training text were left out for which reason.
+
+    Args:
+        words: how many words English may have in a held-out sentence; training text may have fewer.
+    """
     wanted = {"valid": valid_lines, "test": test_lines}
     found = {
-        (split, language): held_out(corpora, split, language, lines, least_words)
+        (split, language): held_out(corpora, split, language, lines, words)
         for split, lines in wanted.items()
         for language in languages
     }
@@ -80,7 +90,9 @@ def split_pairs(
         kept: dict[Pair, None] = {}
         for corpus in corpora:
             for english, other in read_pairs(corpus, "train", language):
-                if key(english) in english_seen:
+                if len(english.split()) >= words.stop:
+                    dropped["English sentence is too long"] += 1
+                elif key(english) in english_seen:
                     dropped["English sentence is tested"] += 1
                 elif key(other) in other_seen:
                     dropped["translation is tested"] += 1
@@ -103,9 +115,13 @@ def main() -> None:
     parser.add_argument(
         "--least-words", type=int, default=4, help="Fewest English words of a held-out sentence (default: %(default)s)."
     )
+    parser.add_argument(
+        "--most-words", type=int, help="Most English words of a sentence, in every split (default: any number)."
+    )
     args = parser.parse_args()
     languages = args.languages.split()
-    found, dropped = split_pairs(args.corpus, languages, args.valid_lines, args.test_lines, args.least_words)
+    words = range(args.least_words, sys.maxsize if args.most_words is None else args.most_words + 1)
+    found, dropped = split_pairs(args.corpus, languages, args.valid_lines, args.test_lines, words)
     for language in languages:
         if args.lines is not None:
             found["train", language] = spread(found["train", language], args.lines)

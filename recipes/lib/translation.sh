@@ -13,6 +13,7 @@ more_settings() {
     MLM_BASELINE=""                 # 1: an MLM encoder of the same shape on the same text, for the zero-shot tasks
     NTREX=""                        # 1: test on NTREX-128 (news) instead of held-out sentences
     PREPARED=""                     # folder with {train,valid,test}.en-XX.{en,XX}.txt of your own, instead of CORPORA
+    MOST_WORDS=""                   # longest English sentence of CORPORA in words, in training and test; no limit if empty
     PAIRS=10000000                  # at most this many pairs per language for training
     VALID_PAIRS=100
     TEST_PAIRS=100
@@ -99,6 +100,7 @@ make_translation_vocabulary() {
         mkdir -p "$WORK/text" && cp "$PREPARED"/{train,valid,test}.en-*.txt "$WORK/text/"
     else
         for n in $CORPORA; do corpora+=(--corpus "$XALIGN_CACHE/$n"); done
+        if [ -n "$MOST_WORDS" ]; then corpora+=(--most-words "$MOST_WORDS"); fi
         "$PYTHON" recipes/lib/prepare_bitext.py "${corpora[@]}" --languages "${languages% }" --output "$WORK/text" \
             --lines "$PAIRS" --valid-lines "$VALID_PAIRS" --test-lines "$TEST_PAIRS"
     fi

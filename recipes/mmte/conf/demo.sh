@@ -1,13 +1,19 @@
-# English with six languages, about 20 minutes on two cores: verses and strings of user interfaces, 290,000 pairs.
+# English with six languages, about 20 minutes on two cores: verses and strings of user interfaces of at most 12 English words,
+# about 140,000 pairs. Long sentences, large batches and a large vocabulary teach less in that time (docs/papers/mmte.md).
 LANGUAGE_SETS="de,es,fr,it,ru,ar"
 ARCH=mmte_tiny
-VOCABULARY=8000
-SUBWORD_OPTIONS="--character-coverage 0.9995 --sentences 100000"
-UPDATES=3000
-MAX_TOKENS=3000
-LEARNING_RATE=3e-3
-WARMUP=300
-SAVE_INTERVAL=300
+ARCH_OPTIONS="--dropout 0"
+MOST_WORDS=12
+VOCABULARY=4000
+SUBWORD_OPTIONS="--character-coverage 1 --sentences 100000"
+UPDATES=11000
+MAX_TOKENS=400
+MAX_LENGTH=64
+LEARNING_RATE=2e-3
+LABEL_SMOOTHING=0
+WARMUP=500
+SAVE_INTERVAL=500
+AVERAGE=3
 TAG_UPDATES=600
 TAG_LEARNING_RATE=5e-4
 TAG_BATCH=32
