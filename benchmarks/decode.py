@@ -5,8 +5,8 @@ English-German) and end by themselves: a piece of the source says how long the t
 end. fairseq's transformer gets its weights, and so does CTranslate2 where it is installed, in float32 and quantized to
 int8. All translate the same sentences with the same beam, length penalty and tokens per batch, from ids to ids
 (CTranslate2 from pieces to pieces); fairseq through the functions that `fairseq-interactive` consists of. Tokenization,
-which is ours in one case and the user's in the other, is not timed. All translations in float32 must be equal, up to the
-few in which two scores differ by less than rounding.
+which is ours in one case and the user's in the other, is not timed. All translations in float32 must be equal, up to
+the few in which two scores differ by less than rounding.
 
 Example: python benchmarks/decode.py --sentences 512 --json decode.json
 """

@@ -151,7 +151,7 @@ def measure(name: str, folder: Path, args: argparse.Namespace) -> tuple[list[lis
     runs = contenders(folder)
     for run in runs.values():
         run(lines[: max(1, len(lines) // 20)])  # warm
-    found = interleaved({who: lambda run=run: run(lines) for who, run in runs.items()}, args.repeat)
+    found = interleaved({name: lambda run=run: run(lines) for name, run in runs.items()}, args.repeat)
     speeds = {who: [len(lines) / seconds for seconds, _, _ in measured] for who, measured in found.items()}
     worked = {who: [1000 * cpu / len(lines) for _, cpu, _ in measured] for who, measured in found.items()}
     vectors = {who: measured[-1][2] for who, measured in found.items()}
