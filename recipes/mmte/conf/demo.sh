@@ -1,5 +1,5 @@
 # English with six languages, about 20 minutes on two cores: verses and strings of user interfaces of at most 12 English words,
-# about 140,000 pairs. Long sentences, large batches and a large vocabulary teach less in that time (docs/papers/mmte.md).
+# about 123,000 pairs. Long sentences, large batches and a large vocabulary teach less in that time (docs/papers/mmte.md).
 LANGUAGE_SETS="de,es,fr,it,ru,ar"
 ARCH=mmte_tiny
 ARCH_OPTIONS="--dropout 0"
