@@ -85,7 +85,8 @@ def test_what_training_needs_is_one_extra_that_developers_install_too(requiremen
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}
 """The distribution that a module comes from, where the names differ."""
-APART = {"fairseq", "fairseq_cli", "preprocess", "fairseq_xalign"}
+APART = {"fairseq", "fairseq_cli", "preprocess", "fairseq_xalign", "sentence_transformers"}
+"""Modules that no requirement names: fairseq is installed apart, and sentence-transformers is only compared with."""
 
 
 def test_everything_imported_is_a_requirement(requirements):
