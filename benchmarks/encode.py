@@ -151,20 +151,24 @@ def measure(name: str, folder: Path, args: argparse.Namespace) -> tuple[list[lis
     runs = contenders(folder)
     for run in runs.values():
         run(lines[: max(1, len(lines) // 20)])  # warm
-    found = interleaved({name: lambda run=run: run(lines) for name, run in runs.items()}, args.repeat)
-    speeds = {who: [len(lines) / seconds for seconds, _, _ in measured] for who, measured in found.items()}
-    worked = {who: [1000 * cpu / len(lines) for _, cpu, _ in measured] for who, measured in found.items()}
-    vectors = {who: measured[-1][2] for who, measured in found.items()}
-    apart = {who: float(np.abs(vectors["ours"] - theirs).max()) for who, theirs in vectors.items() if who != "ours"}
+    found = interleaved({contender: lambda run=run: run(lines) for contender, run in runs.items()}, args.repeat)
+    speeds = {contender: [len(lines) / seconds for seconds, _, _ in measured] for contender, measured in found.items()}
+    worked = {contender: [1000 * cpu / len(lines) for _, cpu, _ in measured] for contender, measured in found.items()}
+    vectors = {contender: measured[-1][2] for contender, measured in found.items()}
+    apart = {
+        contender: float(np.abs(vectors["ours"] - theirs).max())
+        for contender, theirs in vectors.items()
+        if contender != "ours"
+    }
     rows = []
-    for who in found:
+    for contender in found:
         # Each repetition is compared with the peer's of the same turn: the load of the machine changes between turns.
-        ratios = [mine / their for mine, their in zip(speeds["ours"], speeds[who])]
-        cpu = [their / mine for mine, their in zip(worked["ours"], worked[who])]
-        ahead = "" if who == "ours" else f"{spread_of(ratios)}"
-        less = "" if who == "ours" else f"{spread_of(cpu)}"
-        difference = "" if who == "ours" else f"{apart[who]:.1e}"
-        rows.append([name, who, spread(speeds[who]), ahead, spread(worked[who]), less, difference])
+        ratios = [mine / their for mine, their in zip(speeds["ours"], speeds[contender])]
+        cpu = [their / mine for mine, their in zip(worked["ours"], worked[contender])]
+        ahead = "" if contender == "ours" else f"{spread_of(ratios)}"
+        less = "" if contender == "ours" else f"{spread_of(cpu)}"
+        difference = "" if contender == "ours" else f"{apart[contender]:.1e}"
+        rows.append([name, contender, spread(speeds[contender]), ahead, spread(worked[contender]), less, difference])
     figures = {"text": said, "sentences_per_second": speeds, "cpu_seconds_per_1000": worked, "difference": apart}
     return rows, figures, all(value <= TOLERANCE for value in apart.values())
 

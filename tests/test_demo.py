@@ -95,7 +95,7 @@ def test_a_failed_training_stops_the_recipe_and_names_the_log(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [(["--conf", "nope"], "there are: demo full"), (["--what"], "unknown option")]
+    ("options", "said"), [(["--conf", "nope"], "there are: demo first full"), (["--what"], "unknown option")]
 )
 def test_wrong_options_are_answered_with_the_right_ones(options, said):
     done = recipe(*options)

@@ -9,7 +9,8 @@ from fairseq_xalign.tokenizer.framing import FRAMES, frame_of
 
 PACKAGE = Path(__file__).parents[2] / "fairseq_xalign"
 OWN_LAYOUTS = {"data/collate.py", "tokenizer/models.py", "tokenizer/framing.py", "constants.py"}
-"""Where else the id of ``<s>`` is written: the layouts of pre-training, and the vocabularies."""
+OWN_LAYOUTS |= {f"convert/hf/{name}.py" for name in ("departure", "tokenizer_out", "vocabulary")}
+"""Where else the id of ``<s>`` is written: the layouts of pre-training, and the vocabularies, ours and others'."""
 
 
 def test_the_two_frames_are_those_of_masked_language_models_and_of_translation():
