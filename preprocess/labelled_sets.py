@@ -115,12 +115,8 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
         raise UserError("no such folder", folder, remedy="Name one with --from; xalign-preprocess fetch makes some")
     found: dict[Key, Path] = {}
     for path in sorted(Path(folder).rglob("*")) if folder is not None else []:
-        match = next(filter(None, (pattern.fullmatch(path.name) for pattern in task.file_names)), None)
-        split = _split_name(match["split"]) if match else None
-        if match is None or split is None or not path.is_file():
-            continue
-        key = split, match["lang"]
-        if key in chosen:
+        key = _key(task, path)
+        if key is None or key in chosen or not path.is_file():
             continue
         if key in found:
             both = ".".join(key)
@@ -130,6 +126,14 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
     if not (chosen or found):
         raise UserError(f"no file that {task.name} reads", folder, remedy=f"It reads {task.files}")
     return found | chosen
+
+
+def _key(task: Task, path: Path) -> Key | None:
+    """What a file is by its name; None for a file of something else."""
+    match = next(filter(None, (pattern.fullmatch(path.name) for pattern in task.file_names)), None)
+    said = (match["split"], match["lang"]) if match else task.place(path)
+    split = _split_name(said[0]) if said else None
+    return (split, said[1]) if said and split else None
 
 
 def _named_by_hand(explicit: list[str] | None) -> dict[Key, Path]:

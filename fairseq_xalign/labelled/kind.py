@@ -126,6 +126,8 @@ class Task:
         answers: reads a file that ``score`` takes when it is not JSON lines.
         fault: why a label cannot be one of this task's; None where it can.
         fixed_labels: labels that a folder lists even if no row has them.
+        place: the split and language of a file whose name says them in a corpus's own way; None for other names.
+        parts: the metrics of parts of the answers, such as one type of entity, which are reported apart.
     """
 
     name: str
@@ -136,6 +138,8 @@ class Task:
     answers: AnswerReader
     fault: Callable[[str], str | None] = lambda label: None
     fixed_labels: frozenset[str] = frozenset()
+    place: Callable[[Path], tuple[str, str] | None] = lambda path: None
+    parts: Callable[[Sequence[Pair]], list[Metric]] = lambda pairs: []
 
 
 class Kind(ABC):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign.constants import HEADS
-from fairseq_xalign.data.formats import columns, conllu
+from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2
+from fairseq_xalign.evaluate.metrics.chunks import ChunkF1
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, TokenAccuracy
+from fairseq_xalign.labelled.entities import ENTITY_TAGS, NER
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
 
 if TYPE_CHECKING:
@@ -21,23 +22,10 @@ if TYPE_CHECKING:
 
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
-ENTITY_TAGS = "Named-entity tags are O, B-TYPE and I-TYPE; for parts of speech use --task pos"
-
 
 def pos_metrics(pairs: Sequence[Pair]) -> list[Metric]:
     """Accuracy, and seqeval's chunk F1 (XTREME, ALIGN-MLM)."""
     return [TokenAccuracy(), ChunkF1()]
-
-
-def ner_metrics(pairs: Sequence[Pair]) -> list[Metric]:
-    """Chunk F1, its strict reading where all gold tags are IOB2, and accuracy."""
-    strict = [ChunkF1("strict")] if all(is_iob2(gold) for gold, _ in pairs) else []
-    return [ChunkF1(), *strict, TokenAccuracy()]
-
-
-def entity_fault(tag: str) -> str | None:
-    """Why a tag is not an IOB2 tag: entities read from other schemes would be meaningless."""
-    return None if is_iob2([tag]) else "is not an IOB2 tag"
 
 
 def pos_rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow]:
@@ -64,34 +52,6 @@ def pos_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRo
     return pos_rows(path, counts)
 
 
-def ner_rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow]:
-    """Rows of a file of tokens and IOB2 tags; ids are the sentences' numbers.
-
-    An ``I-`` tag that continues no entity begins one, as the lenient CoNLL scorer reads it (this turns IOB1 into
-    IOB2); how many did is counted.
-    """
-    for found in ner_answers(path, counts, gold=False):
-        tags = list(found.row["tags"])
-        for place, tag in enumerate(tags):
-            before = tags[place - 1] if place else columns.OUTSIDE
-            if tag.startswith("I-") and before[2:] != tag[2:]:
-                tags[place] = "B-" + tag[2:]
-                counts["I- tags that begin an entity, written B-"] += 1
-        yield FileRow(found.row | {"tags": tags}, found.line, found.lines)
-
-
-def ner_answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
-    """Gold tags as :func:`ner_rows` reads them; predicted tags unchanged, so that strict chunk F1 sees them."""
-    if gold:
-        yield from ner_rows(path, counts)
-        return
-    for sentence in columns.read(path):
-        counts["comments skipped"] += sentence.comments
-        counts["-DOCSTART- lines skipped"] += sentence.documents
-        row = {"id": str(sentence.number), "tokens": sentence.tokens, "tags": sentence.tags}
-        yield FileRow(row, sentence.line, tuple(sentence.lines))
-
-
 POS = Task(
     "pos",
     pos_metrics,
@@ -103,18 +63,6 @@ POS = Task(
     pos_rows,
     pos_answers,
     fixed_labels=conllu.UPOS_TAGS,
-)
-NER = Task(
-    "ner",
-    ner_metrics,
-    (
-        re.compile(rf"(?P<split>[a-z]+)\.{LANGUAGE_IN_NAME}\.(tsv|iob2|bio|conll)(\.[a-z0-9]+)?"),
-        re.compile(r"(?P<lang>[a-z]{2,3})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test)\.iob2(\.[a-z0-9]+)?"),
-    ),
-    "{split}.{lang}.tsv, .iob2, .bio or .conll, or UNER's names (en_ewt-ud-train.iob2): a token, a tab and an IOB2 tag",
-    ner_rows,
-    ner_answers,
-    fault=entity_fault,
 )
 
 

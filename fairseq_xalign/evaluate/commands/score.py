@@ -1,9 +1,10 @@
 """Score predictions: part-of-speech tags, named entities, or class labels.
 
 Predictions are the JSON lines that `predict` writes, which include the gold labels. With --gold, they may also be
-CoNLL-U (pos), one token and its tag per line (ner), or one label per line (classification). Every score is in per cent
-and comes with a bootstrap interval over items and a signature that says how it was computed. Part-of-speech tags get
-two scores that cannot be compared with each other: accuracy, and the chunk F1 of seqeval (XTREME, ALIGN-MLM).
+CoNLL-U (pos), tokens and tags as `xalign-preprocess benchmark` reads them (ner), or one label per line
+(classification). Every score is in per cent and comes with a bootstrap interval over items and a signature that says
+how it was computed. Part-of-speech tags get two scores that cannot be compared with each other: accuracy, and the chunk
+F1 of seqeval (XTREME, ALIGN-MLM). Entities also get the F1 of each type.
 """
 
 from __future__ import annotations

@@ -80,18 +80,23 @@ class ChunkF1(Metric):
     a single ``X`` at the end of a sentence is no chunk. Compare it only with figures of the same kind.
 
     A token without a prediction is read as ``O``, so a chunk lost by truncation is a miss.
+
+    Args:
+        mode: lenient or strict.
+        type_: count only chunks of this type; None for all.
     """
 
     per = "chunk"
     name = "chunk_f1"
 
-    def __init__(self, mode: str = "lenient") -> None:
-        self.mode = mode
-        self.name = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
+    def __init__(self, mode: str = "lenient", type_: str | None = None) -> None:
+        self.mode, self.type = mode, type_
+        base = "chunk_f1" if mode == "lenient" else f"chunk_f1_{mode}"
+        self.name = base if type_ is None else f"{base}_{type_}"
 
     def fields(self) -> dict[str, object]:
-        """The average, and how broken sequences are read."""
-        return {"average": "micro", "mode": self.mode}
+        """The average, how broken sequences are read, and the type, if it is of one type."""
+        return {"average": "micro", "mode": self.mode, "type": self.type}
 
     def statistics(self, pairs: Sequence[Pair]) -> np.ndarray:
         """Right chunks, predicted chunks and gold chunks of each sentence, int64 [I, 3]."""
@@ -100,9 +105,13 @@ class ChunkF1(Metric):
         for gold_tags, predicted_tags in pairs:
             filled = [OUTSIDE if tag is None else tag for tag in predicted_tags]
             filled += [OUTSIDE] * (len(gold_tags) - len(filled))
-            gold, predicted = chunks(gold_tags), chunks(filled)
+            gold, predicted = self._counted(chunks(gold_tags)), self._counted(chunks(filled))
             rows.append((len(gold & predicted), len(predicted), len(gold)))
         return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+    def _counted(self, chunks: set[Chunk]) -> set[Chunk]:
+        """Those of the type."""
+        return chunks if self.type is None else {chunk for chunk in chunks if chunk[0] == self.type}
 
     def score(self, totals: np.ndarray) -> np.ndarray:
         """F1 in per cent."""

@@ -43,10 +43,12 @@ def score_report(
     Returns:
         ``task``; ``scores`` {language: {metric: value}}; ``intervals`` {language: {metric: [low, high]}}
         (95 %); ``counts`` {language: {items, tokens, missing}}; ``average`` {metric: mean over languages}
-        if there are several; ``signatures`` {language: {metric: text}}; with ``rival`` also ``paired``
+        if there are several; ``parts`` {language: {metric: value}} where the task has parts (types of entities), with
+        signatures as well; ``signatures`` {language: {metric: text}}; with ``rival`` also ``paired``
         {language: {metric: {difference, low, high, p}}}.
     """
-    metrics = TASKS[task].metrics([item.pair for item in [*items, *(rival.items if rival else ())]])
+    pairs = [item.pair for item in [*items, *(rival.items if rival else ())]]
+    metrics, parts = TASKS[task].metrics(pairs), TASKS[task].parts(pairs)
     report: dict[str, Any] = {"task": task, "scores": {}, "intervals": {}, "counts": {}, "signatures": {}}
     languages = list(dict.fromkeys(item.language for item in items))
     for language in languages:
@@ -55,6 +57,8 @@ def score_report(
         report["counts"][language] = kind_of(task).counts(chosen)
         for metric in metrics:
             _add(report, metric, language, chosen, other, split, samples, seed)
+        for metric in parts:
+            _add_part(report, metric, language, chosen, split)
     if len(languages) > 1:
         report["average"] = {
             metric.name: float(np.mean([report["scores"][language][metric.name] for language in languages]))
@@ -88,6 +92,14 @@ def _add(
         report.setdefault("paired", {}).setdefault(language, {})[metric.name] = vars(test)
 
 
+def _add_part(report: dict[str, Any], metric: Metric, language: str, items: Sequence[Item], split: str | None) -> None:
+    """Enter one part of the answers of one language, without an interval: single types may be rare."""
+    pairs = [item.pair for item in items]
+    report.setdefault("parts", {}).setdefault(language, {})[metric.name] = metric.corpus(pairs)
+    signature = metric.signature(len(items), split=split, lang=language)
+    report["signatures"].setdefault(language, {})[metric.name] = signature
+
+
 def _matched(items: Sequence[Item], rival: Rival, language: str) -> list[Item]:
     """The other system's items in this one's order; refuses different sets or gold labels."""
     others = {item.id: item for item in rival.items if item.language == language}
@@ -115,6 +127,10 @@ def scores_text(report: dict[str, Any]) -> str:
     if "average" in report:
         rows.append(["average", "", *(number(report["average"][name], 2) for name in names)])
     parts = [text_table(["language", "items", *names], rows)]
+    if "parts" in report:
+        names = list(next(iter(report["parts"].values())))
+        rows = [[language, *(number(of[name], 2) for name in names)] for language, of in report["parts"].items()]
+        parts.append(text_table(["language", *names], rows))
     if "paired" in report:
         tests = [
             [language, name, f"{t['difference']:+.2f}", f"[{t['low']:+.2f}, {t['high']:+.2f}]", f"{t['p']:.4f}"]

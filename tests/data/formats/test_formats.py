@@ -61,8 +61,10 @@ def test_what_is_read_is_written_back_byte_for_byte(tmp_path, name, compression)
         ("columns", "Anna\tPER\n", 1, "tag 'PER' is not an IOB2 tag"),
         ("columns", "Anna\tB-\n", 1, "tag 'B-' is not an IOB2 tag"),
         ("columns", "\tO\n", 1, "not a token and a tag"),
-        # CoNLL-2003's four columns: a number there is a token, not its place, and is not guessed at.
-        ("columns", "in IN O O\n1996 CD O B-MISC\n", 1, "not a token and a tag: 4 columns"),
+        ("columns", "in IN O O\n1996 CD B-MISC\n", 2, "3 columns, 4 in the lines before"),
+        ("columns", "in IN O O\n1996 CD O NUM\n", 2, "not a token and a tag: 4 columns"),
+        ("columns", "en:Bonn\tB-LOC\nen:\tO\n", 2, "not a token and a tag: 2 columns"),
+        # The first line could be Universal NER's; the second shows that it is not, and nothing is guessed at.
         ("columns", "1\tCD\tI-NP\n1996\tCD\tI-NP\n", 2, "not a token and a tag: 3 columns"),
         ("nli", "a\tb\tc\na\tb\n", 2, "2 columns instead of 3"),
         ("squad", "{", 1, "not valid JSON"),
