@@ -4,12 +4,13 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate import papers
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.evaluate.metrics.correlation import spearman
+from fairseq_xalign.evaluate.metrics.correlation import spearman, spearman_p
 
 ROWS = {"tpp": 171, "ppa": 617, "mmte": 399, "weam": 90, "align_mlm": 285}
 ROUNDING = 0.1 + 1e-9
@@ -108,3 +109,20 @@ def test_the_command_lists_tables_and_prints_one_in_every_format(capsys, tmp_pat
         assert "MMTE, Table 11" in (tmp_path / form).read_text()
     assert main(["papers", "align"]) == 1
     assert "Did you mean 'align_mlm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("task", "expected"), [("classification", 0.0073550288), ("ner", 0.0027), ("pos", 0.0065)])
+def test_the_p_value_of_the_papers_correlation_is_below_a_hundredth(task, expected):
+    """ALIGN-MLM, section 5 and appendix E: rho 0.73, p (2-tailed) < .01."""
+    printed = [papers.printed(["align_mlm.3", "align_mlm.8"], *cell, task) for cell in CELLS]
+    rank = spearman([p["alignment"] for p in printed], [p["delta"] for p in printed])
+    assert spearman_p(rank, len(printed)) == pytest.approx(expected, rel=0.02 if expected < 0.007 else 1e-8)
+
+
+@pytest.mark.parametrize("points", [3, 4, 5, 12, 13, 40])
+def test_p_values_are_scipys(points):
+    stats = pytest.importorskip("scipy.stats")
+    generator = np.random.default_rng(points)
+    first, second = generator.normal(size=(2, points))
+    expected = stats.spearmanr(first, second)
+    assert spearman_p(spearman(first, second), points) == pytest.approx(expected.pvalue, abs=1e-12)

@@ -5,8 +5,17 @@ become one row, mean ± sample standard deviation over seeds. SUP is fine-tuned 
 fine-tuned on the source language and tested on the target language; SUP - ZS is the transfer gap, and smaller is
 better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 
---paper adds the figures printed in ALIGN-MLM, but only to runs of the same objective, transformation, benchmark,
-metric, dictionary share, overlap, alpha and share of parallel text.
+--by language prints the tables of the other papers: a row for each model, a column for each language, averages over all
+languages and over the zero-shot ones, for models fine-tuned on the source and, where there are such scores, on each
+language, and the difference. Where there is one model per language, the score of the source language is the mean over
+the models. --against MODEL adds relative changes, and differences with p values of a paired bootstrap test. --paper
+adds rows printed in weam, tpp, ppa or mmte, marked [printed], of the same task, metric, corpus and fine-tuning.
+
+A seed that failed (`result --failed`), is missing (--seeds), or has no score in some language is counted in the column
+"seeds" and named below the table.
+
+Otherwise --paper adds the figures printed in ALIGN-MLM, but only to runs of the same objective, transformation,
+benchmark, metric, dictionary share, overlap, alpha and share of parallel text.
 
 Folders that `bleu --output` wrote become a table of their own: one row per direction, one column per model, and
 averages over the directions that all models have. --paper mmte adds MMTE's Table 1 to the directions that it prints.
@@ -19,20 +28,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign import cli
+from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.evaluate import papers
-from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
-from fairseq_xalign.evaluate.report import translation_tables
-from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, read_runs
-from fairseq_xalign.evaluate.report.rows import COLUMNS, PAPER_COLUMNS, Row, group_over_seeds
-from fairseq_xalign.evaluate.report.tables import FORMATS, NOTHING, WRITERS, csv_text, deliver, json_text, number
+from fairseq_xalign.evaluate.metrics import significance
+from fairseq_xalign.evaluate.papers import by_language
+from fairseq_xalign.evaluate.report import language_tables, languages, translation_tables
+from fairseq_xalign.evaluate.report.pair_tables import commented, correlations, pair_tables
+from fairseq_xalign.evaluate.report.paired import PairedTests
+from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, read_runs, unfinished_runs
+from fairseq_xalign.evaluate.report.rows import group_over_seeds
+from fairseq_xalign.evaluate.report.tables import FORMATS, csv_text, deliver, json_text
 from fairseq_xalign.evaluate.report.translation_tables import PAPER_TABLE, translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Translations
+from fairseq_xalign.options import at_least, name_list
 
 EXAMPLE = """example:
   xalign-evaluate compare runs/
   xalign-evaluate compare runs/ --paper align_mlm --format markdown --output table.md
+  xalign-evaluate compare runs/ --by language --against mlm --paper weam.2
   xalign-evaluate compare scores/mnmt scores/bilingual --paper mmte"""
+BY = ("pair", "language")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +60,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--paper",
         metavar="TABLE",
         help="Add the figures that a paper prints for the same setting: align_mlm, or one of its tables, "
-        "align_mlm.1 to align_mlm.8; mmte for translations.",
+        "align_mlm.1 to align_mlm.8; mmte for translations; with --by language weam, tpp, ppa, mmte or one "
+        "of their tables.",
+    )
+    parser.add_argument(
+        "--by",
+        choices=BY,
+        default="pair",
+        help="Columns of the tables: figures of one language pair, or languages (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--against", metavar="MODEL", help="With --by language: objective that the other models are compared with."
+    )
+    parser.add_argument(
+        "--seeds", metavar="N,N", help="Seeds that every row should have; those without a result are counted."
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=significance.SAMPLES,
+        metavar="N",
+        help="Resamples of the test of --against; 0 for no p values (default: %(default)s).",
     )
     parser.add_argument(
         "--metric",
@@ -57,29 +93,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the comparison, or write it."""
-    deliver(compare(args.runs, args.paper, args.metric, args.format), args.output)
+    text = compare(
+        args.runs,
+        args.paper,
+        args.metric,
+        args.format,
+        by=args.by,
+        against=args.against,
+        seeds=_seeds(args.seeds) if args.seeds else (),
+        bootstrap=args.bootstrap,
+    )
+    deliver(text, args.output)
 
 
-def compare(runs: Sequence[str | Path], paper: str | None = None, metric: str | None = None, form: str = "text") -> str:
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in name_list(text)]
+    except ValueError:
+        raise UserError(f"--seeds {text!r} are not whole numbers", remedy="Write --seeds 1,2,3") from None
+
+
+def compare(
+    runs: Sequence[str | Path],
+    paper: str | None = None,
+    metric: str | None = None,
+    form: str = "text",
+    *,
+    by: str = "pair",
+    against: str | None = None,
+    seeds: Sequence[int] = (),
+    bootstrap: int = significance.SAMPLES,
+) -> str:
     """A table of runs, grouped over their seeds.
 
     Args:
         runs: folders with a result.json or a bleu.json, or with several below them.
-        paper: ``align_mlm``, or one of its tables, whose figures are set beside the same cells; or ``mmte``.
+        paper: ``align_mlm``, or one of its tables, whose figures are set beside the same cells; or ``mmte``; with
+            ``by="language"`` a paper or table whose rows are added.
         metric: score to show (default: by task; with ``paper`` the paper's).
         form: one of ``tables.FORMATS``.
+        by: ``pair`` or ``language``: what the columns are.
+        against: with ``by="language"``, the objective that the other models are compared with.
+        seeds: those that every row should have.
+        bootstrap: resamples of the paired test; 0 for no p values.
 
     Raises:
         UserError: no result in a folder, an unknown table or metric, or the same run twice.
     """
-    tables = papers.comparable(paper) if paper else []
+    if by not in BY:
+        raise unknown_name("kind of table", by, BY)
+    at_least(0, bootstrap=bootstrap)
+    if by == "language":
+        return _by_language(
+            runs, by_language.comparable(paper) if paper else [], metric, form, against, seeds, bootstrap
+        )
+    if against is not None:
+        raise UserError("--against compares models by language", remedy="Add --by language")
+    tables = _pair_tables(paper) if paper else []
     translations = translation_runs(runs)
     labelled = [run for run in runs if not _only_translations(run)]
     if translations and not labelled:
         return _translations(translations, tables, form)
-    results, every = read_runs(labelled), tables
+    results, every = _read(labelled), tables
     tables = [table for table in tables if table != PAPER_TABLE]
-    rows = group_over_seeds(results, metric, tables)
+    rows = group_over_seeds(results, metric, tables, seeds)
     if form == "csv":
         if translations:
             raise UserError(
@@ -88,12 +165,55 @@ def compare(runs: Sequence[str | Path], paper: str | None = None, metric: str | 
             )
         return csv_text([row.record(bool(tables)) for row in rows])
     if form == "json":
-        records = [row.record(bool(tables)) | {"by_seed": row.values} for row in rows]
+        records = [row.record(bool(tables)) | {"by_seed": row.values, "absent": row.absent} for row in rows]
         signatures = {result.path: result.signature for result in results}
-        whole = {"rows": records, "paper": tables, "signatures": signatures}
+        whole = {"rows": records, "paper": tables, "correlations": correlations(rows), "signatures": signatures}
         return json_text(whole | ({"translations": _records(translations, every)} if translations else {}))
-    text = _readable(rows, results, tables, form)
+    text = pair_tables(rows, results, tables, form)
     return f"{text}\n{_translations(translations, every, form)}" if translations else text
+
+
+def _read(runs: Sequence[str | Path]) -> list[Result]:
+    """The results of runs; folders beside them that look like runs without a result are named."""
+    results = read_runs(runs)
+    for folder in unfinished_runs(results):
+        cli.say(f"{folder}: no {RESULT_FILE}, unlike the runs beside it; it is in no table. Did it fail?")
+    return results
+
+
+def _pair_tables(paper: str) -> list[str]:
+    try:
+        return papers.comparable(paper)
+    except UserError as error:
+        try:
+            by_language.comparable(paper)
+        except UserError:
+            raise error from None
+        raise UserError(error.what, remedy=f"{error.remedy}; or add --by language for {paper}") from None
+
+
+def _by_language(
+    runs: Sequence[str | Path],
+    tables: Sequence[str],
+    metric: str | None,
+    form: str,
+    against: str | None,
+    seeds: Sequence[int],
+    bootstrap: int,
+) -> str:
+    """The tables by language, in one of ``tables.FORMATS``."""
+    results = _read(runs)
+    tests = PairedTests(bootstrap) if bootstrap else None
+    found = languages.language_tables(results, metric, tables, seeds, against, tests)
+    if form == "csv":
+        return csv_text(languages.records(found))
+    if form == "json":
+        signatures = {result.path: result.signature for result in results}
+        notes = language_tables.notes(found, [], tables, list(tests.untested) if tests else [])
+        return json_text(
+            {"cells": languages.records(found), "paper": list(tables), "notes": notes, "signatures": signatures}
+        )
+    return language_tables.readable(found, results, tables, form, list(tests.untested) if tests else [])
 
 
 def _only_translations(run: str | Path) -> bool:
@@ -115,86 +235,4 @@ def _translations(translations: Sequence[Translations], tables: Sequence[str], f
     if form == "json":
         return json_text({"translations": _records(translations, tables), "paper": list(tables)})
     text = translation_tables.comparison(translations, PAPER_TABLE in tables, form)
-    return text if form != "latex" else _commented(text)
-
-
-def _setting(row: Row, rows: Sequence[Row]) -> str:
-    """What a row's ablation varies: settings that are not the paper's default, or differ from another row's."""
-    parts = []
-    for name, words in (("overlap", "overlap"), ("alpha", "alpha"), ("parallel_share", "parallel text")):
-        value = row.settings.get(name)
-        others = {other.settings.get(name) for other in rows if other.objective == row.objective}
-        if value is not None and (len(others) > 1 or float(value) != papers.DEFAULTS[name]):
-            parts.append(f"{words} {value:g}" if name == "alpha" else f"{words} {100 * value:g} %")
-    return ", ".join(parts)
-
-
-def _cell(values: list[float] | None) -> str:
-    if not values:
-        return NOTHING
-    mean, deviation = mean_deviation(values)
-    return number(mean) + (f" ± {number(deviation)}" if deviation is not None else "")
-
-
-def _readable(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str], form: str) -> str:
-    """Text, Markdown or LaTeX: one table per panel, without empty columns."""
-    parts = []
-    for panel in dict.fromkeys(row.panel for row in rows):
-        chosen = [row for row in rows if row.panel == panel]
-        columns = [name for name in COLUMNS if any(row.values.get(name) for row in chosen)]
-        extra = [name for name in PAPER_COLUMNS if any(name in row.printed for row in chosen)]
-        dictionary = any(row.dictionary for row in chosen)
-        settings = [_setting(row, chosen) for row in chosen]
-        varied = ["setting"] if any(settings) else []
-        header = ["objective", *(["dictionary"] if dictionary else []), *varied, "seeds"]
-        left = len(header) - 1
-        body = [
-            [
-                row.objective,
-                *([row.dictionary or NOTHING] if dictionary else []),
-                *([setting or NOTHING] if varied else []),
-                str(len(row.seeds)),
-                *(_cell(row.values.get(name)) for name in columns),
-                *(number(row.printed.get(name)) for name in extra),
-            ]
-            for row, setting in zip(chosen, settings)
-        ]
-        header += [COLUMNS[name] for name in columns] + [PAPER_COLUMNS[name] for name in extra]
-        task, pair, transform = panel
-        parts.append(f"{task}, {pair}, {transform} ({chosen[0].metric}, %)\n")
-        parts.append(WRITERS[form](header, body, left=left))
-    parts.append(_notes(rows, results, tables))
-    text = "\n".join(part for part in parts if part)
-    # Outside a tabular LaTeX takes prose as a comment, so that the output can be input as it is.
-    return text if form != "latex" else _commented(text)
-
-
-def _notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]) -> str:
-    """Where the printed figures are from, what was seen of parallel text, and the signatures, each once."""
-    setting = "8 layers, 500k steps, a dictionary drawn at random; POS scored by chunk F1"
-    lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
-    if tables and not any(row.printed for row in rows):
-        lines.append("these tables print no figure for the task, metric and setting of any run")
-    lines += dict.fromkeys(
-        f"{row.objective}, {row.pair}: the parallel text seen in training was "
-        f"{100 * row.parallel_seen['sentences']:.1f} "
-        f"% of the sentences, {100 * row.parallel_seen['tokens']:.1f} % of all tokens"
-        for row in rows
-        if row.parallel_seen
-    )
-    lines += dict.fromkeys(
-        text
-        for result in results
-        for text in (result.signature.values() if isinstance(result.signature, dict) else [result.signature])
-        if text
-    )
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _commented(text: str) -> str:
-    inside, lines = False, []
-    for line in text.splitlines():
-        inside = inside or line.startswith("\\begin")
-        lines.append(line if inside or not line else f"% {line}")
-        inside = inside and not line.startswith("\\end")
-    return "\n".join(lines) + "\n"
+    return text if form != "latex" else commented(text)

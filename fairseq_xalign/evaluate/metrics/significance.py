@@ -9,7 +9,7 @@ Letters: I items, K counts per item, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,12 +91,35 @@ def paired_bootstrap(
     The p value is the share of resamples whose difference lies as far from the mean resampled
     difference as the observed one lies from 0 (add-one smoothed, two-sided).
     """
-    if first.shape != second.shape:
-        raise ValueError(f"paired systems need the same items: {first.shape} against {second.shape}")
-    if not len(first):
+    return paired_bootstrap_of_seeds(score, [first], [second], samples, seed, confidence)
+
+
+def paired_bootstrap_of_seeds(
+    score: Score,
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray],
+    samples: int = SAMPLES,
+    seed: int = SEED,
+    confidence: float = CONFIDENCE,
+) -> PairedTest:
+    """:func:`paired_bootstrap` of the mean scores of two systems that were trained with several seeds each.
+
+    Args:
+        first, second: the counts of each seed's predictions, [I, K] each; the numbers of seeds may differ. Every
+            resample draws the same items for all of them.
+    """
+    shapes = {counts.shape for counts in (*first, *second)}
+    if len(shapes) != 1:
+        raise ValueError(f"paired systems need the same items: {' against '.join(map(str, sorted(shapes)))}")
+    if not len(first[0]):
         raise ValueError("no items to resample")
-    observed = float(score(first.sum(axis=0)) - score(second.sum(axis=0)))
-    differences = score(resampled_totals(first, samples, seed)) - score(resampled_totals(second, samples, seed))
+
+    def mean_scores(totals: Sequence[np.ndarray]) -> np.ndarray:
+        return np.mean([score(total) for total in totals], axis=0)
+
+    observed = float(mean_scores([c.sum(axis=0) for c in first]) - mean_scores([c.sum(axis=0) for c in second]))
+    resampled = [[resampled_totals(counts, samples, seed) for counts in side] for side in (first, second)]
+    differences = mean_scores(resampled[0]) - mean_scores(resampled[1])
     # Counts are whole numbers but scores are not: allow for rounding in the last bits of a division.
     extreme = np.abs(differences - differences.mean()) >= abs(observed) - 1e-9
     return PairedTest(observed, *_bounds(differences, confidence), p=(1 + int(extreme.sum())) / (samples + 1))

@@ -24,15 +24,23 @@ class Gathered:
     signature: dict[str, str]
     alignment: dict[str, float]
     retrieval: float | None
+    predictions: dict[str, Path]
+
+    @classmethod
+    def nothing(cls) -> Gathered:
+        """What a run that failed has."""
+        return cls({}, {}, {}, None, {})
 
 
-def gather(folder: Path, source: str, target: str, task: str) -> Gathered:
+def gather(folder: Path, source: str, target: str, task: str, several: bool = False) -> Gathered:
     """Read the JSON files of a run.
 
     Args:
         folder: has source.json, and may have target.json, alignment.json and retrieval.json.
         source, target: the languages with and without labels.
         task: what was learned.
+        several: the run has several targets, so that the other files are ``target.de.json`` and so on; ``target.json``
+            may hold the scores of all of them.
 
     Raises:
         UserError: naming the file, for one that another command wrote, and for scores of another task, language
@@ -46,12 +54,40 @@ def gather(folder: Path, source: str, target: str, task: str) -> Gathered:
         for name, language in (("source", source), ("zs", target))
     }
     signature = _signatures(first, target)
-    if (folder / TARGET).exists():
-        second = _scores_file(folder / TARGET, task)
-        scores["sup"] = _language_scores(second, folder / TARGET, target)
-        _check_same_test_set(folder, signature, _signatures(second, target), target)
+    predictions: dict[str, Path | None] = dict.fromkeys(("source", "zs"), _predictions(first, folder))
+    supervised = _own(folder, TARGET, target) if several else folder / TARGET
+    if several and not supervised.exists() and target in _languages(folder / TARGET, task):
+        supervised = folder / TARGET
+    if supervised.exists():
+        second = _scores_file(supervised, task)
+        scores["sup"] = _language_scores(second, supervised, target)
+        predictions["sup"] = _predictions(second, folder)
+        _check_same_test_set(supervised, signature, _signatures(second, target), target)
     _check_same_split(folder / SOURCE, _signatures(first, source), signature)
-    return Gathered(scores, signature, _alignment(folder, source, target), _retrieval(folder, source, target))
+    alignment, retrieval = (_own(folder, name, target) if several else folder / name for name in (ALIGNMENT, RETRIEVAL))
+    return Gathered(
+        scores,
+        signature,
+        _alignment(alignment, source, target),
+        _retrieval(retrieval, source, target),
+        {name: file for name, file in predictions.items() if file is not None},
+    )
+
+
+def _own(folder: Path, name: str, target: str) -> Path:
+    """A target's own file in a run of several: ``alignment.de.json``."""
+    return folder / f"{Path(name).stem}.{target}.json"
+
+
+def _languages(path: Path, task: str) -> Mapping[str, Any]:
+    return _scores_file(path, task)["scores"] if path.exists() else {}
+
+
+def _predictions(value: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file of predictions that scores come from, where it can be found: as it was named, or in the run's folder."""
+    named = value.get("predictions")
+    places = [Path(named), folder / Path(named).name] if isinstance(named, str) else []
+    return next((place for place in places if place.is_file()), None)
 
 
 def signature_fields(text: str) -> dict[str, str]:
@@ -112,7 +148,7 @@ def _signatures(value: Mapping[str, Any], language: str) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _check_same_test_set(folder: Path, zero_shot: dict[str, str], supervised: dict[str, str], target: str) -> None:
+def _check_same_test_set(path: Path, zero_shot: dict[str, str], supervised: dict[str, str], target: str) -> None:
     """SUP and ZS are compared, so both must be scores of the same test set, computed in the same way."""
     for metric in zero_shot.keys() & supervised.keys():
         ours, theirs = signature_fields(zero_shot[metric]), signature_fields(supervised[metric])
@@ -121,7 +157,7 @@ def _check_same_test_set(folder: Path, zero_shot: dict[str, str], supervised: di
                 raise UserError(
                     f"{metric} of {target} was computed with {name}:{theirs[name]}, in {SOURCE} with "
                     f"{name}:{ours[name]}",
-                    folder / TARGET,
+                    path,
                     remedy="Score both models on the same test set",
                 )
 
@@ -145,8 +181,7 @@ def _check_languages(path: Path, value: Mapping[str, Any], source: str, target: 
         )
 
 
-def _alignment(folder: Path, source: str, target: str) -> dict[str, float]:
-    path = folder / ALIGNMENT
+def _alignment(path: Path, source: str, target: str) -> dict[str, float]:
     if not path.exists():
         return {}
     value = _object(path, "alignment", "align")
@@ -154,8 +189,7 @@ def _alignment(folder: Path, source: str, target: str) -> dict[str, float]:
     return value["alignment"]
 
 
-def _retrieval(folder: Path, source: str, target: str) -> float | None:
-    path = folder / RETRIEVAL
+def _retrieval(path: Path, source: str, target: str) -> float | None:
     if not path.exists():
         return None
     value = _object(path, "mean", "retrieve")

@@ -15,10 +15,14 @@ The file, format 1 (scores in per cent, never as fractions)::
      "alignment": {"all": 25.4, "heldout": 0.3},   # or {}: names as in `align --json`
      "retrieval": 71.2,                     # or null: mean of both directions
      "signature": {"accuracy": "..."},      # metric to signature, or one text
-     "settings": {"alpha": 10}}             # optional: further settings; runs that differ in one of
+     "settings": {"alpha": 10},             # optional: further settings; runs that differ in one of
                                             # VARIED are different rows of a table
+     "failed": "out of memory"}             # optional: why this seed has no scores
 
-``scores`` needs at least one of source, sup and zs. SUP - ZS is computed when it is needed and never stored.
+``scores`` needs at least one of source, sup and zs, unless the run failed. SUP - ZS is computed when it is needed and
+never stored. Settings that tables read: ``training`` says how the model was fine-tuned where that is not on the source
+language alone (translate-train, few-shot, joint, feature-based), and ``predictions`` {source, zs, sup: file, relative
+to the folder of the result} is what paired tests read.
 """
 
 from __future__ import annotations
@@ -36,8 +40,9 @@ from fairseq_xalign.labelled.registry import TASKS
 RESULT_FILE = "result.json"
 RESULT_FORMAT = 1
 CONDITIONS = ("source", "sup", "zs")
-VARIED = ("benchmark", "dictionary_share", "overlap", "alpha", "parallel_share")
-"""Settings that make two runs of an objective different rows: the labelled corpus, and what ALIGN-MLM's tables vary."""
+VARIED = ("benchmark", "training", "dictionary_share", "overlap", "alpha", "parallel_share")
+"""Settings that make two runs of an objective different rows: the labelled corpus, how the model was fine-tuned, and
+what ALIGN-MLM's tables vary."""
 PER_CENT_SLACK = 1e-6
 
 
@@ -56,6 +61,7 @@ class Result:
     retrieval: float | None = None
     signature: str | dict[str, str] = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    failed: str = ""
     path: str = field(default="", compare=False)
     """Where it was read from; not written."""
 
@@ -98,8 +104,10 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
         raise wrong('"seed" must be a whole number')
     if not isinstance(value.get("dictionary"), str | None):
         raise wrong('"dictionary" must be a text or null')
+    if not isinstance(value.get("failed", ""), str):
+        raise wrong('"failed" must be a text: why there are no scores')
     scores = value.get("scores")
-    if not isinstance(scores, Mapping) or not scores:
+    if not isinstance(scores, Mapping) or not (scores or value.get("failed")):
         raise wrong(f'"scores" must hold at least one of {", ".join(CONDITIONS)}')
     for condition, by_metric in scores.items():
         if condition not in CONDITIONS:
@@ -127,6 +135,8 @@ def write(path: str | Path, result: Result) -> None:
     path = Path(path)
     value = {"format": RESULT_FORMAT, **asdict(result)}
     del value["path"]
+    if not result.failed:
+        del value["failed"]
     validate(value, path)
     write_json(path / RESULT_FILE if path.is_dir() else path, value)
 
@@ -140,7 +150,8 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
     """All results under the given folders (or files), each once, in the order of their paths.
 
     Two results of the same objective, pair, transform, task, dictionary, settings and seed are refused: one of them
-    is a copy, or the seed was not changed, and a deviation over both would be wrong.
+    is a copy, or the seed was not changed, and a deviation over both would be wrong. Where a seed failed and was run
+    again, the result stands.
     """
     results: list[Result] = []
     read_paths: set[Path] = set()
@@ -156,20 +167,40 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
             if path.resolve() not in read_paths:
                 read_paths.add(path.resolve())
                 results.append(read(path))
-    seen: dict[tuple[Any, ...], str] = {}
-    for result in results:
+    seen: dict[tuple[Any, ...], Result] = {}
+    for result in sorted(results, key=lambda result: bool(result.failed)):
         key = (
             *(result.objective, result.pair, result.transform, result.task, result.dictionary),
             *(result.variant, result.seed),
         )
+        if key in seen and result.failed:
+            results.remove(result)
+            continue
         if key in seen:
             raise UserError(
-                f"the same run as {seen[key]}: {result.objective}, {result.pair}, {result.task}, seed {result.seed}",
+                f"the same run as {seen[key].path}: {result.objective}, {result.pair}, {result.task}, "
+                f"seed {result.seed}",
                 result.path,
                 remedy="Leave one of them out",
             )
-        seen[key] = result.path
+        seen[key] = result
     return results
+
+
+def unfinished_runs(results: Iterable[Result]) -> list[Path]:
+    """Folders beside those of results that look like runs, and have no result: training may have failed there.
+
+    A folder looks like a run if a run beside it has files or folders of the same names.
+    """
+    folders = {Path(result.path).resolve().parent for result in results if Path(result.path).name == RESULT_FILE}
+    found = []
+    for parent in sorted({folder.parent for folder in folders}):
+        names = {item.name for folder in folders if folder.parent == parent for item in folder.iterdir()}
+        for folder in sorted(item for item in parent.iterdir() if item.is_dir() and item not in folders):
+            alike = any(item.name in names for item in folder.iterdir())
+            if alike and not any(folder.rglob(RESULT_FILE)):
+                found.append(folder)
+    return found
 
 
 def _result_files(run: Path) -> Iterator[Path]:

@@ -35,7 +35,8 @@ class Row:
     """One objective under one setting: for each of ``COLUMNS`` the values of its seeds.
 
     ``settings`` are those of ``results.VARIED`` that the runs record, ``parallel_seen`` what XLM's training saw of its
-    parallel text (shares of sentences and tokens), ``printed`` the paper's figures for the same cell.
+    parallel text (shares of sentences and tokens), ``printed`` the paper's figures for the same cell, ``absent`` the
+    seeds that have no scores, each with the reason.
     """
 
     task: str
@@ -49,6 +50,7 @@ class Row:
     printed: dict[str, float]
     settings: dict[str, Any] = field(default_factory=dict)
     parallel_seen: dict[str, float] = field(default_factory=dict)
+    absent: dict[int, str] = field(default_factory=dict)
 
     @property
     def panel(self) -> tuple[str, str, str]:
@@ -65,6 +67,7 @@ class Row:
             "objective": self.objective,
             "dictionary": self.dictionary,
             "seeds": " ".join(map(str, self.seeds)),
+            "seeds_without_scores": " ".join(map(str, self.absent)),
             **{name: self.settings.get(name) for name in VARIED},
             **{f"parallel_seen_{name}": self.parallel_seen.get(name) for name in ("sentences", "tokens")},
         }
@@ -90,12 +93,36 @@ def default_metric(task: str, paper: bool = False) -> str:
     return TASKS[task].metrics([])[0].name
 
 
-def group_over_seeds(results: Sequence[Result], metric: str | None = None, tables: Sequence[str] = ()) -> list[Row]:
+NO_RESULT = "no result"
+"""Why a seed that was asked for has no scores, where no run says more."""
+
+
+def absent_seeds(group: Sequence[Result], expected: Sequence[int] = ()) -> dict[int, str]:
+    """The seeds that failed, or were expected and have no run in ``group``, each with the reason."""
+    found = {result.seed for result in group}
+    absent = {result.seed: result.failed for result in group if result.failed}
+    return dict(sorted((absent | {seed: NO_RESULT for seed in expected if seed not in found}).items()))
+
+
+def metric_of(run: Result, metric: str | None, paper: bool = False) -> str:
+    """The metric to show of a run that has scores; UserError where the run has no score of it."""
+    name = metric or default_metric(run.task, paper)
+    known = sorted({m for by_metric in run.scores.values() for m in by_metric})
+    if name not in known:
+        error = unknown_name("metric of this run", name, known)
+        raise UserError(error.what, run.path, remedy=error.remedy)
+    return name
+
+
+def group_over_seeds(
+    results: Sequence[Result], metric: str | None = None, tables: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> list[Row]:
     """One row for all runs that differ by their seed alone, ordered by task, pair, transformation, then objective.
 
     Args:
         metric: the score to show (default: by task; with tables the paper's).
         tables: tables of a paper, as ``align_mlm.3``, whose figures are set beside the rows.
+        seeds: those that every row should have; what is missing is counted in ``Row.absent``.
 
     Raises:
         UserError: a run has no score of this metric.
@@ -115,12 +142,11 @@ def group_over_seeds(results: Sequence[Result], metric: str | None = None, table
     for key in sorted(groups):
         group = sorted(groups[key], key=lambda result: result.seed)
         first = group[0]
+        absent = absent_seeds(group, seeds)
         name = metric or default_metric(first.task, bool(tables))
+        group = [result for result in group if not result.failed]
         for result in group:
-            known = sorted({m for by_metric in result.scores.values() for m in by_metric})
-            if name not in known:
-                error = unknown_name("metric of this run", name, known)
-                raise UserError(error.what, result.path, remedy=error.remedy)
+            metric_of(result, name)
         columns = {
             "source": [r.score("source", name) for r in group],
             "sup": [r.score("sup", name) for r in group],
@@ -144,6 +170,7 @@ def group_over_seeds(results: Sequence[Result], metric: str | None = None, table
                 _printed(first, name, tables) if tables else {},
                 {name: first.settings[name] for name in VARIED if name in first.settings},
                 first.settings.get("parallel_seen") or {},
+                absent,
             )
         )
     return rows

@@ -1,0 +1,113 @@
+"""Tables by language in the forms that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
+from fairseq_xalign.evaluate.papers import by_language
+from fairseq_xalign.evaluate.report.languages import (
+    ALL,
+    AVERAGES,
+    CHANGE,
+    DIFFERENCE,
+    GAP,
+    SCORE,
+    LanguageRow,
+    LanguageTable,
+)
+from fairseq_xalign.evaluate.report.pair_tables import absent_notes, cell, commented, signatures
+from fairseq_xalign.evaluate.report.results import Result
+from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS
+
+
+def title(table: LanguageTable) -> str:
+    """What a table shows."""
+    corpus = f" ({table.benchmark})" if table.benchmark else ""
+    what = {
+        SCORE: f"{table.training}: {table.metric}, %",
+        GAP: f"SUP - ZS ({table.training}): {table.metric}, points",
+        CHANGE: f"{table.training}: {table.metric}, change in per cent of {table.against}",
+        DIFFERENCE: f"{table.training}: {table.metric}, points above {table.against}",
+    }[table.quantity]
+    return f"{table.task}{corpus} from {table.source}, {what}"
+
+
+def body(table: LanguageTable) -> tuple[list[str], list[list[str]]]:
+    """The header, and the cells of each row."""
+    seeds = table.quantity in (SCORE, GAP)
+    header = ["model", *(["seeds"] if seeds else []), *table.columns]
+    rows = []
+    for row in table.rows:
+        cells = [_cell(table, row, column) for column in table.columns]
+        rows.append([row.name, *([_seeds(row)] if seeds else []), *cells])
+    return header, rows
+
+
+def _seeds(row: LanguageRow) -> str:
+    if row.printed:
+        return NOTHING
+    whole = {*row.seeds, *row.absent}
+    complete = [seed for seed in row.seeds if seed not in row.absent]
+    return str(len(whole)) if len(complete) == len(whole) else f"{len(complete)} of {len(whole)}"
+
+
+def _cell(table: LanguageTable, row: LanguageRow, column: str) -> str:
+    values = row.values.get(column)
+    if table.quantity == SCORE or table.quantity == GAP:
+        return cell(values, 1 if row.printed else len(row.seeds))
+    if not values:
+        return NOTHING
+    text = f"{mean_deviation(values)[0]:+.1f}"
+    return f"{text} (p {row.p[column]:.3f})" if column in row.p else text
+
+
+def readable(
+    tables: Sequence[LanguageTable],
+    results: Sequence[Result],
+    printed: Sequence[str],
+    form: str,
+    untested: Sequence[str] = (),
+) -> str:
+    """All tables as text, Markdown or LaTeX, with notes below.
+
+    Args:
+        printed: the tables of papers that were asked for.
+        form: a key of ``tables.WRITERS``.
+        untested: why differences have no p value.
+    """
+    parts = [text for table in tables for text in (f"{title(table)}\n", WRITERS[form](*body(table), left=1))]
+    lines = notes(tables, results, printed, untested)
+    text = "\n".join([*parts, "\n".join(lines) + "\n" if lines else ""])
+    return commented(text) if form == "latex" else text
+
+
+def notes(
+    tables: Sequence[LanguageTable], results: Sequence[Result], printed: Sequence[str], untested: Sequence[str] = ()
+) -> list[str]:
+    """What a reader of the tables must know, a line each."""
+    lines: list[str] = []
+    scores = [table for table in tables if table.quantity == SCORE]
+    shown = {row.printed for table in tables for row in table.rows if row.printed}
+    if shown:
+        lines.append(f"[printed] figures of the papers: {', '.join(name for name in printed if name in shown)}")
+        lines += [text for name, text in by_language.NOTES.items() if name in shown]
+        lines.append(
+            "averages of printed rows are as printed where the languages are the same, else over these columns"
+        )
+    elif printed:
+        lines.append("these tables print no row of the task, metric, corpus and fine-tuning of any run")
+    for table in scores:
+        several = [row for row in table.rows if row.models > 1]
+        if several:
+            names = ", ".join(f"{row.name} ({row.models} models)" for row in several)
+            lines.append(f"{table.source}, {table.training}: the mean over the models of the languages, for {names}")
+        if table.averaged != table.languages and ALL in table.columns:
+            lines.append(f"averages, {table.training}: over {', '.join(table.averaged)}, which all rows have")
+    if any(table.quantity == CHANGE and set(AVERAGES) & set(table.columns) for table in tables):
+        lines.append("change of an average: of the average score, not the average of the changes")
+    if any(row.p for table in tables for row in table.rows):
+        lines.append("p: two-sided, paired bootstrap over the items of a language, scores averaged over seeds")
+    lines += [f"no p value: {reason}" for reason in untested]
+    lines += absent_notes((f"{row.name}, {table.training}", row.absent) for table in scores for row in table.rows)
+    return [*dict.fromkeys(lines), *signatures(results)]

@@ -1,0 +1,353 @@
+"""Runs by language, as the papers print them: a row for each model, a column for each language, and averages.
+
+There may be one model for all target languages, or one for each (WEAM, section 3.3; TPP's ONE): every run has a source
+and a target, and the score of the source language is the mean over the models. Averages are over the languages that
+every measured row has, taken seed by seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
+from fairseq_xalign.evaluate.papers import by_language
+from fairseq_xalign.evaluate.papers.by_language import IN_LANGUAGE, ZERO_SHOT
+from fairseq_xalign.evaluate.report.results import Result
+from fairseq_xalign.evaluate.report.rows import absent_seeds, default_metric, metric_of, order_of
+from fairseq_xalign.options import language_pair
+
+ALL, OTHERS = "AVG(all)", "AVG(zero-shot)"
+AVERAGES = {ALL: "all", OTHERS: "zero-shot"}
+SCORE, GAP, CHANGE, DIFFERENCE = "score", "SUP - ZS", "change", "difference"
+FRAME = ("benchmark", "training")
+"""Settings that put runs into different tables; what else differs makes rows."""
+Scores = dict[int, dict[str, float]]
+"""{seed: {language: score}}."""
+Test = Callable[["LanguageTable", "LanguageRow", "LanguageRow", str], float | None]
+"""The p value of the difference of two rows of a table in a language, or None where it cannot be computed."""
+
+
+@dataclass
+class LanguageRow:
+    """A model's row of a table.
+
+    Attributes:
+        name: the objective, with its dictionary and settings; or the printed model and its table.
+        values: {language or average: the value of each seed, or the printed one}.
+        seeds: those that have scores.
+        absent: the others that should have, each with the reason.
+        printed: the table that it is printed in; "" for what was measured.
+        models: over how many models the source's score is the mean.
+        changes: {language: relative change in per cent}, as printed.
+        p: {language: p value of the difference}.
+        runs: what it was made of.
+    """
+
+    name: str
+    values: dict[str, list[float]]
+    seeds: list[int] = field(default_factory=list)
+    absent: dict[int, str] = field(default_factory=dict)
+    printed: str = ""
+    models: int = 1
+    changes: dict[str, float] = field(default_factory=dict)
+    p: dict[str, float] = field(default_factory=dict)
+    runs: list[Result] = field(default_factory=list)
+
+    @property
+    def objective(self) -> str:
+        """What ``--against`` calls the row."""
+        return self.runs[0].objective if self.runs else ""
+
+    def mean(self, column: str) -> float | None:
+        """The mean over seeds of a column; None where the row has nothing in it."""
+        values = self.values.get(column)
+        return mean_deviation(values)[0] if values else None
+
+
+@dataclass
+class LanguageTable:
+    """Rows of one task, metric, corpus and way of fine-tuning.
+
+    Attributes:
+        quantity: SCORE, GAP (of in-language over zero-shot), CHANGE (per cent) or DIFFERENCE (points).
+        languages: the columns; the source first.
+        averaged: those that averages are over.
+        against: the baseline of CHANGE and DIFFERENCE.
+    """
+
+    task: str
+    benchmark: str | None
+    metric: str
+    source: str
+    training: str
+    quantity: str
+    languages: list[str]
+    averaged: list[str]
+    rows: list[LanguageRow]
+    against: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The languages, and the averages that a row has."""
+        return [*self.languages, *(name for name in AVERAGES if any(row.values.get(name) for row in self.rows))]
+
+
+def language_tables(
+    results: Sequence[Result],
+    metric: str | None = None,
+    tables: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    against: str | None = None,
+    test: Test | None = None,
+) -> list[LanguageTable]:
+    """Tables by language of runs.
+
+    Args:
+        metric: the score to show (default: by task).
+        tables: printed tables by language, whose rows are added where they are of the same thing.
+        seeds: those that every row should have.
+        against: the objective that the others are compared with, in two more tables for each.
+        test: gives p values of differences.
+
+    Raises:
+        UserError: two runs of one model, seed and language; no score of the metric; no or several rows of ``against``.
+    """
+    frames: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        source, _ = language_pair(result.pair, "pair")
+        key = (result.task, source, *(str(result.settings.get(name) or "") for name in FRAME))
+        frames.setdefault(key, []).append(result)
+    found: list[LanguageTable] = []
+    for (task, source, benchmark, training), runs in sorted(frames.items()):
+        name = metric or default_metric(task)
+        for run in runs:
+            if not run.failed:
+                metric_of(run, name)
+        made = [
+            table
+            for condition in ("zs", "sup")
+            if (table := _table(runs, condition, name, source, benchmark or None, training, seeds))
+        ]
+        frame = [*made, *_gap(made)]
+        for table in made:
+            _add_printed(table, tables)
+            if against is not None:
+                frame += _compared(table, against, test)
+        found += frame
+    return found
+
+
+def _table(
+    runs: Sequence[Result],
+    condition: str,
+    metric: str,
+    source: str,
+    benchmark: str | None,
+    training: str,
+    seeds: Sequence[int],
+) -> LanguageTable | None:
+    """The scores of one condition; None where no run has any."""
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for run in runs:
+        variant = tuple((name, value) for name, value in run.variant if name not in FRAME)
+        groups.setdefault((order_of(run.objective), run.dictionary or "", variant), []).append(run)
+    rows: list[LanguageRow] = []
+    by_row: list[Scores] = []
+    for (order, dictionary, variant), group in sorted(groups.items()):
+        scores, models = _scores(group, condition, metric, source)
+        if not scores:
+            continue
+        settings = [f"{key} {value}" for key, value in variant]
+        row = LanguageRow(", ".join(text for text in (order[1], dictionary, *settings) if text), {}, models=models)
+        row.runs, row.seeds, row.absent = list(group), sorted(scores), _absent(group, scores, source, seeds)
+        rows.append(row)
+        by_row.append(scores)
+    if not rows:
+        return None
+    targets = sorted({language for scores in by_row for line in scores.values() for language in line} - {source})
+    first = [source] if any(source in line for scores in by_row for line in scores.values()) else []
+    languages = [*first, *targets]
+    averaged = [name for name in languages if all(any(name in line for line in s.values()) for s in by_row)]
+    for row, scores in zip(rows, by_row):
+        row.values = _columns(scores, languages, averaged, source)
+    how = training or ZERO_SHOT
+    if condition == "sup":
+        how = f"{training}, {IN_LANGUAGE}" if training else IN_LANGUAGE
+    task = runs[0].task
+    return LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows)
+
+
+def _scores(runs: Sequence[Result], condition: str, metric: str, source: str) -> tuple[Scores, int]:
+    """Scores by seed and language, and over how many models the source's is the mean."""
+    scores: Scores = {}
+    of_source: dict[int, list[float]] = {}
+    seen: dict[tuple[int, str], str] = {}
+    for run in runs:
+        value = run.score(condition, metric)
+        if run.failed or value is None:
+            continue
+        _, target = language_pair(run.pair, "pair")
+        if (run.seed, target) in seen:
+            raise UserError(
+                f"a second score of {run.objective}, seed {run.seed}, in {target!r}, beside {seen[run.seed, target]}",
+                run.path,
+                remedy="Leave one of them out, or record what differs with --setting",
+            )
+        seen[run.seed, target] = run.path
+        scores.setdefault(run.seed, {})[target] = value
+        if (found := run.score("source", metric)) is not None:
+            of_source.setdefault(run.seed, []).append(found)
+    for seed, values in of_source.items():
+        scores[seed][source] = sum(values) / len(values)
+    return scores, max((len(set(values)) for values in of_source.values()), default=1)
+
+
+def _absent(runs: Sequence[Result], scores: Scores, source: str, seeds: Sequence[int]) -> dict[int, str]:
+    """Seeds without a score in some language that the row has in another seed, and seeds that are missing or failed."""
+    reasons: dict[int, list[str]] = {}
+    for run in runs:
+        if run.failed:
+            reasons.setdefault(run.seed, []).append(f"{language_pair(run.pair, 'pair')[1]}: {run.failed}")
+    for seed, reason in absent_seeds([], [s for s in seeds if s not in scores and s not in reasons]).items():
+        reasons[seed] = [reason]
+    every = {language for line in scores.values() for language in line} - {source}
+    for seed, line in scores.items():
+        said = {text.partition(":")[0] for text in reasons.get(seed, [])}
+        missing = sorted(every - line.keys() - said)
+        if missing:
+            reasons.setdefault(seed, []).append(f"{', '.join(missing)}: no result")
+    return {seed: "; ".join(reasons[seed]) for seed in sorted(reasons)}
+
+
+def _columns(
+    scores: Mapping[int, Mapping[str, float]], languages: Sequence[str], averaged: Sequence[str], source: str
+) -> dict[str, list[float]]:
+    """The values of each column, one for each seed that has it; an average needs all of its languages."""
+    values: dict[str, list[float]] = {}
+    for seed in sorted(scores):
+        line = scores[seed]
+        for language in languages:
+            if language in line:
+                values.setdefault(language, []).append(line[language])
+        for name in AVERAGES if len(averaged) > 1 else ():
+            over = [language for language in averaged if name == ALL or language != source]
+            if over and all(language in line for language in over) and not (name == OTHERS and over == averaged):
+                values.setdefault(name, []).append(sum(line[language] for language in over) / len(over))
+    return values
+
+
+def _gap(made: Sequence[LanguageTable]) -> list[LanguageTable]:
+    """In-language minus zero-shot, seed by seed, for the rows that have both."""
+    if len(made) < 2:
+        return []
+    zero_shot, supervised = made
+    source, metric = zero_shot.source, zero_shot.metric
+    rows = []
+    for row in zero_shot.rows:
+        found: Scores = {}
+        for run in row.runs:
+            if (delta := run.delta(metric)) is not None and not run.failed:
+                found.setdefault(run.seed, {})[language_pair(run.pair, "pair")[1]] = delta
+        if found:
+            languages = sorted({language for line in found.values() for language in line})
+            rows.append((row, found, languages))
+    if not rows:
+        return []
+    languages = sorted({name for _, _, names in rows for name in names})
+    averaged = [name for name in languages if all(name in names for _, _, names in rows)]
+    made_rows = [
+        LanguageRow(row.name, _columns(found, languages, averaged, ""), sorted(found), row.absent, runs=row.runs)
+        for row, found, _ in rows
+    ]
+    for row in made_rows:
+        if ALL in row.values:
+            row.values[OTHERS] = row.values.pop(ALL)  # none of the languages is the source
+    return [
+        LanguageTable(
+            *(zero_shot.task, zero_shot.benchmark, metric, source, f"{supervised.training} - {zero_shot.training}"),
+            *(GAP, languages, averaged, made_rows),
+        )
+    ]
+
+
+def _add_printed(table: LanguageTable, tables: Sequence[str]) -> None:
+    """Append the printed rows that may stand in a table, in the languages that it has."""
+    for found in by_language.printed_rows(tables, table.task, table.metric, table.benchmark, table.training):
+        values = {name: [found.figures[name]] for name in table.languages if name in found.figures}
+        if not values:
+            continue
+        for name, which in AVERAGES.items():
+            mean = by_language.average(found, table.averaged, table.source, which)
+            if mean is not None and any(row.values.get(name) for row in table.rows):
+                values[name] = [mean]
+        table.rows.append(LanguageRow(found.name, values, printed=found.table, changes=found.changes))
+
+
+def _compared(table: LanguageTable, against: str, test: Test | None) -> list[LanguageTable]:
+    """How each row differs from the baseline's: in per cent of it (TPP's tables), and in points with a p value."""
+    measured = [row for row in table.rows if not row.printed]
+    bases = [row for row in measured if against in (row.objective, row.name)]
+    if not bases:
+        raise unknown_name("model to compare with", against, list(dict.fromkeys(row.name for row in measured)))
+    if len(bases) > 1:
+        raise UserError(
+            f"--against {against} could be any of: {'; '.join(row.name for row in bases)}", remedy="Give one of these"
+        )
+    base = bases[0]
+    changes, differences = [], []
+    for row in measured:
+        if row is base:
+            continue
+        change, difference = LanguageRow(row.name, {}), LanguageRow(row.name, {})
+        for column in table.columns:
+            ours, theirs = row.mean(column), base.mean(column)
+            if ours is None or theirs is None:
+                continue
+            difference.values[column] = [ours - theirs]
+            if theirs:
+                change.values[column] = [100 * (ours - theirs) / theirs]
+            if test is not None and column in table.languages and (p := test(table, row, base, column)) is not None:
+                difference.p[column] = p
+        changes.append(change)
+        differences.append(difference)
+    for row in table.rows:
+        if any(row.changes.values()):
+            changes.append(LanguageRow(row.name, {k: [v] for k, v in row.changes.items()}, printed=row.printed))
+    common = (table.task, table.benchmark, table.metric, table.source, table.training)
+    return [
+        LanguageTable(*common, quantity, table.languages, table.averaged, rows, base.name)
+        for quantity, rows in ((CHANGE, changes), (DIFFERENCE, differences))
+        if rows
+    ]
+
+
+def records(tables: Sequence[LanguageTable]) -> list[dict[str, Any]]:
+    """One flat record for each cell, every digit kept."""
+    found = []
+    for table in tables:
+        for row in table.rows:
+            for column in table.columns:
+                values = row.values.get(column)
+                mean, deviation = mean_deviation(values) if values else (None, None)
+                found.append(
+                    {
+                        **{
+                            name: getattr(table, name) for name in ("task", "benchmark", "metric", "source", "training")
+                        },
+                        "quantity": table.quantity,
+                        "against": table.against or None,
+                        "model": row.name,
+                        "printed": row.printed or None,
+                        "column": column,
+                        "value": mean,
+                        "deviation": deviation,
+                        "n": len(values or ()),
+                        "seeds": " ".join(map(str, row.seeds)),
+                        "seeds_without_scores": " ".join(map(str, row.absent)),
+                        "p": row.p.get(column),
+                    }
+                )
+    return found

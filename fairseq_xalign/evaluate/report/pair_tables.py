@@ -1,0 +1,138 @@
+"""Tables of runs: one per task, language pair and transformation, one row per objective, the paper's figures beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from fairseq_xalign.evaluate import papers
+from fairseq_xalign.evaluate.metrics.correlation import mean_deviation, spearman, spearman_p
+from fairseq_xalign.evaluate.report.results import Result
+from fairseq_xalign.evaluate.report.rows import COLUMNS, PAPER_COLUMNS, Row
+from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS, number
+
+
+def varied_settings(row: Row, rows: Sequence[Row]) -> str:
+    """What a row's ablation varies: settings that are not the paper's default, or differ from another row's."""
+    parts = [str(row.settings["training"])] if row.settings.get("training") else []
+    for name, words in (("overlap", "overlap"), ("alpha", "alpha"), ("parallel_share", "parallel text")):
+        value = row.settings.get(name)
+        others = {other.settings.get(name) for other in rows if other.objective == row.objective}
+        if value is not None and (len(others) > 1 or float(value) != papers.DEFAULTS[name]):
+            parts.append(f"{words} {value:g}" if name == "alpha" else f"{words} {100 * value:g} %")
+    return ", ".join(parts)
+
+
+def cell(values: Sequence[float] | None, seeds: int) -> str:
+    """Mean ± deviation over seeds; where a value is of fewer than all ``seeds``, how many it is of."""
+    if not values:
+        return NOTHING
+    mean, deviation = mean_deviation(values)
+    text = number(mean) + (f" ± {number(deviation)}" if deviation is not None else "")
+    return text if len(values) == seeds else f"{text} ({len(values)} of {seeds} seeds)"
+
+
+def seed_count(row: Row) -> str:
+    """How many seeds a row has scores of, and of how many."""
+    return f"{len(row.seeds)} of {len(row.seeds) + len(row.absent)}" if row.absent else str(len(row.seeds))
+
+
+def absent_notes(named: Iterable[tuple[str, Mapping[int, str]]]) -> list[str]:
+    """A sentence for each row with seeds that have no scores."""
+    return [
+        f"{name}: no scores of seed {', '.join(f'{seed} ({reason})' for seed, reason in absent.items())}"
+        for name, absent in named
+        if absent
+    ]
+
+
+def correlations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Spearman's correlation of alignment with SUP - ZS over the rows of each task that have both.
+
+    Returns: {task: {``correlation``, ``p`` (two-tailed), ``n``}}, for tasks with at least three rows.
+    """
+    found = {}
+    for task in dict.fromkeys(row.task for row in rows):
+        both = [row for row in rows if row.task == task and row.values.get("alignment") and row.values.get("delta")]
+        if len(both) < 3:
+            continue
+        xs, ys = ([mean_deviation(row.values[name])[0] for row in both] for name in ("alignment", "delta"))
+        rank = spearman(xs, ys)
+        if not math.isnan(rank):
+            found[task] = {"correlation": rank, "p": spearman_p(rank, len(both)), "n": len(both)}
+    return found
+
+
+def pair_tables(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str], form: str) -> str:
+    """Text, Markdown or LaTeX: one table per panel, without empty columns."""
+    parts = []
+    for panel in dict.fromkeys(row.panel for row in rows):
+        chosen = [row for row in rows if row.panel == panel]
+        columns = [name for name in COLUMNS if any(row.values.get(name) for row in chosen)]
+        extra = [name for name in PAPER_COLUMNS if any(name in row.printed for row in chosen)]
+        dictionary = any(row.dictionary for row in chosen)
+        settings = [varied_settings(row, chosen) for row in chosen]
+        varied = ["setting"] if any(settings) else []
+        header = ["objective", *(["dictionary"] if dictionary else []), *varied, "seeds"]
+        left = len(header) - 1
+        body = [
+            [
+                row.objective,
+                *([row.dictionary or NOTHING] if dictionary else []),
+                *([setting or NOTHING] if varied else []),
+                seed_count(row),
+                *(cell(row.values.get(name), len(row.seeds)) for name in columns),
+                *(number(row.printed.get(name)) for name in extra),
+            ]
+            for row, setting in zip(chosen, settings)
+        ]
+        header += [COLUMNS[name] for name in columns] + [PAPER_COLUMNS[name] for name in extra]
+        task, pair, transform = panel
+        parts.append(f"{task}, {pair}, {transform} ({chosen[0].metric}, %)\n")
+        parts.append(WRITERS[form](header, body, left=left))
+    parts.append(_notes(rows, results, tables))
+    text = "\n".join(part for part in parts if part)
+    return commented(text) if form == "latex" else text
+
+
+def _notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]) -> str:
+    """Where the printed figures are from, what was seen of parallel text, and the signatures, each once."""
+    setting = "8 layers, 500k steps, a dictionary drawn at random; POS scored by chunk F1"
+    lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
+    if tables and not any(row.printed for row in rows):
+        lines.append("these tables print no figure for the task, metric and setting of any run")
+    lines += dict.fromkeys(
+        f"{row.objective}, {row.pair}: the parallel text seen in training was "
+        f"{100 * row.parallel_seen['sentences']:.1f} "
+        f"% of the sentences, {100 * row.parallel_seen['tokens']:.1f} % of all tokens"
+        for row in rows
+        if row.parallel_seen
+    )
+    lines += absent_notes((f"{row.objective}, {row.pair}", row.absent) for row in rows)
+    lines += [
+        f"Spearman of alignment and SUP - ZS, {task}: {found['correlation']:+.3f} (n = {found['n']}, two-tailed p = "
+        f"{found['p']:.2g})"
+        for task, found in correlations(rows).items()
+    ]
+    lines += signatures(results)
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def signatures(results: Sequence[Result]) -> list[str]:
+    """How the figures were computed, each line once."""
+    texts = (
+        text
+        for result in results
+        for text in (result.signature.values() if isinstance(result.signature, dict) else [result.signature])
+    )
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def commented(text: str) -> str:
+    """Text with LaTeX tables, whose prose becomes comments, so that a document can input it as it is."""
+    inside, lines = False, []
+    for line in text.splitlines():
+        inside = inside or line.startswith("\\begin")
+        lines.append(line if inside or not line else f"% {line}")
+        inside = inside and not line.startswith("\\end")
+    return "\n".join(lines) + "\n"
