@@ -33,6 +33,8 @@ POOLINGS = ("cls", "mean", "max")
 SENTENCE_POOLINGS = (*POOLINGS, "mean_all", "max_all")
 """What may stand for a sentence: here ``mean`` and ``max`` are over the pieces of the text alone, and the last two also
 over ``<s>`` and ``</s>``, as sentence-transformers pools."""
+SEPARATORS = ("makers", "eos")
+"""What stands between two texts: what the encoder's makers put there, or its end symbol once."""
 HEADS = ("linear", "mmte")
 """What scores labels: a linear layer (BERT and its successors), or the layers of MMTE."""
 SPLITS = ("train", "valid", "test")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fairseq_xalign.api import texts as given
-from fairseq_xalign.api.texts import Progress, Texts
+from fairseq_xalign.api.texts import Pairs, Progress, Texts
 from fairseq_xalign.api.words import Sentences, word_lists
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.kind import Row
@@ -154,7 +154,7 @@ class Tagger(_Fine):
 
 
 class Classifier(_Fine):
-    """Labels texts, opened by :func:`load_classifier`.
+    """Labels texts, or pairs of texts, opened by :func:`load_classifier`.
 
     Attributes:
         labels: all labels, in the order of probabilities.
@@ -168,7 +168,7 @@ class Classifier(_Fine):
 
     def predict(
         self,
-        texts: Texts,
+        texts: Texts | Pairs,
         *,
         batch_size: int | None = None,
         device: str | torch.device | None = None,
@@ -178,14 +178,20 @@ class Classifier(_Fine):
         """The label of each text. Texts that are too long are cut off, and a warning says how many.
 
         Args:
-            texts: a text, or several.
+            texts: a text, or several; for a model of pairs (entailment, paraphrase) a tuple of two texts, or a list of
+                such tuples.
             batch_size, device, language, progress: as in :meth:`Tagger.predict`.
 
         Returns:
-            :class:`Classified` for one text, a list of them for several.
+            :class:`Classified` for one text or pair, a list of them for several.
         """
-        lines, alone = given.several(texts)
-        rows = [self._labeller.kind.text_row(line) for line in lines]
+        rows: list[Row]
+        if self._labeller.kind.name == "pairs":
+            pairs, alone = given.several_pairs(texts)
+            rows = [{"text": first, "text_pair": second, "label": None} for first, second in pairs]
+        else:
+            lines, alone = given.several(texts)
+            rows = [self._labeller.kind.text_row(line) for line in lines]
         results = []
         for scores in self._probabilities(rows, language, batch_size, device, progress):
             best = int(scores[0].argmax())
@@ -195,7 +201,7 @@ class Classifier(_Fine):
 
 def _fine_tuned(path: str | Path, kind: str, other: str) -> Labeller:
     labeller = load_labeller(path)
-    if labeller.kind.name != kind:
+    if labeller.kind.training_task != f"xling_{kind}":
         raise UserError(
             f"this checkpoint was fine-tuned for {labeller.kind.name}", path, remedy=f"Use {other}, or one of {kind}"
         )

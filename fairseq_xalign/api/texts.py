@@ -18,6 +18,8 @@ LONG_WORK = 1_000
 """How many texts are worth a progress bar that nobody asked for."""
 Texts = str | Iterable[str]
 """One text, or several."""
+Pairs = tuple[str, str] | Iterable[tuple[str, str]]
+"""One pair of texts, or several."""
 Progress = bool | Callable[[int], Any] | None
 """Whether to show a progress bar (None: for long work at a terminal), or a function that is told how many are done."""
 STACK = 4
@@ -42,6 +44,24 @@ def several(texts: Any, name: str = "texts") -> tuple[list[str], bool]:
     if isinstance(texts, str):
         return [checked_text(texts, name)], True
     return [checked_text(text, f"{name}[{i}]") for i, text in enumerate(listed(texts, name))], False
+
+
+def several_pairs(pairs: Any, name: str = "texts") -> tuple[list[tuple[str, str]], bool]:
+    """The pairs of texts, and whether it was a single one: a tuple of two strings.
+
+    Raises:
+        UserError: for anything but such a tuple, or a list of pairs.
+    """
+    if isinstance(pairs, tuple) and len(pairs) == 2 and all(isinstance(text, str) for text in pairs):
+        return [(checked_text(pairs[0], f"{name}[0]"), checked_text(pairs[1], f"{name}[1]"))], True
+    found = []
+    for i, pair in enumerate([pairs] if isinstance(pairs, str) else listed(pairs, name)):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            called = name if isinstance(pairs, str) else f"{name}[{i}]"
+            raise UserError(f"{called} is not a pair of texts, and this model labels pairs",
+                            remedy='Give ("first text", "second text"), or a list of such pairs')  # fmt: skip
+        found.append((checked_text(pair[0], f"{name}[{i}][0]"), checked_text(pair[1], f"{name}[{i}][1]")))
+    return found, False
 
 
 def listed(values: Any, name: str) -> list[Any]:

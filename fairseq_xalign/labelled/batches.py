@@ -6,6 +6,7 @@ Labelled sets are small: their subwords are kept in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class LabelledCollater:
         texts = starts[:-1] + self.frame.before
         at = np.concatenate([start + np.array(e.heads, dtype=np.int64) for start, e in zip(texts, examples)])
         return {
-            "streams": {"labelled": packed.to_dict()},
+            "streams": {"labelled": replace(packed, segments=self._segments(examples, starts)).to_dict()},
             "at": torch.from_numpy(at.astype(np.int64)),
             "labels": torch.tensor([label for e in examples for label in e.labels]),
             "of_language": torch.from_numpy(np.repeat([self.reported.get(n, 0) for n in names], counts)),
@@ -106,3 +107,13 @@ class LabelledCollater:
             "nsentences": len(examples),
             "ntokens": int(starts[-1]),
         }
+
+    def _segments(self, examples: Sequence[Example], starts: np.ndarray) -> torch.Tensor | None:
+        """1 for the tokens of second texts and what follows them, [T]; None where the encoder is told of none."""
+        if not self.frame.segments or not any(example.second for example in examples):
+            return None
+        segments = np.zeros(starts[-1], dtype=np.int64)
+        for example, start, end in zip(examples, starts[:-1], starts[1:]):
+            if example.second:
+                segments[start + self.frame.before + example.second : end] = 1
+        return torch.from_numpy(segments)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import HEADS, POOLINGS
+from fairseq_xalign.constants import HEADS, POOLINGS, SEPARATORS
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, Metric, Pair
@@ -96,6 +96,14 @@ class Classification(Kind):
         )
         head_hidden: int = field(
             default=0, metadata={"help": "width of a hidden tanh layer in the head; 0, the default, for no such layer"}
+        )
+        separator: str = field(
+            default="makers",
+            metadata={
+                "help": "what stands between the two texts of a pair: what the encoder's makers put there, the default "
+                "(for an encoder from translation a new symbol: MMTE, section 2.3), or eos, its end symbol once",
+                "choices": SEPARATORS,
+            },
         )
 
     def check_row(self, row: Row, task: Task | None = None) -> None:

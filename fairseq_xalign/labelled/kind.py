@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from re import Pattern
@@ -41,6 +41,7 @@ class Example:
         labels: numbers of the labels; -1 where unknown.
         row: number of the row that it comes from; a long row makes several examples.
         name: what messages call the row.
+        second: where in ``ids`` the second text of a pair starts; 0 where there is none.
     """
 
     ids: list[int]
@@ -48,6 +49,7 @@ class Example:
     labels: list[int]
     row: int
     name: str = ""
+    second: int = 0
 
 
 @dataclass
@@ -151,6 +153,8 @@ class Kind(ABC):
         gold_key: the field of a row that holds the right answer.
         described: what the training task does, for ``--help``.
         cut_noun: what :attr:`Encoded.cut` counts.
+        trained_by: the kind whose training task, ``--task xling_NAME``, trains this one too; empty for a task of its
+            own.
         Options: a dataclass of the head's options; each field's metadata has ``help`` and may have ``choices``.
     """
 
@@ -159,10 +163,16 @@ class Kind(ABC):
     gold_key: ClassVar[str]
     described: ClassVar[str]
     cut_noun: ClassVar[str]
+    trained_by: ClassVar[str] = ""
 
     @dataclass
     class Options:
         """No options of its own."""
+
+    @property
+    def training_task(self) -> str:
+        """The name of the task that trains it."""
+        return f"xling_{self.trained_by or self.name}"
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -197,6 +207,20 @@ class Kind(ABC):
     ) -> Encoded:
         """:meth:`encode`, so that a sequence has at most ``longest`` ids with ``frame`` around it."""
         return self.encode(tokenizer, rows, labels, language, longest + 2 - frame.extra)
+
+    def frame(self, task_state: Mapping[str, Any], options: Any) -> Frame:
+        """What stands around a text when an encoder is fine-tuned; ``task_state`` is that of where it starts."""
+        from fairseq_xalign.tokenizer.framing import frame_of
+
+        return frame_of(task_state)
+
+    def frame_settings(self, frame: Frame) -> dict[str, Any]:
+        """What a checkpoint holds of the frame besides its name."""
+        return {}
+
+    def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
+        """Ids whose embeddings begin anew in fine-tuning, because the encoder has never read them."""
+        return ()
 
     def scored(self, example: Example) -> int:
         """How many units of an example get a loss and count as right or wrong."""

@@ -146,7 +146,7 @@ def load_labeller(path: str | Path) -> Labeller:
         raise UserError(
             "this checkpoint has no labels",
             path,
-            remedy=f"Fine-tune it first: --task {' or '.join(f'xling_{name}' for name in KINDS)}",
+            remedy=f"Fine-tune it first: --task {' or '.join(dict.fromkeys(k.training_task for k in KINDS.values()))}",
         )
     if task["task"] not in KINDS:
         raise UserError(f"its task is {task['task']!r}", path, remedy=f"This version knows {', '.join(KINDS)}")

@@ -61,10 +61,10 @@ class MMTEClassificationHead(nn.Module):
         self.text = _xavier(MMTE_UNITS, MMTE_UNITS)
         self.out = _xavier(MMTE_UNITS, labels)
 
-    def forward(self, features: Tensor, starts: Tensor) -> Tensor:
-        """features [T, D], starts [B + 1] -> scores [B, labels]."""
+    def forward(self, features: Tensor, starts: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """features [T, D], starts [B + 1] -> scores [B, labels]; ``left_out`` [T] marks separators between texts."""
         x = torch.relu(self.token(dropout(features, self.dropout, self.training)))  # [T, 64]
-        x = pool(x, starts, "max", edges=False, before=self.before)  # [B, 64]
+        x = pool(x, starts, "max", edges=False, before=self.before, left_out=left_out)  # [B, 64]
         x = torch.relu(self.text(dropout(x, self.dropout, self.training)))
         return self.out(dropout(x, self.dropout, self.training))
 

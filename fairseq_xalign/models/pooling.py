@@ -37,7 +37,14 @@ def pool_sentences(features: Tensor, starts: Tensor, pooling: str, before: int =
     return pool(features, starts, name, edges=bool(everything), before=before)
 
 
-def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = True, before: int = 1) -> Tensor:
+def pool(
+    features: Tensor,
+    starts: Tensor,
+    pooling: str = "cls",
+    edges: bool = True,
+    before: int = 1,
+    left_out: Tensor | None = None,
+) -> Tensor:
     """One vector for each sequence.
 
     Args:
@@ -47,6 +54,7 @@ def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = T
         edges: whether mean and maximum include ``<s>`` and ``</s>``. Without them, a sequence that has
             nothing else is still pooled over these.
         before: how many tokens stand ahead of the text: 1 for ``<s> x </s>``, 0 for ``x </s>``.
+        left_out: further tokens that, like the edges, do not take part if these do not, bool [T].
 
     Returns: [B, D] in the dtype of ``features``; means are summed in float32 at least.
     """
@@ -60,7 +68,10 @@ def pool(features: Tensor, starts: Tensor, pooling: str = "cls", edges: bool = T
     if not edges:
         place = torch.arange(rows.numel(), device=rows.device)  # [T]
         text = (place >= starts[rows] + before) & (place != starts[rows + 1] - 1)
-        inner = text | (lengths <= before + 1)[rows]
+        if left_out is not None:
+            text &= ~left_out
+        some = torch.zeros_like(lengths, dtype=torch.bool).index_fill(0, rows[text], True)
+        inner = text | ~some[rows]
         features, rows = features[inner], rows[inner]
         lengths = torch.bincount(rows, minlength=lengths.numel())
     if pooling == "mean":

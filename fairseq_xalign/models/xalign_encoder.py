@@ -83,6 +83,7 @@ FIELDS = {
 }
 """Options and the fields of EncoderConfig that they set."""
 LANGUAGES = "encoder.embed_languages.weight"
+TOKENS = "encoder.embed_tokens.weight"
 SHAPE_FREE = (
     "dropout",
     "attention_dropout",
@@ -184,6 +185,7 @@ class XAlignModel(BaseFairseqModel):
         objectives: what objectives own, by their names; empty in fine-tuning.
         frozen: whether the encoder is a fixed feature extractor: no gradients, and never in training mode.
         own_start: weights that begin as this model has them, whatever a checkpoint says.
+        new_rows: rows of the embedding of tokens that do.
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
@@ -193,6 +195,7 @@ class XAlignModel(BaseFairseqModel):
         self.objectives = Float32Modules()
         self.frozen = False
         self.own_start: frozenset[str] = frozenset()
+        self.new_rows: tuple[int, ...] = ()
 
     def freeze_encoder(self) -> None:
         """Make the encoder a fixed feature extractor: without gradients, and without dropout in training too."""
@@ -229,6 +232,10 @@ class XAlignModel(BaseFairseqModel):
         """
         own = self.state_dict()
         state_dict.update((key, own[key]) for key in self.own_start)
+        if self.new_rows and TOKENS in state_dict:
+            rows = list(self.new_rows)
+            state_dict[TOKENS] = state_dict[TOKENS].clone()
+            state_dict[TOKENS][rows] = own[TOKENS][rows].to(state_dict[TOKENS])
         if LANGUAGES in own and LANGUAGES not in state_dict:  # at first they change nothing
             state_dict[LANGUAGES] = torch.zeros_like(own[LANGUAGES])
         fit_state_dict(state_dict, own, ("heads.", "objectives.", "decoder.", "foreign."))

@@ -2,7 +2,8 @@
 
 ``fairseq-train LABELLED --task xling_tagging --finetune-from-model CKPT``: the tokenizer, vocabulary and
 encoder come from the checkpoint, the labels from the folder (``xalign-preprocess benchmark``). There is one
-task for each kind in ``labelled/registry.py``, with the options of its head.
+task for each kind in ``labelled/registry.py``, with the options of its head; pairs of texts are trained by
+``xling_classification``.
 """
 
 import logging
@@ -24,7 +25,6 @@ from fairseq_xalign.labelled.kind import Kind
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.options import at_least, name_list, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
-from fairseq_xalign.tokenizer.framing import frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -87,10 +87,12 @@ class XlingTask(TrainingTask):
         share(head_dropout=cfg.head_dropout)
         self.kind.check_options(cfg)
         self.folder = LabelledFolder.open(cfg.data)
+        if self.folder.kind.training_task == self.kind.training_task:
+            self.kind = self.folder.kind
         if self.folder.kind is not self.kind:
             raise UserError(
                 f"its task is {self.folder.kind.name}, not {self.kind.name}", cfg.data,
-                remedy=f"Use --task xling_{self.folder.kind.name}",
+                remedy=f"Use --task {self.folder.kind.training_task}",
             )  # fmt: skip
         self.few_shot = FewShot(cfg.few_shot_examples, cfg.few_shot_upsample, cfg.few_shot_seed)
         self.drawn: dict[str, list[str]] = {}
@@ -106,7 +108,7 @@ class XlingTask(TrainingTask):
         self._check_start(self.start)
         self.tokenizer = Tokenizer.from_state(self.start["tokenizer"])
         self.languages = list(self.start["languages"])
-        self.frame = frame_of(self.start)
+        self.frame = self.kind.frame(self.start, cfg)
         trained = self._chosen(cfg.train_subset) + self._few_shot_languages()
         self._reported = list(dict.fromkeys(trained + self._chosen("valid")))
 
@@ -133,7 +135,7 @@ class XlingTask(TrainingTask):
     def head_settings(self) -> dict[str, Any]:
         """What rebuilds the head from a checkpoint."""
         common = {"task": self.kind.name, "labels": self.folder.labels, "head_dropout": self.cfg.head_dropout,
-                  "input": self.frame.name}  # fmt: skip
+                  "input": self.frame.name, **self.kind.frame_settings(self.frame)}  # fmt: skip
         return {**common, **self.kind.head_settings(self.cfg)}
 
     def checkpoint_fields(self) -> dict[str, Any]:
@@ -145,6 +147,7 @@ class XlingTask(TrainingTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = super().build_model(cfg, from_checkpoint)
         model.heads[self.kind.name] = self.kind.build_head(self.encoder_config.width, self.head_settings())
+        model.new_rows = self.kind.new_rows(self.start or {}, self.frame)
         if self.cfg.freeze_encoder:
             model.freeze_encoder()
         for name, parameter in model.encoder.named_parameters():
@@ -283,7 +286,7 @@ def config_class(kind: Kind) -> type[XlingConfig]:
     return made
 
 
-for _kind in KINDS.values():
+for _kind in (kind for kind in KINDS.values() if not kind.trained_by):
     _name = f"Xling{_kind.name.title()}Task"
     _task = type(_name, (XlingTask,), {"kind": _kind, "__doc__": _kind.described, "__module__": __name__})
     globals()[_name] = register_task(f"xling_{_kind.name}", dataclass=config_class(_kind))(_task)

@@ -149,8 +149,10 @@ def test_the_xling_tasks_are_those_of_the_kinds_with_the_options_of_their_heads(
 
     from fairseq_xalign.tasks import xling
 
-    assert {name for name in TASK_REGISTRY if name.startswith("xling_")} == {f"xling_{name}" for name in KINDS}
-    tagging, classification = (TASK_DATACLASS_REGISTRY[f"xling_{name}"]() for name in KINDS)
+    assert {name for name in TASK_REGISTRY if name.startswith("xling_")} == {
+        kind.training_task for kind in KINDS.values()
+    }
+    tagging, classification = (TASK_DATACLASS_REGISTRY[f"xling_{name}"]() for name in ("tagging", "classification"))
     assert not hasattr(tagging, "pooling") and classification.head_hidden == 0
     assert [str(choice.value) for choice in type(classification).__dataclass_fields__["pooling"].type] == [
         "cls",

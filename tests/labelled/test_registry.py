@@ -11,6 +11,7 @@ def test_a_task_has_one_kind_and_an_unknown_one_names_the_others():
         "pos": "tagging",
         "ner": "tagging",
         "classification": "classification",
+        "pairs": "pairs",
     }
     with pytest.raises(UserError, match="unknown task 'nre'. Did you mean 'ner'"):
         kind_of("nre")

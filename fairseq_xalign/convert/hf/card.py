@@ -13,7 +13,7 @@ from fairseq_xalign.convert.hf.write import Leaver
 from fairseq_xalign.version import __version__
 
 CARD_FILE = "README.md"
-PIPELINES = {"tagging": "token-classification", "classification": "text-classification"}
+PIPELINES = {"tagging": "token-classification", "classification": "text-classification", "pairs": "text-classification"}
 SIMPLE_CODE = re.compile(r"[a-z]{2,3}")
 SHAPE = ("layers", "heads", "width", "ffn_width", "max_positions", "positions", "normalize_before", "activation")
 """Settings of the encoder that a reader wants to see."""
@@ -22,6 +22,7 @@ USAGE = {
     "encoder": 'model = AutoModel.from_pretrained("DIR")',
     "tagging": 'tagger = pipeline("token-classification", "DIR", aggregation_strategy="first")',
     "classification": 'classifier = pipeline("text-classification", "DIR")',
+    "pairs": 'classifier = pipeline("text-classification", "DIR")\nclassifier({"text": "...", "text_pair": "..."})',
 }
 OPTIONS = ("data", "languages", "directions", "mask_prob", "tokens_per_sample", "sampling_temperature", "seed")
 """Options of a training that tell what it learned from."""

@@ -29,7 +29,11 @@ DENSE = {
 """By layout, the dense layer and the scores of their class for texts, without the prefix; else :data:`OTHERS`."""
 OTHERS = ("classifier.dense", "classifier.out_proj")
 TAGS = "classifier"
-CLASSES = {"tagging": "TokenClassification", "classification": "SequenceClassification"}
+CLASSES = {
+    "tagging": "TokenClassification",
+    "classification": "SequenceClassification",
+    "pairs": "SequenceClassification",
+}
 """By kind of task, what their classes are called."""
 INSTEAD = "Use --without-head, which writes the encoder alone, or fairseq_xalign.load_classifier and load_tagger"
 

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from fairseq_xalign import cli
+from fairseq_xalign.convert.hf.heads_out import CLASSES
 from fairseq_xalign.convert.hf.write import Leaver
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.objectives.batch import PackedBatch, pack
+from fairseq_xalign.tokenizer.framing import Frame
 
 TOLERANCE = 1e-5
 """How far a value may differ, in float32, where values are at most 1; larger ones, by this share of the largest."""
@@ -41,6 +43,8 @@ TEXTS, COMPUTED = 256, 12
 TIE = 1e-4
 """How far the log-probabilities of two segmentations of a text may differ, in nats, for the libraries to choose freely:
 both add them up in float32, in another order."""
+OF_TEXTS = ("classification", "pairs")
+"""Kinds of task whose head scores whole sequences."""
 HARMLESS = ("pooler.", "cls.seq_relationship.")
 """Weights that may be initialised anew, or left aside, when the folder is opened: beside the encoder, and said so."""
 
@@ -82,6 +86,19 @@ class Parity:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Row:
+    """A sequence that goes through both models: its ids, and where the tokens of segment 1 start, if any do."""
+
+    ids: list[int]
+    second: int | None = None
+
+    @property
+    def segments(self) -> list[int]:
+        """The segment of each token."""
+        return [int(self.second is not None and i >= self.second) for i in range(len(self.ids))]
+
+
 def compare(leaver: Leaver, folder: Path) -> Parity:
     """Open a written folder and compare it with what it was made of.
 
@@ -94,12 +111,17 @@ def compare(leaver: Leaver, folder: Path) -> Parity:
     with quiet(transformers):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
         other = _compare_ids(leaver, tokenizer, texts)
+        if leaver.kind == "pairs":
+            _compare_pairs(leaver, tokenizer, texts[: len(SENTENCES) + COMPUTED])
         model = _opened(leaver, folder, transformers)
     limit = min(leaver.encoder.max_positions, 48) - leaver.frame.extra
     chosen = [leaver.tokenizer.encode(text)[:limit] for text in texts[: len(SENTENCES) + COMPUTED]]
-    rows = [leaver.frame.around(ids) for ids in chosen]
+    rows = [Row(leaver.frame.around(ids)) for ids in chosen]
+    if leaver.kind == "pairs":
+        half = limit // 2 - len(leaver.frame.separator)
+        rows = [_pair(leaver.frame, a[:half], b[:half]) for a, b in zip(chosen, chosen[1:])]
     with torch.inference_mode():
-        result = _compare_models(leaver, model, [row for row in rows if row])
+        result = _compare_models(leaver, model, [row for row in rows if row.ids])
     versions = {"transformers": transformers.__version__, "torch": torch.__version__}
     return Parity(len(texts), other, *result, versions)
 
@@ -152,6 +174,29 @@ def total(scores: list[float], ids: Sequence[int | None]) -> float:
     return sum(scores[i] for i in ids if i is not None)
 
 
+def _pair(frame: Frame, first: list[int], second: list[int]) -> Row:
+    """Two texts as one sequence."""
+    ids, start = frame.joined(first, second)
+    return Row(frame.around(ids), frame.before + start if frame.segments else None)
+
+
+def _compare_pairs(leaver: Leaver, tokenizer: Any, texts: list[str]) -> None:
+    """Refuse a tokenizer that joins two texts otherwise; single texts have been compared already."""
+    numbers = None if leaver.rows is None else {row: i for i, row in enumerate(leaver.rows)}
+    for first, second in zip(texts, filter(None, texts[1:])):  # there, an empty second text is no text at all
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (first, second)]
+        row = _pair(leaver.frame, *(part if numbers is None else [numbers[i] for i in part] for part in ids))
+        expected = row.ids if leaver.rows is None else [leaver.rows[i] for i in row.ids]
+        found = tokenizer(first, second)
+        told = found.get("token_type_ids", row.segments) if leaver.form.encoder.n_segments > 1 else row.segments
+        if found["input_ids"] != expected or told != row.segments:
+            raise UserError(
+                f"the written tokenizer joins two texts otherwise: {found['input_ids'][:12]} instead of "
+                f"{expected[:12]}",
+                remedy="Nothing was written: please report it",
+            )
+
+
 def _scores_of_pieces(tokenizer: Any) -> list[float] | None:
     """Log-probabilities of the pieces of a unigram model by id; None for other models, which know no ties."""
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
@@ -161,7 +206,7 @@ def _scores_of_pieces(tokenizer: Any) -> list[float] | None:
 def _opened(leaver: Leaver, folder: Path, transformers: Any) -> Any:
     """Their model; no weight of it may be missing or left over, but for what a model card tells."""
     classes: dict[str | None, str] = {None: "AutoModelForMaskedLM" if leaver.form.head else "AutoModel"}
-    classes |= {"tagging": "AutoModelForTokenClassification", "classification": "AutoModelForSequenceClassification"}
+    classes |= {kind: f"AutoModelFor{name}" for kind, name in CLASSES.items()}
     auto = getattr(transformers, classes[leaver.kind])
     model, info = auto.from_pretrained(str(folder), dtype=torch.float32, output_loading_info=True)
     prefix = leaver.form.layout.prefix
@@ -169,7 +214,7 @@ def _opened(leaver: Leaver, folder: Path, transformers: Any) -> Any:
         name
         for key in ("missing_keys", "unexpected_keys")
         for name in info[key]
-        if not name.removeprefix(prefix).startswith(HARMLESS) or (leaver.kind == "classification" and key[0] == "m")
+        if not name.removeprefix(prefix).startswith(HARMLESS) or (leaver.kind in OF_TEXTS and key[0] == "m")
     }
     if wrong:
         raise UserError(
@@ -180,7 +225,7 @@ def _opened(leaver: Leaver, folder: Path, transformers: Any) -> Any:
 
 
 def _compare_models(
-    leaver: Leaver, model: Any, rows: list[list[int]]
+    leaver: Leaver, model: Any, rows: list[Row]
 ) -> tuple[int, int, float, float, tuple[float, float] | None]:
     """(sentences, layers, largest difference, largest value, the same of the head's scores)."""
     with torch.device("meta"):
@@ -207,19 +252,21 @@ def _compare_models(
     return len(rows), layers + 1, worst, largest, scores
 
 
-def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: list[int]) -> tuple[float, float]:
+def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: Row) -> tuple[float, float]:
     """The difference and the largest value of the head's scores of one sentence."""
     logits = model(**_padded(leaver, [row], model.config.pad_token_id)).logits
     if leaver.rows is not None and leaver.kind is None:
         logits = logits[..., torch.tensor(leaver.rows)]
     batch = _batch(leaver, [row])
     own = _scores(leaver, encoder, batch)
-    return _difference(own, logits if leaver.kind == "classification" else logits[0], "scores of the head")
+    return _difference(own, logits if leaver.kind in OF_TEXTS else logits[0], "scores of the head")
 
 
-def _batch(leaver: Leaver, rows: list[list[int]]) -> PackedBatch:
+def _batch(leaver: Leaver, rows: list[Row]) -> PackedBatch:
     """Sequences as our encoder reads them."""
-    batch = pack(rows)
+    batch = pack([row.ids for row in rows])
+    if leaver.kind == "pairs":
+        batch.segments = torch.tensor([segment for row in rows for segment in row.segments])
     if leaver.encoder.n_languages and leaver.language in leaver.task["languages"]:
         batch.languages = torch.full_like(batch.tokens, leaver.task["languages"].index(leaver.language) + 1)
     return batch
@@ -232,18 +279,20 @@ def _scores(leaver: Leaver, encoder: Encoder, batch: Any) -> Tensor:
     head = KINDS[leaver.kind].build_head(leaver.encoder.width, leaver.task)
     head.load_state_dict(leaver.head)
     head.eval()
-    return head(features, batch.starts) if leaver.kind == "classification" else head(features)
+    return head(features, batch.starts) if leaver.kind in OF_TEXTS else head(features)
 
 
-def _padded(leaver: Leaver, rows: list[list[int]], pad: int) -> dict[str, Tensor]:
-    longest = max(map(len, rows))
+def _padded(leaver: Leaver, rows: list[Row], pad: int) -> dict[str, Tensor]:
+    longest = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), longest), pad)
-    mask = torch.zeros_like(ids)
+    mask, segments = torch.zeros_like(ids), torch.zeros_like(ids)
     for number, row in enumerate(rows):
-        theirs = row if leaver.rows is None else [leaver.rows[i] for i in row]
-        ids[number, : len(row)] = torch.tensor(theirs)
-        mask[number, : len(row)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+        theirs = row.ids if leaver.rows is None else [leaver.rows[i] for i in row.ids]
+        ids[number, : len(row.ids)] = torch.tensor(theirs)
+        mask[number, : len(row.ids)] = 1
+        segments[number, : len(row.ids)] = torch.tensor(row.segments)
+    told = {"token_type_ids": segments} if leaver.form.encoder.n_segments > 1 else {}
+    return {"input_ids": ids, "attention_mask": mask, **told}
 
 
 def _difference(ours: Tensor, theirs: Tensor, what: str) -> tuple[float, float]:

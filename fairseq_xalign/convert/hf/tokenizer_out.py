@@ -205,9 +205,10 @@ def _finished(whole: dict[str, Any], names: Names, frame: Frame, segments: bool)
         return {"Sequence": {"id": which, "type_id": segment}}
 
     single = [*(symbol(i, 0) for i in frame.begin), text("A", 0), *(symbol(i, 0) for i in frame.end)]
-    second = int(segments)
-    pair = [*single, text("B", second), *(symbol(i, second) for i in frame.end)]
-    used = {names.specials[i]: i for i in (*frame.begin, *frame.end)}
+    second = int(segments and frame.segments)
+    between = [text("A", 0), *(symbol(i, 0) for i in frame.separator), text("B", second)]
+    pair = [*(symbol(i, 0) for i in frame.begin), *between, *(symbol(i, second) for i in frame.end)]
+    used = {names.specials[i]: i for i in (*frame.begin, *frame.separator, *frame.end)}
     whole["post_processor"] = {
         "type": "TemplateProcessing",
         "single": single,

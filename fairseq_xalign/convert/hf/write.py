@@ -19,7 +19,7 @@ from fairseq_xalign.convert.hf.vocabulary import tokenizer_files as original_fil
 from fairseq_xalign.convert.hf.weights import SAFE
 from fairseq_xalign.models.checkpoint import with_prefix
 from fairseq_xalign.models.config import EncoderConfig
-from fairseq_xalign.tokenizer.framing import Frame, frame_of
+from fairseq_xalign.tokenizer.framing import Frame, pair_frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 MODEL_NOTES = {
@@ -88,7 +88,7 @@ def prepare(state: Mapping[str, Any], *, language: str | None = None, with_head:
     """
     task, model = state["task_state"], {k: v.float() for k, v in state["model"].items() if v.is_floating_point()}
     encoder = EncoderConfig.from_dict(task["encoder"])
-    tokenizer, frame = Tokenizer.from_state(task["tokenizer"]), frame_of(task)
+    tokenizer, frame = Tokenizer.from_state(task["tokenizer"]), pair_frame_of(task)
     foreign = task.get(FOREIGN)
     weights, kept = with_prefix(model, "encoder."), with_prefix(model, f"{FOREIGN}.")
     labelled = with_head and "labels" in task

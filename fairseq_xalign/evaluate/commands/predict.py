@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="LABELLED", help="Labelled folder whose examples to label.")
     source.add_argument(
-        "--text", metavar="FILE", help="Plain text to label, one example per line, words separated by spaces."
+        "--text",
+        metavar="FILE",
+        help="Plain text to label, one example per line, words separated by spaces, and the two texts of a pair by a "
+        "tab.",
     )
     parser.add_argument("--split", default="test", help="Split of the labelled folder (default: %(default)s).")
     parser.add_argument(
@@ -184,5 +187,13 @@ def _text_input(text: str | Path, languages: Sequence[str] | None, kind: Kind) -
         )
     if not any(line.strip() for _, line in read_lines(text)):
         raise UserError("no text in it", text, remedy="Give a file with one example per line")
-    rows: Iterable[Any] = (kind.text_row(line) for _, line in read_lines(text))
-    return iter([(languages[0] if languages else "text", cli.progress(rows, "predict"))])
+    rows: Iterable[Any] = cli.progress(_text_rows(text, kind), "predict")
+    return iter([(languages[0] if languages else "text", rows)])
+
+
+def _text_rows(text: str | Path, kind: Kind) -> Iterator[Row]:
+    for number, line in read_lines(text):
+        try:
+            yield kind.text_row(line)
+        except UserError as error:
+            raise UserError(error.what, text, number, error.remedy) from None

@@ -25,10 +25,15 @@ PAPERS = {
 
 MODELS = {"mlm": "MLM", "xlm": "XLM", "dict_mlm": "DICT-MLM", "align_mlm": "ALIGN-MLM"}
 """Our objectives and their names in ALIGN-MLM's tables."""
-TASK_NAMES = {"pos": ("POS", "F1"), "ner": ("NER", "F1"), "classification": ("XNLI", "accuracy")}
-PAPER_METRIC = {"pos": "chunk_f1", "ner": "chunk_f1", "classification": "accuracy"}
+TASK_NAMES = {
+    "pos": ("POS", "F1"),
+    "ner": ("NER", "F1"),
+    "classification": ("XNLI", "accuracy"),
+    "pairs": ("XNLI", "accuracy"),
+}
+PAPER_METRIC = {"pos": "chunk_f1", "ner": "chunk_f1", "classification": "accuracy", "pairs": "accuracy"}
 """The metrics of ALIGN-MLM's figures: its part-of-speech figures are seqeval's chunk F1, not accuracy."""
-BENCHMARKS = {"pos": ("ud", "udpos"), "ner": ("wikiann", "panx"), "classification": ("xnli",)}
+BENCHMARKS = {"pos": ("ud", "udpos"), "ner": ("wikiann", "panx"), "classification": ("xnli",), "pairs": ("xnli",)}
 """The labelled corpora that a printed figure may stand beside; ``ud`` covers ``ud-english-ewt``."""
 TAKEN_FOR_GRANTED = ("pos", "ner")
 """Tasks of a run that does not record its benchmark; a classification may be of anything."""
