@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.cli import guarded
-from fairseq_xalign.optimizers.presets import LR_READINGS, PRESETS, TRANSFORMER, WIDTH, preset_options
+from fairseq_xalign.optimizers.presets import LR_READINGS, TRANSFORMER, WIDTH, listed, preset_options
 from fairseq_xalign.version import __version__
 
 EXAMPLE = 'example: fairseq-train DATA --user-dir "$(python -m fairseq_xalign)" --task align_mlm --arch xalign_tiny ...'
@@ -54,24 +54,28 @@ def main() -> int:
         help="How to read a schedule such as (3.0, 40k): 3.0 as the factor of Lingvo's Transformer schedule (default), "
         "as that of its square-root decay, or as the highest learning rate itself.",
     )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        metavar="N",
+        help="Number of training examples, from which the presets of PPA, TPP, ALIGN-MLM and XTREME compute the update "
+        "at which their learning rate is 0: the sequences that fairseq-train says it reads. Each line of a file is "
+        "one, unless it is longer than --max-length.",
+    )
     parser.add_argument("--debug", action="store_true", help="Show the whole traceback if the command fails.")
     args = parser.parse_args()
     if args.options:
         print_options()
     elif args.presets is not None:
-        print_presets(args.presets, args.width, args.lr_reading)
+        print_presets(args.presets, args.width, args.lr_reading, args.examples)
     else:
         print(Path(__file__).resolve().parent)
     return 0
 
 
-def print_presets(name: str, width: int, reading: str) -> None:
+def print_presets(name: str, width: int, reading: str, examples: int | None = None) -> None:
     """Print the options of one preset on one line, or, without a name, every preset with what it is for."""
-    if name:
-        print(preset_options(name, width, reading))
-        return
-    for each, preset in PRESETS.items():
-        print(f"{each}: {preset.described}\n  {preset_options(each, width, reading)}")
+    print(preset_options(name, width, reading, examples) if name else "\n".join(listed(width, reading, examples)))
 
 
 def print_options() -> None:

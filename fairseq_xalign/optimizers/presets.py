@@ -8,6 +8,11 @@ these two numbers are the documented values of its Transformer schedule, where t
 
 with t updates done and width D. fairseq's ``inverse_sqrt`` takes the peak, 3.0 · (40000 · D)^-0.5, which is 4.6875e-4
 for D = 1024, as ``--lr``; the update that it calls n is t + 1, so that all rates are equal.
+
+The other papers fine-tune with AdamW for a number of epochs. The rate rises and then falls in straight lines, to 0 at
+the end of the last epoch, which is fairseq's ``polynomial_decay``. How many updates these are depends on the number of
+training examples. What a paper does not say is taken from its released code or its framework, and ``described`` says
+so.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fairseq_xalign.errors import unknown_name
+from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.options import at_least
 
 TRANSFORMER, SQRT_DECAY, LITERAL_PEAK = LR_READINGS = ("transformer", "sqrt-decay", "literal-peak")
@@ -28,9 +33,15 @@ OPTIMIZER = "--optimizer adafactor --clip-mode per-tensor --clip-norm 1.0 --fp16
 parameters, so under ``--fp16`` gradients must not be flattened; without ``--fp16`` the last option does nothing."""
 
 
+ADAMW = "--optimizer adamw"
+"""With its defaults, betas of (0.9, 0.999) and an epsilon of 1e-8, which are torch's and transformers', too."""
+UNKNOWN = "UPDATES"
+"""What the list of presets shows for the number of updates, which depends on the number of examples."""
+
+
 @dataclass(frozen=True)
 class Preset:
-    """A paper's setting.
+    """A setting of MMTE.
 
     Attributes:
         scale, warmup: the schedule as the paper writes it, (3.0, 40k).
@@ -43,8 +54,70 @@ class Preset:
     options: str
     described: str
 
+    def line(self, width: int, reading: str, examples: int | None) -> str:
+        """The options, for an encoder of ``width``, in one of ``LR_READINGS``."""
+        rate = f"{peak(self.scale, self.warmup, width, reading):.10g}"
+        schedule = f"--lr-scheduler inverse_sqrt --lr {rate} --warmup-updates {self.warmup}"
+        if reading == SQRT_DECAY:
+            schedule += f" --warmup-init-lr {rate}"
+        return " ".join(part for part in (OPTIMIZER, schedule, self.options) if part)
 
-PRESETS = {
+
+@dataclass(frozen=True)
+class Epochs:
+    """A setting of fine-tuning with AdamW for a number of epochs.
+
+    Attributes:
+        rate: the highest learning rate.
+        epochs, batch: passes over the training examples, and examples per update.
+        length: of the longest sequence in subwords, special tokens included.
+        warmup: updates in which the rate rises.
+        weight_decay: AdamW's.
+        options: what is added: clipping of the gradient's norm.
+        described: as in :class:`Preset`.
+    """
+
+    rate: float
+    epochs: int
+    batch: int
+    length: int
+    warmup: int
+    weight_decay: float
+    options: str
+    described: str
+
+    def updates(self, examples: int) -> int:
+        """The number of updates on so many training examples; the last batch of an epoch may be smaller."""
+        return self.epochs * math.ceil(examples / self.batch)
+
+    def line(self, width: int, reading: str, examples: int | None) -> str:
+        """The options, where ``examples`` is the number of training examples; without it, of unknown length.
+
+        Raises:
+            UserError: the training would be over before the rate is at its highest.
+        """
+        total = UNKNOWN if examples is None else str(self.updates(examples))
+        if examples is not None and self.updates(examples) <= self.warmup:
+            raise UserError(
+                f"--examples {examples}: {total} updates in {self.epochs} epochs, and the rate rises for {self.warmup}",
+                remedy="Use more examples, or set --warmup-updates and --total-num-update after the preset",
+            )
+        schedule = f"--lr-scheduler polynomial_decay --lr {self.rate:g} --warmup-updates {self.warmup}"
+        data = f"--batch-size {self.batch} --max-epoch {self.epochs} --max-length {self.length}"
+        decay = f"--weight-decay {self.weight_decay:g}"
+        parts = (ADAMW, decay, schedule, f"--total-num-update {total}", data, self.options)
+        return " ".join(part for part in parts if part)
+
+
+_CLIPPED = "--clip-norm 1.0"
+_PPA = "AdamW and linear decay as the paper has them; its betas and clipping are not given"
+_TPP = (
+    "500 updates of warm-up and weight decay as in appendix A; rate, decay, clipping and length are the released code's"
+)
+_ALIGN = "the paper's Table 11; optimizer, decay and clipping are the released code's"
+_XTREME = "as the benchmark's scripts have it"
+
+PRESETS: dict[str, Preset | Epochs] = {
     "mmte": Preset(3.0, 40_000, "", "translation in all directions (MMTE, section 2.1), for --task mnmt"),
     "mmte-xnli": Preset(0.2, 90_000, "--head mmte", "natural language inference (MMTE, section 3.1)"),
     "mmte-mldoc": Preset(
@@ -57,6 +130,21 @@ PRESETS = {
     "mmte-tagging": Preset(
         0.1, 40_000, "--head mmte", "parts of speech and entities (MMTE, sections 3.4, 3.5), for --task xling_tagging"
     ),
+    "ppa-xnli": Epochs(5e-5, 2, 32, 128, 1000, 0.01, "", f"natural language inference (PPA, section 3.3): {_PPA}"),
+    "ppa-mlqa": Epochs(3e-5, 2, 32, 386, 1000, 0.01, "", f"question answering (PPA, section 3.3): {_PPA}"),
+    "tpp-tagging": Epochs(
+        5e-5, 3, 16, 512, 500, 0.01, _CLIPPED, f"entities and parts of speech (TPP, section 3.1 and appendix A): {_TPP}"
+    ),
+    "tpp-sentiment": Epochs(
+        5e-5, 3, 16, 128, 500, 0.01, _CLIPPED, f"sentiment (TPP, section 3.1 and appendix A): {_TPP}"
+    ),
+    "align-mlm-xnli": Epochs(2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"natural language inference (ALIGN-MLM): {_ALIGN}"),
+    "align-mlm-tagging": Epochs(
+        2e-5, 10, 32, 128, 0, 0.0, _CLIPPED, f"entities and parts of speech (ALIGN-MLM): {_ALIGN}"
+    ),
+    "xtreme-pairs": Epochs(2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"XNLI and PAWS-X (XTREME): {_XTREME}"),
+    "xtreme-tagging": Epochs(2e-5, 10, 32, 128, 0, 0.0, _CLIPPED, f"UD-POS and PAN-X (XTREME): {_XTREME}"),
+    "xtreme-qa": Epochs(3e-5, 3, 32, 384, 500, 1e-4, _CLIPPED, f"SQuAD for XQuAD and MLQA (XTREME): {_XTREME}"),
 }
 
 
@@ -78,22 +166,37 @@ def peak(scale: float, warmup: int, width: int, reading: str = TRANSFORMER) -> f
     return scale / math.sqrt(warmup) / (math.sqrt(width) if reading == TRANSFORMER else 1.0)
 
 
-def preset_options(name: str, width: int = WIDTH, reading: str = TRANSFORMER) -> str:
+def preset_options(name: str, width: int = WIDTH, reading: str = TRANSFORMER, examples: int | None = None) -> str:
     """Return the options of a preset, on one line.
 
     Args:
-        width: D of the encoder.
-        reading: one of ``LR_READINGS``.
+        width: D of the encoder, on which MMTE's rates depend.
+        reading: one of ``LR_READINGS``, for MMTE.
+        examples: how many training examples there are, on which the length of the other papers' schedules depends.
 
     Raises:
-        UserError: the preset or the reading is unknown, or the width is not positive.
+        UserError: the preset or the reading is unknown, the width or the number of examples is not positive, or the
+            number is needed and missing.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, list(PRESETS))
     at_least(1, width=width)
     preset = PRESETS[name]
-    rate = f"{peak(preset.scale, preset.warmup, width, reading):.10g}"
-    schedule = f"--lr-scheduler inverse_sqrt --lr {rate} --warmup-updates {preset.warmup}"
-    if reading == SQRT_DECAY:
-        schedule += f" --warmup-init-lr {rate}"
-    return " ".join(part for part in (OPTIMIZER, schedule, preset.options) if part)
+    if examples is not None:
+        at_least(1, examples=examples)
+    elif isinstance(preset, Epochs):
+        raise UserError(
+            f"the learning rate of {name} falls until the end of its {preset.epochs} epochs, and their number of "
+            "updates is not known",
+            remedy="Give --examples N, the number of training examples: the lines of train.en.jsonl, for instance",
+        )
+    return preset.line(width, reading, examples)
+
+
+def listed(width: int = WIDTH, reading: str = TRANSFORMER, examples: int | None = None) -> list[str]:
+    """Return two lines for each preset: what it is for, and its options."""
+    return [
+        line
+        for name, preset in PRESETS.items()
+        for line in (f"{name}: {preset.described}", f"  {preset.line(width, reading, examples)}")
+    ]

@@ -2,7 +2,8 @@
 
 uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
 
-# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG. The caller may set $preset.
+# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG. The caller may set $preset, and
+# $examples, the number of training examples, on which the length of some presets depends.
 train() {
     local name=$1 log=$2 total=$3 device=() precision=(--autocast "$PRECISION")
     local optimization=(--optimizer adamw --adam-betas "$ADAM_BETAS" --lr-scheduler polynomial_decay --total-num-update "$3")
@@ -11,7 +12,7 @@ train() {
     if [ "$PRECISION" = fp16 ]; then precision=(--fp16); fi
     # shellcheck disable=SC2207 # these are several words
     if [ -n "${preset:-}" ]; then
-        optimization=($("$PYTHON" -m fairseq_xalign --presets "$preset" --width "$PRESET_WIDTH"))
+        optimization=($("$PYTHON" -m fairseq_xalign --presets "$preset" --width "$PRESET_WIDTH" ${examples:+--examples "$examples"}))
     fi
     mkdir -p "$(dirname "$log")"
     # shellcheck disable=SC2086 # TRAINER and ARCH_OPTIONS are several words
@@ -52,7 +53,8 @@ pretrain() {
 # finetune CKPT LABELLED LANGUAGE FOLDER SEED KIND OPTIONS...
 finetune() {
     [ -f "$4/done" ] && return
-    local options=("${@:7}") preset=$TAG_PRESET
+    local options=("${@:7}") preset=$TAG_PRESET examples
+    examples=$(wc -l <"$2/train.$3.jsonl" 2>/dev/null) || examples=""
     train "${4#"$WORK"/runs/}" "$4/train.log" "$TAG_UPDATES" "$2" --task "xling_$6" --arch "$ARCH" --criterion xling \
         --finetune-from-model "$1/checkpoint_last.pt" --train-languages "$3" --batch-size "$TAG_BATCH" \
         --lr "$TAG_LEARNING_RATE" --warmup-updates "$TAG_WARMUP" --seed "$5" --save-dir "$4" \

@@ -131,7 +131,7 @@ def test_options_that_the_head_has_no_place_for_are_refused(folders, begin, tmp_
     assert run.status == 1 and said in run.text.rstrip().splitlines()[-1], run.text[-1500:]
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "mmte"])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("mmte-")])
 def test_the_line_of_a_preset_trains(folders, begin, tmp_path, name):
     task = "tagging" if name == "mmte-tagging" else "classification"
     run = finetune(folders[task], begin, tmp_path, task, 3, *preset_options(name, width=32).split())
@@ -144,6 +144,15 @@ def test_the_line_of_a_preset_trains(folders, begin, tmp_path, name):
     state = run.checkpoint()
     assert state["optimizer_history"][-1]["optimizer_name"] == "FairseqAdafactor"
     assert state["task_state"]["head"] == "mmte"
+
+
+def test_the_line_of_a_preset_of_epochs_trains_until_its_rate_is_zero(folders, begin, tmp_path):
+    rows = len((folders["classification"] / "train.en.jsonl").read_text("utf-8").splitlines())
+    line = preset_options("align-mlm-xnli", examples=rows)
+    run = finetune(folders["classification"], begin, tmp_path, "classification", 100_000, *line.split())
+    assert run.status == 0, run.text[-2000:]
+    last = run.records("train_inner")[-1]
+    assert int(last["num_updates"]) == 5 * -(-rows // 32) and float(last["lr"]) == 0.0
 
 
 def test_the_line_of_pre_training_trains_a_translation_model(parallel, tmp_path):
