@@ -60,6 +60,9 @@ class SubwordModel(Protocol):
     def parts(self, word: str) -> list[tuple[int, str]]:
         """(foreign id, the normalised characters it stands for) for each piece of a word."""
 
+    def spans(self, word: str) -> list[tuple[int, int]]:
+        """Where the characters that each piece of :meth:`encode` stands for begin and end in a word."""
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of foreign ids, as the library writes it."""
 
@@ -123,6 +126,20 @@ class SentencePieceModel:
     def parts(self, word: str) -> list[tuple[int, str]]:
         word = self._escaped(word)
         return list(zip(self._processor.encode_as_ids(word), self._processor.encode_as_pieces(word), strict=True))
+
+    def spans(self, word: str) -> list[tuple[int, int]]:
+        word = self._escaped(word)  # one character for another: places stay as they are
+        try:
+            pieces = self._processor.encode(word, return_type="proto").pieces
+        except TypeError:  # before 0.2.2
+            pieces = self._processor.encode(word, out_type="immutable_proto").pieces  # type: ignore[arg-type]
+        found, place = [], 0
+        for piece in pieces:
+            # Their own places count bytes in some releases and characters in others; the surface is text in all.
+            begin = max(word.find(piece.surface, place), place)
+            place = begin + len(piece.surface) if piece.surface else place
+            found.append((begin, begin + len(piece.surface)))
+        return found
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._unescaped(self._processor.decode_ids(list(ids)))
@@ -227,6 +244,12 @@ class HuggingFaceModel:
             if again.ids == encoding.ids:
                 word, encoding = normal, again
         return [(i, word[start:end]) for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)]
+
+    def spans(self, word: str) -> list[tuple[int, int]]:
+        encoding = self._tokenizer.encode(word, add_special_tokens=False)
+        if encoding.ids == self.encode(word):
+            return list(encoding.offsets)
+        return [(0, len(word))] * len(self.encode(word))  # characters at its ends are lost: the whole word, then
 
     def decode(self, ids: Sequence[int]) -> str:
         return _HIDDEN_NAME.sub("", self._tokenizer.decode(list(ids), skip_special_tokens=False))

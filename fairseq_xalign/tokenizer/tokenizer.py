@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import at_least
 from fairseq_xalign.tokenizer import folder as subword_folder
 from fairseq_xalign.tokenizer.models import MODEL_FILES, SPACE, open_model
+from fairseq_xalign.tokenizer.spans import widened
 from fairseq_xalign.tokenizer.transliteration import (
     RESERVED_SYMBOLS,
     UNREADABLE,
@@ -34,6 +36,9 @@ from fairseq_xalign.tokenizer.transliteration import (
     reserved_index,
     reserved_symbol,
 )
+
+WORD = re.compile(r"\S+")
+"""What ``str.split`` finds, with its place."""
 
 
 class Tokenizer:
@@ -82,7 +87,7 @@ class Tokenizer:
         pieces = [f for f in self._to_foreign[FIRST_PIECE:end] if f is not None]
         self._kept = frozenset(FIRST_PIECE + i for i in kept)
         self._transliteration = Transliteration(self.model, self._from_text, pieces, rows)
-        self._ids = WordCache()
+        self._ids, self._spans = WordCache(), WordCache()
         self._symbols: list[str] | None = None
         self._numbers: dict[str, int] | None = None
         self._sha256: str | None = None
@@ -224,6 +229,18 @@ class Tokenizer:
     def encode_words(self, words: Iterable[str]) -> list[list[int]]:
         """Return the ids of each word, at least one: ``<unk>`` for a word of which the model keeps nothing."""
         return [self.encode(word) or [UNK] for word in words]
+
+    def encode_with_spans(self, text: str) -> tuple[list[int], np.ndarray]:
+        """Return the ids of :meth:`encode`, and where the characters of each begin and end, int64 [n, 2]."""
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        for match in WORD.finditer(text):
+            word, begin = match[0], match.start()
+            found = self._ids.get(word)
+            ids += self._encode_word(word) if found is None else found
+            for first, last in self._word_spans(word):
+                spans.append((begin + first, begin + last))
+        return ids, np.array(spans, dtype=np.int64).reshape(-1, 2)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids, with reserved symbols for derived ids.
@@ -394,6 +411,17 @@ class Tokenizer:
             ids = tuple([table[foreign] for foreign in self.model.encode(word)])
         self._ids.keep(word, ids)
         return ids
+
+    def _word_spans(self, word: str) -> list[tuple[int, int]]:
+        """The characters of a word that each of its ids stands for: at least one."""
+        found = self._spans.get(word)
+        if found is None:
+            if self._transliteration.is_derived(word):
+                found = [span for _, span in self._transliteration.read_spans(word)]
+            else:
+                found = widened(self.model.spans(word), len(word))
+            self._spans.keep(word, found)
+        return found
 
     def _decode_natural(self, ids: list[int]) -> str:
         return self.model.decode([f for f in (self._to_foreign[i] for i in ids) if f is not None]).strip()

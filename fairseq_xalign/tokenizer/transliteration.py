@@ -105,18 +105,22 @@ class Transliteration:
 
     def read(self, word: str) -> list[int]:
         """Return the ids of a transliterated word; a run of other characters is unknown."""
-        ids: list[int] = []
-        unreadable = ""
-        for character in word:
-            row = self._row_of.get(character)
-            if row is None:
-                unreadable += character
+        return [number for number, _ in self.read_spans(word)]
+
+    def read_spans(self, word: str) -> list[tuple[int, tuple[int, int]]]:
+        """Return the ids of a transliterated word, each with the place in it that it stands for."""
+        found: list[tuple[int, tuple[int, int]]] = []
+        begin = 0  # of the run of characters that have no row
+        for place, character in enumerate([*word, None]):
+            row = None if character is None else self._row_of.get(character)
+            if row is None and character is not None:
                 continue
-            if unreadable:
-                ids += self._unknowns(unreadable)
-                unreadable = ""
-            ids.append(row)
-        return ids + self._unknowns(unreadable) if unreadable else ids
+            if begin < place:
+                found += [(number, (begin, place)) for number in self._unknowns(word[begin:place])]
+            if row is not None:
+                found.append((row, (place, place + 1)))
+            begin = place + 1
+        return found
 
     def _unknowns(self, run: str) -> list[int]:
         """One ``<unk>``, as SentencePiece has it for a run; WordPiece has one for each word or sign of it.
