@@ -53,8 +53,8 @@ class Classified:
     probabilities: np.ndarray
 
 
-class _Fine:
-    """A fine-tuned model; :class:`Tagger` and :class:`Classifier` say what goes in and what comes out."""
+class FineTuned:
+    """A fine-tuned model; its subclasses say what goes in and what comes out."""
 
     def __init__(self, labeller: Labeller, where: str) -> None:
         self._labeller, self._where = labeller, where
@@ -105,7 +105,7 @@ class _Fine:
         return found
 
 
-class Tagger(_Fine):
+class Tagger(FineTuned):
     """Tags words, opened by :func:`load_tagger`.
 
     Attributes:
@@ -153,7 +153,7 @@ class Tagger(_Fine):
         return results[0] if alone else results
 
 
-class Classifier(_Fine):
+class Classifier(FineTuned):
     """Labels texts, or pairs of texts, opened by :func:`load_classifier`.
 
     Attributes:
@@ -199,12 +199,17 @@ class Classifier(_Fine):
         return results[0] if alone else results
 
 
-def _fine_tuned(path: str | Path, kind: str, other: str) -> Labeller:
+LOADERS = {"xling_tagging": "load_tagger", "xling_classification": "load_classifier", "xling_qa": "load_qa"}
+"""The function that opens a model, by the task that trained it."""
+
+
+def fine_tuned(path: str | Path, kind: str) -> Labeller:
+    """The model of a checkpoint, which must be of this kind; UserError with the function to use otherwise."""
     labeller = load_labeller(path)
     if labeller.kind.training_task != f"xling_{kind}":
-        raise UserError(
-            f"this checkpoint was fine-tuned for {labeller.kind.name}", path, remedy=f"Use {other}, or one of {kind}"
-        )
+        found = labeller.kind.name
+        other = LOADERS.get(labeller.kind.training_task, "xalign-evaluate predict")
+        raise UserError(f"this checkpoint was fine-tuned for {found}", path, remedy=f"Use {other}, or one of {kind}")
     return labeller
 
 
@@ -219,7 +224,7 @@ def load_tagger(path: str | Path, device: str | torch.device | None = None) -> T
         UserError: a checkpoint of another task, or an unknown device.
     """
     where = given.device_named(device)
-    return Tagger(_fine_tuned(path, "tagging", "load_classifier").to(where), str(path))
+    return Tagger(fine_tuned(path, "tagging").to(where), str(path))
 
 
 def load_classifier(path: str | Path, device: str | torch.device | None = None) -> Classifier:
@@ -233,4 +238,4 @@ def load_classifier(path: str | Path, device: str | torch.device | None = None) 
         UserError: a checkpoint of another task, or an unknown device.
     """
     where = given.device_named(device)
-    return Classifier(_fine_tuned(path, "classification", "load_tagger").to(where), str(path))
+    return Classifier(fine_tuned(path, "classification").to(where), str(path))

@@ -16,6 +16,7 @@ from pathlib import Path
 from re import Pattern
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fairseq_xalign.data.formats import json_lines
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ class Example:
 
 @dataclass
 class Encoded:
-    """The examples of one language, and how many words or texts were cut."""
+    """The examples of one language, how many words or texts were cut, and what else is to be reported."""
 
     language: str
     examples: list[Example] = field(default_factory=list)
     cut: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Task:
         fixed_labels: labels that a folder lists even if no row has them.
         place: the split and language of a file whose name says them in a corpus's own way; None for other names.
         parts: the metrics of parts of the answers, such as one type of entity, which are reported apart.
+        own: whether a file that ``score`` gets is in the task's own format, and not JSON lines.
+        named: whether items of its own format have ids, by which predictions and gold labels are matched.
     """
 
     name: str
@@ -142,6 +146,8 @@ class Task:
     fixed_labels: frozenset[str] = frozenset()
     place: Callable[[Path], tuple[str, str] | None] = lambda path: None
     parts: Callable[[Sequence[Pair]], list[Metric]] = lambda pairs: []
+    own: Callable[[str | Path], bool] = lambda path: not json_lines.is_json_lines(path)
+    named: bool = False
 
 
 class Kind(ABC):
@@ -173,6 +179,10 @@ class Kind(ABC):
     def training_task(self) -> str:
         """The name of the task that trains it."""
         return f"xling_{self.trained_by or self.name}"
+
+    def configured(self, settings: Mapping[str, Any]) -> Kind:
+        """The kind with the settings of a checkpoint, or of a command, that its sequences and predictions follow."""
+        return self
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -221,6 +231,14 @@ class Kind(ABC):
     def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
         """Ids whose embeddings begin anew in fine-tuning, because the encoder has never read them."""
         return ()
+
+    def order_settings(self, options: Any) -> dict[str, Any]:
+        """Options that decide which sequences there are: a resumed run must have the same."""
+        return {}
+
+    def learnable(self, encoded: Encoded) -> Encoded:
+        """The examples to train and validate on; what is left out is counted in ``notes``."""
+        return encoded
 
     def scored(self, example: Example) -> int:
         """How many units of an example get a loss and count as right or wrong."""

@@ -150,7 +150,7 @@ def load_labeller(path: str | Path) -> Labeller:
         )
     if task["task"] not in KINDS:
         raise UserError(f"its task is {task['task']!r}", path, remedy=f"This version knows {', '.join(KINDS)}")
-    kind = KINDS[task["task"]]
+    kind = KINDS[task["task"]].configured(task)
     config = EncoderConfig.from_dict(task["encoder"])
     encoder, head = Encoder(config), kind.build_head(config.width, task)
     encoder.load_state_dict(with_prefix(state["model"], "encoder."))

@@ -69,16 +69,16 @@ def read_items(
         UserError: with file and line, for predictions and gold labels that do not fit each other or the task.
     """
     kind, known = kind_of(task), TASKS[task]
-    in_order = not json_lines.is_json_lines(predictions)
-    if in_order and gold is None:
+    own = known.own(predictions)
+    in_order = own and not known.named
+    if own and gold is None:
         if not any(text.strip() for _, text in read_lines(predictions)):
             raise _nothing_to_score(predictions)
         raise UserError("these predictions carry no gold labels", predictions, remedy="Give them with --gold FILE")
-    records = _own_format(kind, known, predictions, False) if in_order else _json_predictions(known, predictions)
+    records = _own_format(kind, known, predictions, False) if own else _json_predictions(known, predictions)
     records = _of_language(records, language, predictions, "predictions")
     if gold is not None:
-        json_gold = json_lines.is_json_lines(gold)
-        truths = _json_gold(kind, known, gold) if json_gold else _own_format(kind, known, gold, True)
+        truths = _own_format(kind, known, gold, True) if known.own(gold) else _json_gold(kind, known, gold)
         truths = _of_language(truths, language, gold, "gold labels")
         records, truths = _same_languages(records, truths, predictions, gold)
         match = _in_order if in_order or _nameless(records) or _nameless(truths) else _by_id

@@ -109,6 +109,24 @@ class TaggingHead(nn.Module):
         return self.out(dropout(features, self.dropout, self.training))
 
 
+class SpanHead(nn.Module):
+    """Scores of tokens as the first and as the last of an answer.
+
+    Args:
+        width: D.
+        dropout: share of the features that is dropped in training.
+    """
+
+    def __init__(self, width: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.out = _linear(width, 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of all tokens [T, D] -> scores of start and end [T, 2]."""
+        return self.out(dropout(features, self.dropout, self.training))
+
+
 def _xavier(inputs: int, outputs: int) -> nn.Linear:
     """A layer as Lingvo begins with it: Glorot and Bengio's uniform weights, biases of 0."""
     layer = nn.Linear(inputs, outputs)

@@ -77,7 +77,7 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
 
 
-def pad(values: Tensor, starts: Tensor, longest: int, fill: int) -> Tensor:
+def pad(values: Tensor, starts: Tensor, longest: int, fill: float) -> Tensor:
     """Lay sequences out one per row: values [T, ...] -> [B, S, ...], with ``fill`` past their ends."""
     real = torch.arange(longest, device=starts.device) < (starts[1:] - starts[:-1]).long()[:, None]
     result = values.new_full((*real.shape, *values.shape[1:]), fill)

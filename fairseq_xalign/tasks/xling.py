@@ -94,6 +94,7 @@ class XlingTask(TrainingTask):
                 f"its task is {self.folder.kind.name}, not {self.kind.name}", cfg.data,
                 remedy=f"Use --task {self.folder.kind.training_task}",
             )  # fmt: skip
+        self.kind = self.kind.configured(self.kind.head_settings(cfg))
         self.few_shot = FewShot(cfg.few_shot_examples, cfg.few_shot_upsample, cfg.few_shot_seed)
         self.drawn: dict[str, list[str]] = {}
         self._check_languages(cfg.train_subset)
@@ -238,16 +239,17 @@ class XlingTask(TrainingTask):
         if few:
             rows = self.few_shot.draw(rows, language, str(self.folder.path / f"{split}.{language}.jsonl"))
             self.drawn[language] = [row["id"] for row in rows]
-        encoded = self.kind.encode_framed(
-            self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame
+        encoded = self.kind.learnable(
+            self.kind.encode_framed(self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame)
         )
+        note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
+        note += "".join(f", {count:,} {what}" for what, count in encoded.notes.items())
         if not encoded.examples:
             raise UserError(
-                f"no {split} example in {language}: its file is empty",
+                f"no {split} example in {language}: {f'of {len(rows)} rows{note}' if rows else 'its file is empty'}",
                 self.cfg.data,
                 remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
             )
-        note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
         logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
         if few:
             encoded = self.few_shot.repeated(encoded)
@@ -273,7 +275,7 @@ class XlingTask(TrainingTask):
 
     def order_settings(self) -> dict[str, Any]:
         few = {"--few-shot-languages": self.drawn} if self.drawn else {}
-        return {"--max-length": self.cfg.max_length, **few}
+        return {"--max-length": self.cfg.max_length, **self.kind.order_settings(self.cfg), **few}
 
     def max_positions(self) -> int:
         return self.cfg.max_length

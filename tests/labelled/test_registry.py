@@ -12,6 +12,7 @@ def test_a_task_has_one_kind_and_an_unknown_one_names_the_others():
         "ner": "tagging",
         "classification": "classification",
         "pairs": "pairs",
+        "qa": "qa",
     }
     with pytest.raises(UserError, match="unknown task 'nre'. Did you mean 'ner'"):
         kind_of("nre")

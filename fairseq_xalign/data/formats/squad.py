@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +44,28 @@ def read(path: str | Path) -> Document:
     except (KeyError, TypeError) as error:
         raise UserError(f"not SQuAD v1.1: {type(error).__name__} {error}", path, remedy=SHAPE) from error
     return Document(1, str(path), content)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the text that it is about, and its answers.
+
+    Attributes:
+        answers: ``{"text", "answer_start"}``, whose places are as the file says, right or wrong.
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: list[dict[str, Any]]
+
+
+def questions(path: str | Path) -> Iterator[Question]:
+    """Yield the questions of a file, in order; the errors are those of :func:`read`."""
+    for article in read(path).content["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                yield Question(str(question["id"]), question["question"], paragraph["context"], question["answers"])
 
 
 def write(stream: IO[str], document: Document) -> None:

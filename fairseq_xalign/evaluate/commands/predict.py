@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, read_lines
+from fairseq_xalign.labelled.answers import POOL, Answers
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind, Row
 from fairseq_xalign.labelled.labeller import Labeller, load_labeller
@@ -40,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--text",
         metavar="FILE",
-        help="Plain text to label, one example per line, words separated by spaces, and the two texts of a pair by a "
-        "tab.",
+        help="Plain text to label, one example per line, words separated by spaces, the two texts of a pair, "
+        "or a question and its context, by a tab.",
     )
     parser.add_argument("--split", default="test", help="Split of the labelled folder (default: %(default)s).")
     parser.add_argument(
@@ -53,6 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="File to write the predictions to.")
     parser.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--n-best",
+        type=int,
+        metavar="N",
+        help="With a model that answers questions, list the N best answers (up to "
+        f"{POOL}) of each, with their probabilities (default: the best one).",
+    )
+    parser.add_argument(
+        "--max-answer-length",
+        type=int,
+        metavar="N",
+        help="With a model that answers questions, the longest answer in subwords (default: that of its training).",
     )
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
 
@@ -67,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
         languages=name_list(args.languages) if args.languages else None,
         batch_tokens=args.batch_tokens,
         device=args.device,
+        n_best=args.n_best,
+        max_answer_length=args.max_answer_length,
     )
     count = 0
     with atomic_file(args.output) as out:
@@ -85,6 +102,8 @@ def predict(
     languages: Sequence[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     device: str | None = None,
+    n_best: int | None = None,
+    max_answer_length: int | None = None,
 ) -> Iterator[Row]:
     """The predictions of a fine-tuned checkpoint, one by one, as the lines that the command writes.
 
@@ -96,6 +115,8 @@ def predict(
         languages: those to label (default: every language of the split); with ``text``, its one language.
         batch_tokens: tokens per batch.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
+        n_best: of a model that answers questions, how many answers to list.
+        max_answer_length: of such a model, the longest answer in subwords.
 
     Raises:
         UserError: for a checkpoint without labels, data of another task, bad rows, a device that is not there.
@@ -105,6 +126,7 @@ def predict(
     at_least(1, batch_tokens=batch_tokens)
     chosen_device = choose_device(device)
     labeller = load_labeller(checkpoint).to(chosen_device)
+    _choose_answers(labeller, n_best, max_answer_length)
     if text is not None:
         inputs = _text_input(text, languages, labeller.kind)
     else:
@@ -112,9 +134,24 @@ def predict(
     return _predictions(labeller, inputs, batch_tokens)
 
 
+def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: int | None) -> None:
+    """Set what a line says of a model's answers; refused for models that do not answer questions."""
+    chosen = {"n_best": n_best, "max_answer_length": max_answer_length}
+    at_least(1, n_best=n_best, max_answer_length=max_answer_length)
+    given = [name for name, value in chosen.items() if value is not None]
+    if n_best is not None and n_best > POOL:
+        raise UserError(f"--n-best {n_best}: there are {POOL} answers at most", remedy=f"Choose 1 to {POOL}")
+    if given and not isinstance(labeller.kind, Answers):
+        option = f"--{given[0].replace('_', '-')}"
+        raise UserError(
+            f"{option}: the checkpoint's task is {labeller.kind.name}", remedy=f"Leave {option} out: it is for answers"
+        )
+    labeller.kind = labeller.kind.configured(chosen)
+
+
 def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int) -> Iterator[Row]:
     """The line of each row of each language; what was cut is reported at the end."""
-    cut = 0
+    cut, notes = 0, Counter[str]()
     task = task_of(labeller.kind, labeller.learned)
     for language, rows in inputs:
         if labeller.encoder.config.n_languages and language not in labeller.languages:
@@ -123,6 +160,7 @@ def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]]
         for start, chunk in _chunks(rows):
             encoded = labeller.encode(chunk, language)
             cut += encoded.cut
+            notes += encoded.notes
             for index, (row, prediction) in enumerate(
                 zip(chunk, labeller.predict(encoded, len(chunk), batch_tokens), strict=True), start
             ):
@@ -130,6 +168,8 @@ def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]]
                 if task is not None:
                     line["task"] = task.name
                 yield line | labeller.kind.line(row, prediction)
+    for what, number in notes.items():
+        cli.say(f"{number:,} {what}")
     if cut:
         cli.say(f"{cut} {labeller.kind.cut_noun} cut to {labeller.max_length} subwords")
 
@@ -146,7 +186,7 @@ def _folder_inputs(
     folder: LabelledFolder, labeller: Labeller, split: str, languages: Sequence[str] | None
 ) -> Iterator[tuple[str, Iterable[Row]]]:
     """(language, rows) of a labelled folder, which must be of the checkpoint's kind and task."""
-    if folder.kind is not labeller.kind:
+    if folder.kind.name != labeller.kind.name:
         raise UserError(
             f"its task is {folder.kind.name}, the checkpoint's {labeller.kind.name}",
             folder.path,
