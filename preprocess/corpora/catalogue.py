@@ -7,6 +7,8 @@ from preprocess.corpora import (
     english,
     intents,
     interface,
+    labelled,
+    labelled_archives,
     ntrex,
     treebanks,
     universal_dependencies,
@@ -14,8 +16,16 @@ from preprocess.corpora import (
 )
 from preprocess.corpora.corpus import Corpus
 
-CORPORA: dict[str, Corpus] = {
-    corpus.name: corpus
-    for module in (english, verses, interface, ntrex, intents, treebanks, dictionaries, universal_dependencies)
-    for corpus in module.CORPORA
-}
+MODULES = (
+    english,
+    verses,
+    interface,
+    ntrex,
+    intents,
+    labelled,
+    labelled_archives,
+    treebanks,
+    dictionaries,
+    universal_dependencies,
+)
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for module in MODULES for corpus in module.CORPORA}

@@ -9,6 +9,7 @@ which describes them.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,15 @@ class CorpusFolder:
             yield counted
         size = (self.path / name).stat().st_size
         self.files[name] = {counted.unit: counted.items, "words": counted.words, "size": size}
+
+    def keep(self, name: str, source: Path) -> None:
+        """Keep a file of the source as it is, byte for byte; ``name`` may have folders."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        with open(target, "rb") as stream:
+            lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+        self.files[name] = {"lines": lines, "size": target.stat().st_size}
 
 
 class CountedFile:

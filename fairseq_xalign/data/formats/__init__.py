@@ -11,6 +11,7 @@ nli         premise, hypothesis and label per line
 squad       questions and answers as SQuAD v1.1 JSON
 json_lines  one JSON object per line
 csv_table   comma-separated values
+named_columns  tables whose first row names the columns, as published sets have them
 word_list   pairs of words: MUSE's lists and tables
 pharaoh     word links, ``0-0 1-2``
 generate_log  what fairseq-generate prints: S-, T-, H- and D- lines

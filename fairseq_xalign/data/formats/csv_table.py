@@ -36,6 +36,26 @@ def read(path: str | Path) -> Iterator[tuple[int, list[str]]]:
         yield number, row
 
 
+def read_records(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number where it begins, fields) of the records of a file whose quoted fields may have line ends.
+
+    For the original files of public sets, whose texts have them; line ends become spaces.
+
+    Raises:
+        UserError: with file and line, for a quote that is not closed and for text after a closing quote.
+    """
+    reader = csv.reader((f"{text}\n" for _, text in read_lines(path)), strict=True)
+    begin = 1
+    try:
+        for row in reader:
+            if row:
+                yield begin, [" ".join(field.splitlines()) for field in row]
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        what = "a quote is opened and not closed" if UNCLOSED in str(error) else f"not valid CSV: {error}"
+        raise UserError(what, path, begin, "Get the file again") from None
+
+
 def check_names(names: list[str], path: str | Path, line: int = 1) -> None:
     """Refuse a header in which two columns have the same name: it would be unclear which of them to read."""
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,124 @@
+"""Labelled sets at pinned commits of their repositories, byte for byte, for ``benchmark NAME --from FOLDER``.
+
+The table ``labelled.tsv`` beside this file has the name, size and checksum of each file. A set that is larger, or that
+may not be passed on, is fetched by hand: ``preprocess/sets`` says which files ``benchmark`` reads of it.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from fairseq_xalign.cli import progress
+from preprocess.corpora.archive import Archive
+from preprocess.corpora.corpus import Corpus, CorpusFolder
+
+_SERVER = "https://raw.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set is, and what is told of it.
+
+    Attributes:
+        repository, commit, path: of the files on the server.
+        folder: their folder below ``$XALIGN_DATA``.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    folder: str
+    summary: str
+    languages: tuple[str, ...]
+    licence: str
+    attribution: str
+    kind: str
+
+
+SOURCES = {
+    "cad-nli": Source(
+        "acmi-lab/counterfactually-augmented-data", "6f232a1d2a11462a30ce08fb4825b734ab30828e", "NLI", "nli/cad-nli-en",
+        "CAD-NLI: pairs of SNLI and their counterfactual revisions; train, dev and test", ("en",), "Apache-2.0",
+        "Kaushik, Hovy, Lipton, Learning the Difference that Makes a Difference, ICLR 2020", "pairs",
+    ),
+    "kornli": Source(
+        "kakaobrain/kor-nlu-datasets", "0df0fe7d496eb61b092e022e238c2230b29f1cbc", "KorNLI", "nli/kor-nlu/KorNLI",
+        "KorNLI: the development and test sets of XNLI in Korean", ("ko",), "CC BY-SA 4.0",
+        "Ham et al., KorNLI and KorSTS, Findings of EMNLP 2020", "pairs",
+    ),
+    "indonli": Source(
+        "ir-nlp-csui/indonli", "7b55d8217cc8417a8268b2ee6ba07bbfb75a4c8b", "data/indonli", "nli/indonli",
+        "IndoNLI: pairs written by people, with tests by lay authors and by experts", ("id",),
+        "no licence file: for evaluation; ask its authors before you pass it on",
+        "Mahendra et al., IndoNLI, EMNLP 2021", "pairs",
+    ),
+    "americasnli": Source(
+        "abteen/americasnli", "bebd02ca1e4529016fca2e4554a5c48c285b8fba", "data/anli_final", "nli/americasnli",
+        "AmericasNLI: XNLI in ten indigenous languages of the Americas; dev and test",
+        ("aym", "bzd", "cni", "gn", "hch", "nah", "oto", "quy", "shp", "tar"), "CC BY-SA 4.0",
+        "Ebrahimi et al., AmericasNLI, ACL 2022", "pairs",
+    ),
+    "nusax": Source(
+        "IndoNLP/nusax", "75b0be5d982348332509f296e10d9bf9cb66d60f", "datasets/sentiment", "sentiment/nusax/sentiment",
+        "NusaX: sentiment of the same sentences in twelve languages; train, valid and test",
+        ("id", "en", "ace", "ban", "bbc", "bjn", "bug", "jv", "mad", "min", "nij", "su"), "CC BY-SA 4.0",
+        "Winata et al., NusaX, EACL 2023", "classification",
+    ),
+    "sib-200": Source(
+        "dadelani/sib-200", "593cea88519930f776c1a4a1980b6a35b39dca57", "data/annotated", "topic/sib-200",
+        "SIB-200: topics of sentences; test in 205 languages, train and dev in 13 of them", ("en", "…"),
+        "Apache-2.0; sentences of FLORES-200: CC BY-SA 4.0", "Adelani et al., SIB-200, EACL 2024", "classification",
+    ),
+    "xsid": Source(
+        "mainlp/xsid", "761d926c3f2e9f6bea13192d2f39cec1d04d9777", "data/xSID-0.7", "intent-slot/xsid-0.7",
+        "xSID 0.7: intents (and slots) of commands; valid and test",
+        ("ar", "da", "de", "de-ba", "de-muc", "de-st", "en", "gsw", "id", "it", "ja", "kk", "lt", "nap", "nl", "no",
+         "sr", "tr", "zh"), "CC BY-SA 4.0",
+        "van der Goot et al., NAACL 2021; Aepli et al., VarDial 2023; Winkler et al., LREC-COLING 2024; Krückl et al. "
+        "2025; Mæhlum and Scherrer, VarDial 2024", "classification",
+    ),
+}  # fmt: skip
+
+
+def _archives(name: str, source: Source) -> tuple[Archive, ...]:
+    text = resources.files(__package__).joinpath("labelled.tsv").read_text("utf-8")
+    return tuple(
+        Archive(
+            "https",
+            source.repository.partition("/")[2],
+            source.commit[:12],
+            row["file"],
+            int(row["size"]),
+            row["sha256"],
+            url=f"{_SERVER}/{source.repository}/{source.commit}/{source.path}/{row['file']}",
+            folder=source.folder,
+        )
+        for row in csv.DictReader(text.splitlines(), delimiter="\t")
+        if row["set"] == name
+    )
+
+
+def build(archives: dict[str, Path], folder: CorpusFolder) -> None:
+    """The files as they are, in the folders of the set."""
+    for file, path in progress(archives.items(), "files", len(archives)):
+        folder.keep(file, path)
+
+
+CORPORA = tuple(
+    Corpus(
+        name=name,
+        summary=source.summary,
+        kind=source.kind,
+        languages=source.languages,
+        licence=source.licence,
+        attribution=source.attribution,
+        cleaning="none: the files of the repository, byte for byte",
+        archives=(archives := _archives(name, source)),
+        build=build,
+        working_space=sum(archive.size for archive in archives),
+    )
+    for name, source in SOURCES.items()
+)

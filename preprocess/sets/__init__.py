@@ -1,0 +1,11 @@
+"""Published labelled sets that ``benchmark`` reads from their original files: the one list of them."""
+
+from __future__ import annotations
+
+from preprocess.sets import intents, nli, sentiment, topics
+from preprocess.sets.published import PublishedSet
+
+SETS: dict[str, PublishedSet] = {
+    found.name: found for module in (nli, topics, intents, sentiment) for found in module.SETS
+}
+"""By the name that ``benchmark`` takes; names of tasks, which read a user's own files, are others."""

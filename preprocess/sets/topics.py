@@ -1,0 +1,105 @@
+"""Topics of sentences and documents: SIB-200 (Adelani et al., EACL 2024) and MLDoc (Schwenk and Li, LREC 2018).
+
+MLDoc's repository has lists of documents; the documents are in Reuters Corpora volumes 1 and 2, which NIST gives out.
+A line of a list, ``FDCH5-39373``, is the file ``FDCH5/39373.xml``; its text is in the elements ``p``, and its label is
+the one of four topics that it has.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from fairseq_xalign.data.formats import named_columns
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.files import read_lines
+from fairseq_xalign.labelled.kind import FileRow
+from preprocess.sets.published import Counts, Part, PublishedSet, matching, text_row
+
+SIB_LABELS = (
+    "entertainment",
+    "geography",
+    "health",
+    "politics",
+    "science/technology",
+    "sports",
+    "travel",
+)
+
+
+def _sib(path: Path, counts: Counts) -> Iterator[FileRow]:
+    for line, (name, label, text) in named_columns.read(path, ("index_id", "category", "text")):
+        yield text_row(name, text, label, line)
+
+
+def find_sib(folder: Path) -> Iterator[Part]:
+    """``eng_Latn/train.tsv`` and so on; languages are named as FLORES-200 names them."""
+    for one in matching(folder, r"(?P<lang>[a-z]{3}_[A-Z][a-z]{3})/(?P<split>train|dev|test)\.tsv"):
+        yield Part(one.split, one.groups["lang"], one.path, partial(_sib, one.path))
+
+
+MLDOC_LANGUAGES = {
+    "chinese": "zh",
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "italian": "it",
+    "japanese": "ja",
+    "russian": "ru",
+    "spanish": "es",
+}
+MLDOC_TOPICS = ("CCAT", "ECAT", "GCAT", "MCAT")
+TOPIC_CODES = ".//codes[@class='bip:topics:1.0']/code"
+TRAINING_SIZE = 1000
+"""The size of the training set that the papers use (MMTE, Table 3); the repository has 2,000, 5,000 and 10,000 too."""
+
+
+def _document(path: Path) -> tuple[str, str]:
+    """The label and the text of a document.
+
+    Raises:
+        UserError: for a file that is not XML, and for one without exactly one of the four topics.
+    """
+    remedy = "Get the Reuters corpora again from NIST: https://trec.nist.gov/data/reuters/reuters.html"
+    try:
+        document = ElementTree.fromstring(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError("no such document, which the index lists", path, remedy=remedy) from error
+    except ElementTree.ParseError as error:
+        raise UserError(f"not valid XML: {error}", path, error.position[0], remedy) from error
+    topics = [code.get("code", "") for code in document.iterfind(TOPIC_CODES)]
+    labels = [topic for topic in topics if topic in MLDOC_TOPICS]
+    if len(labels) != 1:
+        raise UserError(f"{len(labels)} of the topics {', '.join(MLDOC_TOPICS)} instead of one", path, remedy=remedy)
+    return labels[0], " ".join("".join(paragraph.itertext()) for paragraph in document.iterfind(".//p"))
+
+
+def _mldoc(index: Path, folder: Path, counts: Counts) -> Iterator[FileRow]:
+    for line, name in read_lines(index):
+        corpus, dash, number = name.strip().partition("-")
+        if not dash:
+            raise UserError(f"{name[:40]!r} is not of the form CORPUS-NUMBER", index, line, "Get the index again")
+        label, text = _document(folder / corpus / f"{number}.xml")
+        yield text_row(name.strip(), text, label, line)
+
+
+def find_mldoc(folder: Path) -> Iterator[Part]:
+    """The indices, ``english.train.1000``, ``english.dev`` and so on, with the folders of documents below DIR."""
+    names = "|".join(MLDOC_LANGUAGES)
+    pattern = rf"mldoc-indices/(?P<name>{names})\.(?P<split>train|dev|test)(\.{TRAINING_SIZE})?"
+    for one in matching(folder, pattern):
+        rows = partial(_mldoc, one.path, folder)
+        yield Part(one.split, MLDOC_LANGUAGES[one.groups["name"]], one.path, rows)
+
+
+SETS = (
+    PublishedSet("sib-200", "classification", "{lang}/train.tsv, dev.tsv, test.tsv", find_sib,
+                 "https://github.com/dadelani/sib-200", "Apache-2.0; sentences of FLORES-200: CC BY-SA 4.0",
+                 SIB_LABELS),
+    PublishedSet("mldoc", "classification", "mldoc-indices/english.train.1000 and its kin, and the documents, "
+                 "CORPUS/NUMBER.xml", find_mldoc,
+                 "https://github.com/facebookresearch/MLDoc and https://trec.nist.gov/data/reuters/reuters.html",
+                 "the documents: NIST's agreement", MLDOC_TOPICS),
+)  # fmt: skip
