@@ -83,7 +83,13 @@ def test_what_training_needs_is_one_extra_that_developers_install_too(requiremen
     assert "train" in extra("dev")
 
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "systran_align": "systran-align", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "torchcrf": "pytorch-crf",
+    "systran_align": "systran-align",
+    "PIL": "pillow",
+}
 """The distribution that a module comes from, where the names differ."""
 APART = {"fairseq", "fairseq_cli", "preprocess", "fairseq_xalign", "sentence_transformers"}
 """Modules that no requirement names: fairseq is installed apart, and sentence-transformers is only compared with."""
@@ -164,7 +170,7 @@ def test_a_wheel_carries_version_commands_and_extras(installed):
     assert {entry.name for entry in distribution.entry_points} == {
         "xalign-preprocess", "xalign-evaluate", "xalign-convert"
     }  # fmt: skip
-    extras = {"train", "fairseq", "hf", "sklearn", "align", "plots", "cluster", "ctranslate2", "docs", "dev"}
+    extras = {"train", "fairseq", "hf", "sklearn", "crf", "align", "plots", "cluster", "ctranslate2", "docs", "dev"}
     assert extras == set(distribution.metadata.get_all("Provides-Extra"))
     assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 

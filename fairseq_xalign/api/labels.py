@@ -29,7 +29,7 @@ class Tagged:
 
     Attributes:
         words: its n words.
-        tags: the most probable tag of each.
+        tags: the most probable tag of each; with a CRF, the most probable tags together.
         probabilities: of every tag, in the order of ``Tagger.labels``, float32 [n, labels].
     """
 
@@ -84,13 +84,13 @@ class FineTuned:
         batch_size: int | None,
         device: str | torch.device | None,
         shown: Progress,
-    ) -> list[np.ndarray]:
-        """For each row float32 [units, labels]."""
+    ) -> list[tuple[list[str], np.ndarray]]:
+        """For each row the labels of its units, and their probabilities, float32 [units, labels]."""
         given.check_batch_size(batch_size)
         language_number(language, self.languages, self._labeller.encoder.config.n_languages, "language")
         if device is not None:
             self._to(device)
-        found: list[np.ndarray] = []
+        found: list[tuple[list[str], np.ndarray]] = []
         cut = 0
         with given.progress("predicting", len(rows), shown) as advance:
             for start in range(0, len(rows), CHUNK):
@@ -147,9 +147,7 @@ class Tagger(FineTuned):
         lists, alone = word_lists(sentences)
         rows: list[Row] = [{"tokens": words, "tags": [None] * len(words)} for words in lists]
         found = self._probabilities(rows, language, batch_size, device, progress)
-        results = [
-            Tagged(words, [self.labels[i] for i in scores.argmax(1)], scores) for words, scores in zip(lists, found)
-        ]
+        results = [Tagged(words, tags, scores) for words, (tags, scores) in zip(lists, found)]
         return results[0] if alone else results
 
 
@@ -193,7 +191,7 @@ class Classifier(FineTuned):
             lines, alone = given.several(texts)
             rows = [self._labeller.kind.text_row(line) for line in lines]
         results = []
-        for scores in self._probabilities(rows, language, batch_size, device, progress):
+        for _, scores in self._probabilities(rows, language, batch_size, device, progress):
             best = int(scores[0].argmax())
             results.append(Classified(self.labels[best], float(scores[0, best]), scores[0]))
         return results[0] if alone else results

@@ -289,6 +289,10 @@ class Kind(ABC):
         best = iter(scores.argmax(-1).tolist())
         return [[labels[next(best)] for _ in range(self.scored(example))] for example in examples]
 
+    def probabilities(self, scores: Tensor, examples: Sequence[Example]) -> list[Tensor]:
+        """The probability of each label for each unit of each example, [units, labels]."""
+        return list(scores.float().softmax(-1).split([self.scored(example) for example in examples]))
+
     @abstractmethod
     def prediction(self, parts: Sequence[list[Any]]) -> Any:
         """A row's prediction from the answers of its examples, in order."""

@@ -77,21 +77,26 @@ class Labeller:
             parts[example.row].append(answer)
         return [self.kind.prediction(part) for part in parts]
 
-    def probabilities(self, encoded: Encoded, rows: int, batch_tokens: int, **limits: Any) -> list[np.ndarray]:
-        """The probabilities of all labels for each unit of each of ``rows`` rows, float32 [units, labels].
+    def probabilities(
+        self, encoded: Encoded, rows: int, batch_tokens: int, **limits: Any
+    ) -> list[tuple[list[str], np.ndarray]]:
+        """The labels of the units of each of ``rows`` rows, and all labels' probabilities, float32 [units, labels].
 
         A unit is what has a label: a word, or the text. ``limits`` are those of :meth:`scored`.
         """
-        found: list[np.ndarray] = [np.empty(0)] * len(encoded.examples)
+        found: list[tuple[list[str], np.ndarray]] = [([], np.empty(0))] * len(encoded.examples)
         for batch, examples, scores in self.scored(encoded, batch_tokens, **limits):
-            parts = scores.float().softmax(-1).cpu().split([self.kind.scored(example) for example in examples])
-            for i, part in zip(batch, parts, strict=True):
-                found[i] = part.numpy()
+            answers = self.kind.answers(scores, examples, self.labels)
+            parts = self.kind.probabilities(scores, examples)
+            for i, answer, part in zip(batch, answers, parts, strict=True):
+                found[i] = answer, part.cpu().numpy()
+        labels: list[list[str]] = [[] for _ in range(rows)]
         nothing = np.empty((0, len(self.labels)), np.float32)
         by_row: list[list[np.ndarray]] = [[nothing] for _ in range(rows)]
-        for example, part in zip(encoded.examples, found):
-            by_row[example.row].append(part)
-        return [np.concatenate(parts) for parts in by_row]
+        for example, (answer, values) in zip(encoded.examples, found):
+            labels[example.row] += answer
+            by_row[example.row].append(values)
+        return [(answers, np.concatenate(values)) for answers, values in zip(labels, by_row)]
 
     @torch.no_grad()
     def scored(

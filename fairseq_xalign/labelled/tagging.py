@@ -15,11 +15,12 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.chunks import ChunkF1
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, TokenAccuracy
 from fairseq_xalign.labelled.entities import ENTITY_TAGS, NER
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Outcome, Row, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from fairseq_xalign.models.crf import Chains
     from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
@@ -87,6 +88,13 @@ class Tagging(Kind):
                 "choices": HEADS,
             },
         )
+        crf: bool = field(
+            default=False,
+            metadata={
+                "help": "score the tags of a sentence together, with a conditional random field behind the head (TPP, "
+                "section 3.1; needs pytorch-crf: the extra crf); by default each word's tag is scored by itself"
+            },
+        )
 
     def check_row(self, row: Row, task: Task | None = None) -> None:
         tokens, tags = row["tokens"], row["tags"]
@@ -132,17 +140,69 @@ class Tagging(Kind):
         return result
 
     def head_settings(self, options: Any) -> dict[str, Any]:
-        return {"head": str(options.head)}
+        return {"head": str(options.head), **({"crf": True} if options.crf else {})}
 
     def build_head(self, width: int, settings: dict[str, Any]) -> nn.Module:
         from fairseq_xalign.models.heads import MMTETaggingHead, TaggingHead
 
+        labels = len(settings["labels"])
         made = MMTETaggingHead if settings.get("head") == "mmte" else TaggingHead
-        return made(width, len(settings["labels"]), settings["head_dropout"])
+        head = made(width, labels, settings["head_dropout"])
+        if not settings.get("crf"):
+            return head
+        from fairseq_xalign.models.crf import CRFTaggingHead
+
+        return CRFTaggingHead(head, labels)
 
     def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
-        """[M, labels] of the first subwords of M words."""
+        """[M, labels] of the first subwords of M words; with a CRF, also its parameters (``models/crf.py``)."""
         return head(features[sample["at"]])
+
+    def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
+        """Cross-entropy of each word; with a CRF, a sentence's negative log-likelihood in equal parts for its words.
+
+        A sentence of which a tag is unknown (-1) teaches a CRF nothing.
+        """
+        from fairseq_xalign.models.crf import Chains, is_packed
+
+        labels = sample["labels"]
+        if not is_packed(scores, len(labels)):
+            return super().outcome(scores, sample, label_smoothing)
+        if label_smoothing:
+            raise UserError(
+                f"--label-smoothing {label_smoothing}: a CRF scores whole sentences", remedy="Leave one of them out"
+            )
+        import torch
+
+        ends = sample["streams"]["labelled"]["starts"][1:].long()
+        lengths = torch.bincount(torch.bucketize(sample["at"], ends, right=True), minlength=len(ends))  # words, [B]
+        chains = Chains.of(scores, lengths)
+        known = chains.padded((labels >= 0).long()).sum(1) == lengths  # [B]
+        losses = -chains.log_likelihoods(labels.clamp(min=0)) * known / lengths  # [B]
+        best = torch.tensor([tag for tags in chains.best() for tag in tags], device=labels.device)
+        right = (best == labels).float()
+        return Outcome(losses.repeat_interleave(lengths), right, int(lengths[known].sum()))
+
+    def answers(self, scores: Tensor, examples: Sequence[Example], labels: Sequence[str]) -> list[list[Any]]:
+        """The best tag of each word; with a CRF, the best tags of each sequence."""
+        chains = self._chains(scores, examples)
+        if chains is None:
+            return super().answers(scores, examples, labels)
+        return [[labels[tag] for tag in tags] for tags in chains.best()]
+
+    def probabilities(self, scores: Tensor, examples: Sequence[Example]) -> list[Tensor]:
+        """Of every tag at each word; with a CRF, whatever the other words' tags are."""
+        chains = self._chains(scores, examples)
+        return super().probabilities(scores, examples) if chains is None else chains.marginals()
+
+    def _chains(self, scores: Tensor, examples: Sequence[Example]) -> Chains | None:
+        """The sequences and parameters of a CRF; None where there is no CRF."""
+        import torch
+
+        from fairseq_xalign.models.crf import Chains, is_packed
+
+        lengths = [self.scored(example) for example in examples]
+        return Chains.of(scores.float(), torch.tensor(lengths)) if is_packed(scores, sum(lengths)) else None
 
     def prediction(self, parts: Sequence[list[Any]]) -> list[Any]:
         """A long sentence is several examples, in order."""

@@ -122,6 +122,12 @@ class XlingTask(TrainingTask):
                 f"--head {head}: the checkpoint's head is {other}", start["path"],
                 remedy=f"Give --head {other}, or start from the pre-trained checkpoint",
             )  # fmt: skip
+        crf = start.get("crf", False)
+        if "labels" in start and start["task"] == self.kind.name and crf != getattr(self.cfg, "crf", False):
+            raise UserError(
+                f"the checkpoint's head is {'a' if crf else 'no'} CRF", start["path"],
+                remedy=f"{'Give' if crf else 'Leave out'} --crf, or start from the pre-trained checkpoint",
+            )  # fmt: skip
         frozen = start.get("freeze_encoder", False)
         if start["criterion_name"] and "labels" in start and frozen != self.cfg.freeze_encoder:
             raise UserError(

@@ -62,6 +62,8 @@ def head_weights(
         raise UserError(f"heads for {kind} have no way out yet", remedy=INSTEAD)
     if head != "linear":
         raise UserError(f"the head of this model is {head}: classes of transformers have none like it", remedy=INSTEAD)
+    if task.get("crf"):
+        raise UserError("the head of this model is a CRF: classes of transformers have none", remedy=INSTEAD)
     if kind == "tagging":
         note = 'A word has the tag of its first piece: pipeline(..., aggregation_strategy="first").'
         return {f"{TAGS}.{name}": ours[f"out.{name}"] for name in ("weight", "bias")}, [note]
