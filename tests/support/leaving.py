@@ -83,3 +83,11 @@ CLASSIFIER = {
     "pooling": "cls",
     "head_hidden": 0,
 }
+ANSWERS = {
+    "task": "qa",
+    "labels": ["answer"],
+    "head": "linear",
+    "stride": 16,
+    "max_question_length": 12,
+    "max_answer_length": 30,
+}

@@ -13,7 +13,12 @@ from fairseq_xalign.convert.hf.write import Leaver
 from fairseq_xalign.version import __version__
 
 CARD_FILE = "README.md"
-PIPELINES = {"tagging": "token-classification", "classification": "text-classification", "pairs": "text-classification"}
+PIPELINES = {
+    "tagging": "token-classification",
+    "classification": "text-classification",
+    "pairs": "text-classification",
+    "qa": "question-answering",
+}
 SIMPLE_CODE = re.compile(r"[a-z]{2,3}")
 SHAPE = ("layers", "heads", "width", "ffn_width", "max_positions", "positions", "normalize_before", "activation")
 """Settings of the encoder that a reader wants to see."""
@@ -24,6 +29,23 @@ USAGE = {
     "classification": 'classifier = pipeline("text-classification", "DIR")',
     "pairs": 'classifier = pipeline("text-classification", "DIR")\nclassifier({"text": "...", "text_pair": "..."})',
 }
+ANSWERS = """import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("DIR")
+model = AutoModelForQuestionAnswering.from_pretrained("DIR").eval()
+context = "..."
+inputs = tokenizer("...", context, truncation="only_second", return_offsets_mapping=True, return_tensors="pt")
+places = inputs.pop("offset_mapping")[0]
+shown = torch.tensor([part == 1 for part in inputs.sequence_ids()])
+with torch.inference_mode():
+    scores = model(**inputs)
+start, end = (x[0].masked_fill(~shown, -1e9) for x in (scores.start_logits, scores.end_logits))
+sums = start[:, None] + end + torch.full((len(end), len(end)), -1e9).tril(-1)  # no end ahead of its start
+first, last = divmod(int(sums.argmax()), len(end))
+print(context[places[first][0] : places[last][1]].strip())
+"""
+"""How a model that answers questions is used: transformers 5 has no pipeline for it any more."""
 OPTIONS = ("data", "languages", "directions", "mask_prob", "tokens_per_sample", "sampling_temperature", "seed")
 """Options of a training that tell what it learned from."""
 
@@ -92,6 +114,8 @@ def _usage(leaver: Leaver, vectors: Mapping[str, Any] | None) -> str:
     if vectors:
         lines = 'from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer("DIR")\n'
         lines += f'vectors = model.encode(["..."])  # {vectors["pooling"]} over tokens\n'
+    elif leaver.kind == "qa":
+        lines = ANSWERS
     elif leaver.kind:
         lines = f"from transformers import pipeline\n\n{USAGE[leaver.kind]}\n"
     else:

@@ -28,19 +28,27 @@ DENSE = {
 }
 """By layout, the dense layer and the scores of their class for texts, without the prefix; else :data:`OTHERS`."""
 OTHERS = ("classifier.dense", "classifier.out_proj")
-TAGS = "classifier"
+TAGS, SPANS = "classifier", "qa_outputs"
 CLASSES = {
     "tagging": "TokenClassification",
     "classification": "SequenceClassification",
     "pairs": "SequenceClassification",
+    "qa": "QuestionAnswering",
 }
 """By kind of task, what their classes are called."""
-INSTEAD = "Use --without-head, which writes the encoder alone, or fairseq_xalign.load_classifier and load_tagger"
+INSTEAD = (
+    "Use --without-head, which writes the encoder alone, or fairseq_xalign.load_classifier, load_tagger or load_qa"
+)
 
 
 def architecture(layout: Layout, kind: str) -> str:
     """The name of their class for a kind of task."""
     return f"{layout.architectures['encoder'].removesuffix('Model')}For{CLASSES[kind]}"
+
+
+def labels(task: Mapping[str, Any]) -> list[str]:
+    """The names of a head's outputs, in order."""
+    return ["start", "end"] if task["task"] == "qa" else list(task["labels"])
 
 
 def head_weights(
@@ -67,6 +75,8 @@ def head_weights(
     if kind == "tagging":
         note = 'A word has the tag of its first piece: pipeline(..., aggregation_strategy="first").'
         return {f"{TAGS}.{name}": ours[f"out.{name}"] for name in ("weight", "bias")}, [note]
+    if kind == "qa":
+        return {f"{SPANS}.{name}": ours[f"out.{name}"] for name in ("weight", "bias")}, [WINDOWS.format(**task)]
     if task["pooling"] != "cls":
         raise UserError(
             f"this classifier pools by {task['pooling']}: classes of transformers read the first token alone",
@@ -111,6 +121,10 @@ def _text_head(layout: Layout, activation: str, ours: Mapping[str, Tensor]) -> t
     }, note
 
 
+WINDOWS = (
+    "It was trained on windows of a context: sequences of {max_length} subwords, {stride} apart, the question first. A "
+    "window without the answer scores its first token highest."
+)
 LINEAR = (
     "The classifier is one linear layer on the first token. The class of transformers has a dense layer and an "
     "activation ahead of it, which are written so that they change nothing ({}). To fine-tune further, begin with a "

@@ -43,7 +43,7 @@ TEXTS, COMPUTED = 256, 12
 TIE = 1e-4
 """How far the log-probabilities of two segmentations of a text may differ, in nats, for the libraries to choose freely:
 both add them up in float32, in another order."""
-OF_TEXTS = ("classification", "pairs")
+OF_TEXTS, OF_TWO = ("classification", "pairs"), ("pairs", "qa")
 """Kinds of task whose head scores whole sequences."""
 HARMLESS = ("pooler.", "cls.seq_relationship.")
 """Weights that may be initialised anew, or left aside, when the folder is opened: beside the encoder, and said so."""
@@ -111,13 +111,13 @@ def compare(leaver: Leaver, folder: Path) -> Parity:
     with quiet(transformers):
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
         other = _compare_ids(leaver, tokenizer, texts)
-        if leaver.kind == "pairs":
+        if leaver.kind in OF_TWO:
             _compare_pairs(leaver, tokenizer, texts[: len(SENTENCES) + COMPUTED])
         model = _opened(leaver, folder, transformers)
     limit = min(leaver.encoder.max_positions, 48) - leaver.frame.extra
     chosen = [leaver.tokenizer.encode(text)[:limit] for text in texts[: len(SENTENCES) + COMPUTED]]
     rows = [Row(leaver.frame.around(ids)) for ids in chosen]
-    if leaver.kind == "pairs":
+    if leaver.kind in OF_TWO:
         half = limit // 2 - len(leaver.frame.separator)
         rows = [_pair(leaver.frame, a[:half], b[:half]) for a, b in zip(chosen, chosen[1:])]
     with torch.inference_mode():
@@ -254,7 +254,9 @@ def _compare_models(
 
 def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: Row) -> tuple[float, float]:
     """The difference and the largest value of the head's scores of one sentence."""
-    logits = model(**_padded(leaver, [row], model.config.pad_token_id)).logits
+    theirs = model(**_padded(leaver, [row], model.config.pad_token_id))
+    both = (theirs.start_logits, theirs.end_logits) if leaver.kind == "qa" else ()
+    logits = torch.stack(both, -1) if both else theirs.logits
     if leaver.rows is not None and leaver.kind is None:
         logits = logits[..., torch.tensor(leaver.rows)]
     batch = _batch(leaver, [row])
@@ -265,7 +267,7 @@ def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: Row) -> t
 def _batch(leaver: Leaver, rows: list[Row]) -> PackedBatch:
     """Sequences as our encoder reads them."""
     batch = pack([row.ids for row in rows])
-    if leaver.kind == "pairs":
+    if leaver.kind in OF_TWO:
         batch.segments = torch.tensor([segment for row in rows for segment in row.segments])
     if leaver.encoder.n_languages and leaver.language in leaver.task["languages"]:
         batch.languages = torch.full_like(batch.tokens, leaver.task["languages"].index(leaver.language) + 1)

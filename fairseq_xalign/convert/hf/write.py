@@ -138,8 +138,8 @@ def _describe_weights(leaver: Leaver, kept: Mapping[str, Tensor], foreign: Mappi
         theirs |= {layout.prefixed(name): value.contiguous() for name, value in scores.items()}
         leaver.notes += notes
         config["architectures"] = [heads_out.architecture(layout, task["task"])]
-        config["id2label"] = {str(i): name for i, name in enumerate(task["labels"])}
-        config["label2id"] = {name: i for i, name in enumerate(task["labels"])}
+        config["id2label"] = {str(i): name for i, name in enumerate(heads_out.labels(task))}
+        config["label2id"] = {name: i for i, name in enumerate(heads_out.labels(task))}
     elif leaver.trained or (form.head and named.endswith("Model")):
         config["architectures"] = [layout.architectures["mlm" if form.head else "encoder"]]
     leaver.theirs, leaver.config = theirs, config
