@@ -19,30 +19,42 @@ from fairseq_xalign.tokenizer.framing import FRAMES, Frame
 
 
 class LabelledStream:
-    """Examples of one language as a stream: a unit is an example.
+    """Examples of one language as a stream: a unit is an example, or several that stay in one batch.
 
     Args:
         limit: longest sequence in subwords.
         frame: what the encoder expects around a text.
+        together: how many rows, one after the other, stay in one batch.
+
+    Attributes:
+        units: the examples of each unit.
     """
 
     kind = "labelled"
     share = False
 
-    def __init__(self, encoded: Encoded, limit: int, frame: Frame = FRAMES["s"]) -> None:
+    def __init__(self, encoded: Encoded, limit: int, frame: Frame = FRAMES["s"], together: int = 1) -> None:
         self.name, self.language, self.limit = f"labelled/{encoded.language}", encoded.language, limit
         self.examples, self.framing = encoded.examples, frame.before
-        self._sizes = np.array([len(e.ids) + 1 for e in self.examples], dtype=np.int64)
+        self.units = [[example] for example in self.examples]
+        if together > 1:
+            by_rows: dict[int, list[Example]] = {}
+            for example in self.examples:
+                by_rows.setdefault(example.row // together, []).append(example)
+            self.units = list(by_rows.values())
+        # The framing of a unit's first example is added by whoever plans batches.
+        sizes = [sum(len(e.ids) + 1 + frame.before for e in unit) - frame.before for unit in self.units]
+        self._sizes = np.array(sizes, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.units)
 
     @property
     def parts(self) -> list[int]:
         return [len(self)]
 
     def lengths(self, units: np.ndarray) -> np.ndarray:
-        """Tokens of each example, ``</s>`` included, [n, 1]."""
+        """Tokens of each unit, ``</s>`` included, [n, 1]."""
         return self._sizes[units][:, None]
 
 
@@ -69,9 +81,10 @@ class LabelledCollater:
     def __call__(self, window: Window, batch: int) -> dict[str, Any]:
         """The batch with this number in the window; see :meth:`build`."""
         draws = window.sequences[window.batches[batch]]
-        examples = [self.streams[s].examples[u] for s, u in zip(window.stream[draws], window.unit[draws])]
-        names = [self.streams[s].language for s in window.stream[draws]]
-        return self.build(examples, names, window.key[draws])
+        units = [self.streams[s].units[u] for s, u in zip(window.stream[draws], window.unit[draws])]
+        counts = [len(unit) for unit in units]
+        names = [self.streams[s].language for s in np.repeat(window.stream[draws], counts)]
+        return self.build([e for unit in units for e in unit], names, np.repeat(window.key[draws], counts))
 
     def build(
         self, examples: Sequence[Example], names: Sequence[str], keys: np.ndarray | None = None
@@ -91,7 +104,7 @@ class LabelledCollater:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         tokens = np.concatenate([self.frame.around(e.ids) for e in examples]).astype(np.int64)
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
-        languages = np.repeat([self.languages.get(n, 0) for n in names], sizes)
+        languages = self._languages(examples, names, starts)
         packed = as_batch(
             tokens, starts, positions, languages, np.zeros(len(examples), np.int64) if keys is None else keys
         )
@@ -107,6 +120,16 @@ class LabelledCollater:
             "nsentences": len(examples),
             "ntokens": int(starts[-1]),
         }
+
+    def _languages(self, examples: Sequence[Example], names: Sequence[str], starts: np.ndarray) -> np.ndarray:
+        """The number of the language of each token, [T]."""
+        found = np.repeat([self.languages.get(n, 0) for n in names], np.diff(starts))
+        for example, start, end in zip(examples, starts[:-1], starts[1:]):
+            if example.languages is not None:
+                middle = start + self.frame.before + example.second
+                first, second = (self.languages.get(name, 0) for name in example.languages)
+                found[start:middle], found[middle:end] = first, second
+        return found
 
     def _segments(self, examples: Sequence[Example], starts: np.ndarray) -> torch.Tensor | None:
         """1 for the tokens of second texts and what follows them, [T]; None where the encoder is told of none."""

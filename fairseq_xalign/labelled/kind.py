@@ -17,6 +17,7 @@ from re import Pattern
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairseq_xalign.data.formats import json_lines
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Example:
         row: number of the row that it comes from; a long row makes several examples.
         name: what messages call the row.
         second: where in ``ids`` the second text of a pair starts; 0 where there is none.
+        languages: of the two texts, where they differ; None where both are of the file's language.
     """
 
     ids: list[int]
@@ -51,6 +53,7 @@ class Example:
     row: int
     name: str = ""
     second: int = 0
+    languages: tuple[str, str] | None = None
 
 
 @dataclass
@@ -243,6 +246,18 @@ class Kind(ABC):
     def scored(self, example: Example) -> int:
         """How many units of an example get a loss and count as right or wrong."""
         return len(example.labels)
+
+    def same_answer(self, row: Row, other: Row) -> bool:
+        """Whether two rows that should be translations of each other have the same answer, as far as can be seen."""
+        return bool(row[self.gold_key] == other[self.gold_key])
+
+    def code_switched(self, row: Row, other: Row, languages: tuple[str, str]) -> list[Row]:
+        """Two rows, each with one text of ``row`` and one of its translation ``other``: see ``code_switching.py``.
+
+        Raises:
+            UserError: the kind has one text only.
+        """
+        raise UserError(f"--code-switch: examples of {self.name} have one text", remedy="Leave it out")
 
     # -- head and loss -----------------------------------------------------------------------------
 

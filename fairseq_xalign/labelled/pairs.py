@@ -117,8 +117,16 @@ class Pairs(Classification):
             result.cut += sizes != (len(first), len(second))
             ids, start = frame.joined(first[: sizes[0]], second[: sizes[1]])
             label = number.get(row["label"], -1)
-            result.examples.append(Example(ids, [], [label], index, str(row.get("id", index)), start))
+            example = Example(ids, [], [label], index, str(row.get("id", index)), start, row.get("languages"))
+            result.examples.append(example)
         return result
+
+    def code_switched(self, row: Row, other: Row, languages: tuple[str, str]) -> list[Row]:
+        ours, theirs = languages
+        return [
+            {**row, "text": other["text"], "languages": (theirs, ours)},
+            {**row, "text_pair": other["text_pair"], "languages": (ours, theirs)},
+        ]
 
     def frame(self, task_state: Mapping[str, Any], options: Any) -> Frame:
         found = pair_frame_of(task_state)

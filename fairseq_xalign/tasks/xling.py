@@ -19,6 +19,7 @@ from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: 
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
+from fairseq_xalign.labelled.code_switching import TOGETHER, switched
 from fairseq_xalign.labelled.few_shot import FewShot
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind
@@ -63,6 +64,12 @@ class XlingConfig(TrainingConfig):
         default=1, metadata={"help": "seed by which the examples of --few-shot-languages are drawn; it is apart from "
                              "--seed, so that runs that differ in that one have the same examples (default: 1)"}
     )  # fmt: skip
+    code_switch: Optional[str] = field(
+        default=None, metadata={"help": "language, such as en, whose texts replace one of the two texts of each "
+                                "training example in another language: (q_en, c_xx) and (q_xx, c_en) in one batch "
+                                "instead of (q_xx, c_xx), where both have the same id (PPA, section 2.3); --batch-size "
+                                "counts the two as one; by default none"}
+    )  # fmt: skip
     max_length: int = field(
         default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11, and XTREME: 128)"}
     )
@@ -99,6 +106,7 @@ class XlingTask(TrainingTask):
         self.drawn: dict[str, list[str]] = {}
         self._check_languages(cfg.train_subset)
         self._check_few_shot()
+        self._check_code_switch()
         if self.start is None:
             raise UserError("fine-tuning needs an encoder to start from", remedy="Add --finetune-from-model CKPT")
         if self.start.get("labels", self.folder.labels) != self.folder.labels:
@@ -205,6 +213,21 @@ class XlingTask(TrainingTask):
                 remedy=f"Leave {twice} out, or name other languages with --train-languages",
             )
 
+    def _check_code_switch(self) -> None:
+        """Refuse to switch with a language without training examples, or where nothing else is trained on."""
+        language, subset = self.cfg.code_switch, self.cfg.train_subset
+        if not language:
+            return
+        there = self.folder.languages(subset)
+        if language not in there:
+            raise UserError(f"--code-switch {language}: no {subset} examples in {language!r}", self.cfg.data,
+                            remedy=f"The folder has {self.folder.contents()}")  # fmt: skip
+        if self._chosen(subset) == [language]:
+            raise UserError(
+                f"--code-switch {language}: only {language} is trained on, and there is nothing to switch",
+                remedy="Name the languages to train on with --train-languages",
+            )
+
     def _check_languages(self, split: str) -> None:
         """Refuse a split that does not have a chosen language, naming the option that chose it."""
         training = split == self.cfg.train_subset
@@ -234,14 +257,20 @@ class XlingTask(TrainingTask):
 
     def _stream(self, split: str, language: str, few: bool) -> LabelledStream:
         """The examples of one language; ``few``: only a few of them, repeated."""
-        if self.encoder_config.n_languages and language not in self.languages:
+        switching = self.cfg.code_switch and not few and split == self.cfg.train_subset
+        needed = [language, self.cfg.code_switch] if switching else [language]
+        unknown = next((name for name in needed if name not in self.languages), None)
+        if self.encoder_config.n_languages and unknown is not None:
             raise UserError(
-                f"the encoder has language embeddings for {', '.join(self.languages)}, not for {language!r}",
+                f"the encoder has language embeddings for {', '.join(self.languages)}, not for {unknown!r}",
                 self.cfg.data,
                 remedy="Name the files by the languages of pre-training",
             )
         rows = list(self.folder.rows(split, language, known_labels=True))
         total = len(rows)
+        together = 1
+        if switching and language != self.cfg.code_switch:
+            rows, together = self._switched(rows, split, language), TOGETHER
         if few:
             rows = self.few_shot.draw(rows, language, str(self.folder.path / f"{split}.{language}.jsonl"))
             self.drawn[language] = [row["id"] for row in rows]
@@ -263,7 +292,22 @@ class XlingTask(TrainingTask):
                 f"{split} {language}: few-shot, {len(rows)} of {total:,} rows, drawn with seed {self.few_shot.seed} "
                 f"and repeated to {self.few_shot.upsample:,}"
             )
-        return LabelledStream(encoded, self._longest(), self.frame)
+        return LabelledStream(encoded, self._longest(), self.frame, together)
+
+    def _switched(self, rows: list[Any], split: str, language: str) -> list[Any]:
+        """Two rows for each, with one text in the language of ``--code-switch``; what has no partner is logged."""
+        other = str(self.cfg.code_switch)
+        others = self.folder.rows(split, other, known_labels=True)
+        made, left_out = switched(self.kind, rows, others, (language, other))
+        for reason, count in left_out.items():
+            logger.info(f"{split} {language}: {count:,} rows left out: {other} {reason}")
+        if not made:
+            raise UserError(
+                f"--code-switch {other}: no example in {language} has the id and the answer of one in {other}",
+                self.folder.path / f"{split}.{language}.jsonl",
+                remedy="Translations need the ids of the originals",
+            )
+        return made
 
     def _longest(self) -> int:
         """The longest sequence in subwords: ``--max-length``, or less where the encoder has fewer positions."""
@@ -281,7 +325,8 @@ class XlingTask(TrainingTask):
 
     def order_settings(self) -> dict[str, Any]:
         few = {"--few-shot-languages": self.drawn} if self.drawn else {}
-        return {"--max-length": self.cfg.max_length, **self.kind.order_settings(self.cfg), **few}
+        switched_with = {"--code-switch": self.cfg.code_switch} if self.cfg.code_switch else {}
+        return {"--max-length": self.cfg.max_length, **self.kind.order_settings(self.cfg), **few, **switched_with}
 
     def max_positions(self) -> int:
         return self.cfg.max_length

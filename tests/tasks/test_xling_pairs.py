@@ -74,3 +74,22 @@ def test_what_is_no_pair_is_refused_with_the_line(folder, begin, tmp_path):
     (tmp_path / "train.en.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
     run = finetune(tmp_path, begin, tmp_path / "run", "classification", 1)
     assert run.status == 1 and "train.en.jsonl:1: not a pairs example: no 'text_pair'" in run.text
+
+
+def test_translations_are_trained_on_with_code_switching_and_resumed_bit_for_bit(folder, begin, tmp_path):
+    """The "translation" is the English text itself: what is tried is how rows, batches and checkpoints go together."""
+    for name in ("labels.json", "train.en.jsonl", "valid.en.jsonl"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    rows = [json.loads(line) for line in (folder / "train.en.jsonl").read_text("utf-8").splitlines()]
+    rows = [*rows[:40], {**rows[40], "id": "999"}]
+    (tmp_path / "train.xx.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    options = ("--train-languages", "xx", "--valid-languages", "en", "--code-switch", "en")
+    whole = finetune(tmp_path, begin, tmp_path / "whole", "classification", 5, *options)
+    assert whole.status == 0, whole.text[-2000:]
+    assert "train xx: 1 rows left out: en has no example with the same id" in whole.text
+    assert "train xx: 80 rows in 80 sequences" in whole.text
+    first = finetune(tmp_path, begin, tmp_path / "cut", "classification", 2, *options)
+    second = finetune(tmp_path, begin, tmp_path / "cut", "classification", 5, *options)
+    assert first.losses() + second.losses() == whole.losses()
+    other = finetune(tmp_path, begin, tmp_path / "other", "classification", 1, "--code-switch", "en")
+    assert other.status == 1 and "--code-switch en: only en is trained on" in other.text
