@@ -357,8 +357,8 @@ def load_encoder(path: str | Path, device: str | torch.device | None = None) -> 
     """Open an encoder.
 
     Args:
-        path: a checkpoint of ours (a ``.pt`` file or its folder), of any task; or a folder of the transformers library
-            with a BERT or XLM-RoBERTa.
+        path: a checkpoint of ours (a ``.pt`` file or its folder), of any task; a folder of the transformers library
+            with a BERT or XLM-RoBERTa; or the name of one on the Hugging Face hub.
         device: cpu, cuda or cuda:N; None for a GPU where there is one, otherwise the CPU.
 
     Raises:

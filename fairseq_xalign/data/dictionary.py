@@ -23,6 +23,11 @@ DICTIONARY_MARK = "#xalign-dictionary"
 MADE_WITH = "Make it with `xalign-preprocess dictionary --subword` and the subword folder that is used here"
 
 
+def is_dictionary(path: str | Path) -> bool:
+    """Whether a file begins as a dictionary of ours, and not as a list of words."""
+    return next((line for _, line in read_lines(path, 0)), "").startswith(DICTIONARY_MARK)
+
+
 @dataclass
 class Dictionary:
     """Translation pairs as ids.

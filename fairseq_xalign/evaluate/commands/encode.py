@@ -2,7 +2,8 @@
 
 The output is an array of float32 with one row per line, in the order of the lines; an empty line has the vector of the
 special tokens that stand around a text. NumPy opens it with numpy.load("FILE.npy", mmap_mode="r"). Memory does not grow
-with the text. The checkpoint may be one of ours or a folder of the transformers library with a BERT or XLM-RoBERTa.
+with the text. The checkpoint may be one of ours, a folder of the transformers library with a BERT or XLM-RoBERTa, or
+the name of one on the hub.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from fairseq_xalign import cli
-from fairseq_xalign.api.opening import open_encoder
+from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, read_lines
-from fairseq_xalign.models.checkpoint import CKPT_HELP
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import (
@@ -46,7 +46,7 @@ STANDARD_INPUT = "/dev/stdin"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate encode``."""
-    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=CKPT_HELP)
+    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=ENCODER_HELP)
     parser.add_argument(
         "--input", required=True, metavar="FILE", help="Text, one sentence per line; - stands for standard input."
     )
@@ -100,7 +100,7 @@ def encode(
     """Write the vectors of a file's lines to a ``.npy`` file; see :func:`fairseq_xalign.load_encoder` for arrays.
 
     Args:
-        checkpoint: a ``.pt`` file or its folder, or a folder of the transformers library.
+        checkpoint: a ``.pt`` file or its folder, a folder of the transformers library, or a name on the hub.
         text: the file, one sentence per line; ``-`` for standard input.
         output: the file to write, float32 [n, D]; it appears when all of it is written.
         pooling, layer, normalize, batch_size, batch_tokens: as in ``TextEncoder.encode``.

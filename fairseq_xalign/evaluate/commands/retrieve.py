@@ -1,44 +1,79 @@
 """Measure sentence retrieval accuracy between two languages.
 
 The two files are parallel, with one sentence per line. A sentence counts as correct if its nearest neighbour by cosine,
-among all sentences of the other file, is its translation: the sentence on the same line or, if the sentence is
-repeated, on the line of any of its copies. Accuracy is printed in per cent for both directions, with their mean.
+or by --margin, among all sentences of the other file, is its translation: the sentence on the same line or, if the
+sentence is repeated, on the line of any of its copies. Accuracy is printed in per cent for both directions, with their
+mean. Also printed is the mean distance of translations, divided by the largest distance of any two translations, and by
+that of any two sentences of the two sides.
+
+Repeat --source and --target for several pairs, as of Tatoeba's test sets: the first target belongs to the first source
+and so on, and the encoder is opened once.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from fairseq_xalign import cli
+from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.constants import SENTENCE_POOLINGS
-from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.retrieval import retrieval_accuracy, text_numbers
+from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.evaluate.metrics.alignment import MARGIN_NEIGHBOURS, MARGINS
+from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances, retrieval_accuracy, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.models.checkpoint import CKPT_HELP, read_encoder
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
+from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import BATCH_HELP, LAYER_HELP, POOLING_HELP, check_layer, encode_sentences
 from fairseq_xalign.options import at_least, named_files, pair_name
 from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """example:
-  xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de"""
+  xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de
+  xalign-evaluate retrieve --checkpoint multilingual-e5-small --source de=tatoeba.deu-eng.deu \\
+    --target en=tatoeba.deu-eng.eng --source fr=tatoeba.fra-eng.fra --target en=tatoeba.fra-eng.eng --margin ratio"""
+Side = tuple[str, str | Path]
+"""(language, file of sentences)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate retrieve``."""
-    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=CKPT_HELP)
+    parser.add_argument("--checkpoint", required=True, metavar="CKPT", help=ENCODER_HELP)
     parser.add_argument(
-        "--source", required=True, metavar="XX=FILE", help="Language and file of its sentences, one sentence per line."
+        "--source",
+        required=True,
+        action="append",
+        metavar="XX=FILE",
+        help="Language and file of its sentences, one sentence per line. Repeat it for several pairs.",
     )
     parser.add_argument(
-        "--target", required=True, metavar="YY=FILE", help="Language and file of their translations, line by line."
+        "--target",
+        required=True,
+        action="append",
+        metavar="YY=FILE",
+        help="Language and file of their translations, line by line. Repeat it for several pairs.",
     )
     parser.add_argument("--layer", type=int, metavar="L", help=LAYER_HELP)
     parser.add_argument("--pooling", choices=SENTENCE_POOLINGS, default="mean", help=POOLING_HELP)
     parser.add_argument("--centre", action="store_true", help="Subtract the mean vector of each language first.")
+    parser.add_argument(
+        "--margin",
+        choices=MARGINS,
+        help="Compare by the margin of Artetxe and Schwenk (2019): the cosine over, or minus, the mean cosine with the "
+        "nearest neighbours of both sentences (default: cosine alone).",
+    )
+    parser.add_argument(
+        "--neighbours",
+        type=int,
+        default=MARGIN_NEIGHBOURS,
+        metavar="K",
+        help="Neighbours that a margin looks at (Artetxe and Schwenk 2019: %(default)s).",
+    )
     parser.add_argument("--batch-tokens", type=int, metavar="N", help=BATCH_HELP)
     parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
@@ -47,70 +82,114 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and print."""
-    (source,) = named_files([args.source], "--source")
-    (target,) = named_files([args.target], "--target")
-    report = retrieve(
+    sources, targets = named_files(args.source, "--source"), named_files(args.target, "--target")
+    if len(sources) != len(targets):
+        raise UserError(
+            f"{len(sources)} times --source and {len(targets)} times --target",
+            remedy="Give a --target for each --source",
+        )
+    report = retrieve_pairs(
         args.checkpoint,
-        source,
-        target,
+        list(zip(sources, targets)),
         layer=args.layer,
         pooling=args.pooling,
         centre=args.centre,
+        margin=args.margin,
+        neighbours=args.neighbours,
         batch_tokens=args.batch_tokens,
         bf16=args.bf16,
         device=args.device,
     )
-    if any(report["duplicates"].values()):
-        counts = " and ".join(f"{count} lines of {name}" for name, count in report["duplicates"].items())
-        cli.say(f"{counts} repeat an earlier line: the translation of any copy counts as right")
+    for found in report["pairs"]:
+        if any(found["duplicates"].values()):
+            names = " and ".join(f"{count} lines of {name}" for name, count in found["duplicates"].items())
+            where = f"{found['source']}, {found['target']}: " if len(sources) > 1 else ""
+            cli.say(f"{where}{names} repeat an earlier line: the translation of any copy counts as right")
     if args.json:
-        print(json_text(report), end="")
+        print(json_text(report if len(sources) > 1 else report["pairs"][0]), end="")
         return
+    print(_text(report), end="")
+
+
+def _text(report: dict[str, Any]) -> str:
+    if len(report["pairs"]) == 1:
+        (found,) = report["pairs"]
+        rows = [
+            [f"{found['source']} to {found['target']}", number(found["forward"], 2)],
+            [f"{found['target']} to {found['source']}", number(found["backward"], 2)],
+            ["mean", number(found["mean"], 2)],
+            ["distance of translations, over the largest", number(found["distance"]["of_pairs"], 3)],
+            ["the same, over the largest of any two", number(found["distance"]["of_all"], 3)],
+        ]
+        return text_table(["direction", "accuracy"], rows) + "\n" + found["signature"] + "\n"
+    names = ("forward", "backward", "mean")
     rows = [
-        [f"{source[0]} to {target[0]}", number(report["forward"], 2)],
-        [f"{target[0]} to {source[0]}", number(report["backward"], 2)],
-        ["mean", number(report["mean"], 2)],
+        [f["source"], f["target"], *(number(f[name], 2) for name in names), number(f["distance"]["of_all"], 3)]
+        for f in report["pairs"]
     ]
-    print(text_table(["direction", "accuracy"], rows) + "\n" + report["signature"])
+    rows.append(["mean", "", *(number(report[name], 2) for name in names), ""])
+    table = text_table(["source", "target", "forward", "backward", "mean", "distance"], rows, left=2)
+    return table + "\n" + "".join(f"{found['signature']}\n" for found in report["pairs"])
 
 
-def retrieve(
+def retrieve(checkpoint: str | Path, source: Side, target: Side, **settings: Any) -> dict[str, Any]:
+    """Retrieval accuracy between two parallel files, as ``--json`` prints it.
+
+    Args:
+        checkpoint, settings: as for :func:`retrieve_pairs`.
+        source, target: (language, file of sentences), line by line translations of each other.
+
+    Returns:
+        ``source``, ``target`` (languages), ``forward``, ``backward``, ``mean`` (per cent), ``distance`` {of_pairs,
+        of_all: mean distance of translations over the largest}, ``duplicates`` {side: lines that repeat an earlier line
+        of their file} and ``signature``.
+    """
+    return retrieve_pairs(checkpoint, [(source, target)], **settings)["pairs"][0]
+
+
+def retrieve_pairs(
     checkpoint: str | Path,
-    source: tuple[str, str | Path],
-    target: tuple[str, str | Path],
+    pairs: Sequence[tuple[Side, Side]],
     *,
     layer: int | None = None,
     pooling: str = "mean",
     centre: bool = False,
+    margin: str | None = None,
+    neighbours: int = MARGIN_NEIGHBOURS,
     batch_tokens: int | None = None,
     bf16: bool = False,
     device: str | None = None,
 ) -> dict[str, Any]:
-    """Retrieval accuracy between two parallel files, as ``--json`` prints it.
+    """Retrieval accuracy of one encoder between the two sides of each of several pairs.
 
     Args:
-        checkpoint: a ``.pt`` file or its folder.
-        source, target: (language, file of sentences), line by line translations of each other.
+        checkpoint: a ``.pt`` file or its folder, a folder of the transformers library, or a name on the hub.
+        pairs: the sides of each pair.
         layer: whose output is pooled; 0 is the embeddings, None the last layer.
         pooling: one of SENTENCE_POOLINGS.
         centre: subtract each language's mean vector first.
+        margin: ``ratio`` or ``distance``; None for cosine.
+        neighbours: that a margin looks at.
         batch_tokens: tokens per batch.
         bf16: compute in bfloat16.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
 
     Returns:
-        ``source``, ``target`` (languages), ``forward``, ``backward``, ``mean`` (per cent), ``duplicates``
-        {side: lines that repeat an earlier line of their file} and ``signature``.
+        ``pairs`` (see :func:`retrieve`), and ``forward``, ``backward`` and ``mean``, the means over them.
     """
-    at_least(1, batch_tokens=batch_tokens)
-    sides = parallel_lines(source[1], target[1])
+    at_least(1, batch_tokens=batch_tokens, neighbours=neighbours)
+    if margin is not None and margin not in MARGINS:
+        raise unknown_name("margin", margin, MARGINS)
+    texts = [parallel_lines(source[1], target[1]) for source, target in pairs]
     chosen_device = choose_device(device)
-    encoder, tokenizer, meta = read_encoder(checkpoint)
+    encoder, tokenizer, meta = open_encoder(checkpoint)
     layers = encoder.config.layers
     check_layer(layer, layers, checkpoint)
+    check_pooling(pooling, frame_of(meta), SENTENCE_POOLINGS)
     encoder = encoder.to(chosen_device)
-    vectors = [
-        encode_sentences(
+
+    def vectors(language: str, lines: list[str]) -> Tensor:
+        return encode_sentences(
             encoder,
             tokenizer,
             lines,
@@ -121,20 +200,32 @@ def retrieve(
             bf16=bf16,
             frame=frame_of(meta),
         )
-        for (language, _), lines in zip((source, target), sides)
-    ]
-    fields = {
-        "pooling": pooling,
-        "layer": layers if layer is None else layer,
-        "pair": pair_name((source[0], target[0])),
-    }
-    try:
-        texts = (text_numbers(sides[0]), text_numbers(sides[1]))
-        result = retrieval_accuracy(vectors[0], vectors[1], centre, texts, **fields)
-    except ValueError as error:
-        raise UserError(str(error), checkpoint) from None
-    duplicates = {name: len(lines) - len(set(lines)) for name, lines in zip(("source", "target"), sides)}
-    return {"source": source[0], "target": target[0], **vars(result), "duplicates": duplicates}
+
+    found = []
+    for (source, target), sides in zip(pairs, texts):
+        fields: dict[str, Any] = {
+            "pooling": pooling,
+            "layer": layers if layer is None else layer,
+            "pair": pair_name((source[0], target[0])),
+        }
+        both = vectors(source[0], sides[0]), vectors(target[0], sides[1])
+        numbers = (text_numbers(sides[0]), text_numbers(sides[1]))
+        try:
+            result = retrieval_accuracy(both[0], both[1], centre, numbers, margin, neighbours, **fields)
+        except ValueError as error:
+            raise UserError(str(error), checkpoint) from None
+        distances = normalized_distances(*both)
+        found.append(
+            {
+                "source": source[0],
+                "target": target[0],
+                **vars(result),
+                "distance": {name: float(values.mean()) for name, values in vars(distances).items()},
+                "duplicates": {name: len(lines) - len(set(lines)) for name, lines in zip(("source", "target"), sides)},
+            }
+        )
+    means = {name: sum(one[name] for one in found) / len(found) for name in ("forward", "backward", "mean")}
+    return {"pairs": found, **means}
 
 
 def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], list[str]]:

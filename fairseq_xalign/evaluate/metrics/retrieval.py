@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fairseq_xalign.evaluate.metrics.alignment import nearest
+from fairseq_xalign.evaluate.metrics.alignment import (
+    MARGIN_NEIGHBOURS,
+    SIMILARITIES_AT_ONCE,
+    nearest,
+    nearest_by_margin,
+)
 from fairseq_xalign.evaluate.metrics.labels import signature
 
 
@@ -33,9 +38,11 @@ def retrieval_accuracy(
     target: Tensor,
     centre: bool = False,
     texts: tuple[Tensor, Tensor] | None = None,
+    margin: str | None = None,
+    neighbours: int = MARGIN_NEIGHBOURS,
     **fields: object,
 ) -> Retrieval:
-    """Cosine retrieval among n parallel sentences, row i of one side a translation of row i of the other.
+    """Retrieval among n parallel sentences, row i of one side a translation of row i of the other.
 
     A sentence may stand in several rows. An answer is right if it is a translation of the query anywhere in
     the data: if some row pairs the query's text with the answer's text. Otherwise a repeated pair, whose
@@ -46,6 +53,8 @@ def retrieval_accuracy(
         centre: subtract each side's mean vector first, which removes what marks the language itself.
         texts: a number for the text of each row of both sides, int64 [n] each (``text_numbers``); by
             default every row is a text of its own.
+        margin: ``ratio`` or ``distance`` (``alignment.nearest_by_margin``); None for cosine.
+        neighbours: k of the margin.
         fields: what else the signature should say.
     """
     if source.shape != target.shape or source.dim() != 2 or not len(source):
@@ -56,12 +65,18 @@ def retrieval_accuracy(
     if centre:
         source, target = source - source.mean(dim=0), target - target.mean(dim=0)
     first, second = texts or (torch.arange(len(source)), torch.arange(len(target)))
-    forward = _accuracy(nearest(source, target)[:, 0].cpu(), first, second)
-    backward = _accuracy(nearest(target, source)[:, 0].cpu(), second, first)
+
+    def found(queries: Tensor, candidates: Tensor) -> Tensor:
+        if margin is None:
+            return nearest(queries, candidates)[:, 0].cpu()
+        return nearest_by_margin(queries, candidates, margin, neighbours).cpu()
+
+    forward = _accuracy(found(source, target), first, second)
+    backward = _accuracy(found(target, source), second, first)
     text = signature(
         "retrieval",
         per="sentence",
-        neighbour="cosine",
+        neighbour="cosine" if margin is None else f"margin-{margin}-{neighbours}",
         centred="yes" if centre else "no",
         right="any-translation",
         n=len(source),
@@ -82,3 +97,37 @@ def _accuracy(found: Tensor, query: Tensor, candidate: Tensor) -> float:
     answers = query * step + candidate[found.clamp_min(0)]
     hits = torch.isin(answers, pairs) & (found >= 0)  # a zero vector has no neighbour
     return 100 * hits.double().mean().item()
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Euclidean distances of translations, on a scale that does not depend on the length of vectors.
+
+    Attributes:
+        of_pairs: the distance of each pair, over the largest of these (TPP, Figure 3), [n].
+        of_all: the same over the largest distance of any source from any target, [n].
+    """
+
+    of_pairs: Tensor
+    of_all: Tensor
+
+
+def normalized_distances(source: Tensor, target: Tensor) -> Distances:
+    """Distances of row i of one side from row i of the other, both [n, D], normalised by the maximum.
+
+    TPP's Figure 3 is "normalized (by max)", which may be either maximum. Two models can only be compared by the second:
+    the first says how far pairs are from each other's distances, not how close they are in their space.
+    """
+    if source.shape != target.shape or source.dim() != 2 or not len(source):
+        raise ValueError(
+            f"two matrices of one shape [n, D] are needed, not {list(source.shape)} and {list(target.shape)}"
+        )
+    source, target = source.double(), target.double()
+    pairs = (source - target).norm(dim=1)
+    step = max(1, SIMILARITIES_AT_ONCE // len(target))
+    largest = torch.stack([torch.cdist(rows, target).max() for rows in source.split(step)]).max()
+    return Distances(_over(pairs, pairs.max()), _over(pairs, largest))
+
+
+def _over(values: Tensor, largest: Tensor) -> Tensor:
+    return values / largest if largest > 0 else torch.zeros_like(values)

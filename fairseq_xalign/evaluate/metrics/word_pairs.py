@@ -5,18 +5,20 @@ The alignment score is that of ALIGN-MLM, section 5; precision at k by cosine an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fairseq_xalign.constants import UNK
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import alignment
 from fairseq_xalign.evaluate.metrics.labels import signature
 
 AT = (1, 5, 10)
-DERIVED, DICTIONARY = "derived-pieces", "dictionary-targets"
+DERIVED, DICTIONARY, LIST = "derived-pieces", "dictionary-targets", "list-targets"
 Entry = tuple[int, ...]
 """The ids of one side of a dictionary entry; their embeddings are averaged."""
 
@@ -77,6 +79,32 @@ def dictionary_pairs(source: list[list[int]], target: list[list[int]], tokenizer
     for row, places in enumerate(answers.values()):
         gold[row, : len(places)] = torch.tensor(places)
     return Pairs(list(answers), list(candidates), gold, DERIVED if whole else DICTIONARY)
+
+
+def listed_pairs(words: Sequence[tuple[str, str]], tokenizer: Any) -> tuple[Pairs, int]:
+    """Pairs of a list of words, each the mean of its pieces; and how many were left out.
+
+    The candidates are the distinct target words. A pair is left out where one side has a piece that the vocabulary does
+    not know, or nothing is left of a word.
+
+    Raises:
+        UserError: no pair is left.
+    """
+    source: list[list[int]] = []
+    target: list[list[int]] = []
+    for pair in words:
+        sides = [tokenizer.encode(word) for word in pair]
+        if all(sides) and not any(UNK in side for side in sides):
+            source.append(sides[0])
+            target.append(sides[1])
+    if not source:
+        raise UserError(
+            f"the vocabulary knows both words of none of {len(words)} pairs",
+            remedy="Give words of languages that the model was trained on",
+        )
+    pairs = dictionary_pairs(source, target, tokenizer)
+    candidates = LIST if pairs.candidates == DICTIONARY else pairs.candidates
+    return replace(pairs, candidates=candidates), len(words) - len(source)
 
 
 def heldout_queries(pairs: Pairs, source: list[list[int]], target: list[list[int]]) -> Tensor:
