@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 **corpus.describe(),
                 "download_size": corpus.download_size,
                 "needs": corpus.needs,
+                "size_known": all(archive.size for archive in corpus.archives),
                 "cached": corpus.state(cache / corpus.name) == "ready",
             }
             for corpus in chosen or CORPORA.values()
@@ -186,7 +187,7 @@ def _table(listed: list[dict]) -> str:
     """Return the catalogue as a table."""
     rows = [("name", "kind", "languages", "download", "needs", "cached", "licence", "what")]
     for entry in listed:
-        size = f"{entry['download_size'] / 1e6:.1f} MB"
+        size = f"{'' if entry['size_known'] else 'over '}{entry['download_size'] / 1e6:.1f} MB"
         cached = "yes" if entry["cached"] else "no"
         languages = " ".join(entry["languages"])
         rows.append(

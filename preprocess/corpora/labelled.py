@@ -80,6 +80,20 @@ SOURCES = {
         "van der Goot et al., NAACL 2021; Aepli et al., VarDial 2023; Winkler et al., LREC-COLING 2024; Krückl et al. "
         "2025; Mæhlum and Scherrer, VarDial 2024", "classification",
     ),
+    **{
+        f"uner-{treebank.lower()}": Source(
+            f"UniversalNER/UNER_{treebank}", commit, "", f"ner/UNER_{treebank}",
+            f"Universal NER on UD_{treebank}: persons, places and organisations ({splits})", (language,), licence,
+            "Mayhew et al., Universal NER, NAACL 2024", "entities",
+        )
+        for treebank, language, splits, licence, commit in (
+            ("Danish-DDT", "da", "train, dev, test", "CC BY-SA 4.0", "983c4cdc09f8ece6069d2b692b60dc4b3649ec6e"),
+            ("English-EWT", "en", "dev, test", "CC BY-SA 4.0", "8ed072de2fd24022cc62458997fe96a8fe191ea4"),
+            ("German-PUD", "de", "test", "CC BY-SA 3.0", "47eb039b6d80079b280ba70efe4136413fb7af9c"),
+            ("Portuguese-PUD", "pt", "test", "CC BY-SA 3.0", "cda2cf86b68d45e896aab97ceca5e91d43a86db7"),
+            ("Chinese-PUD", "zh", "test", "CC BY-SA 3.0", "647ba53747e1aa1818541965db99a0196440b7d2"),
+        )
+    },
 }  # fmt: skip
 
 
@@ -93,7 +107,7 @@ def _archives(name: str, source: Source) -> tuple[Archive, ...]:
             row["file"],
             int(row["size"]),
             row["sha256"],
-            url=f"{_SERVER}/{source.repository}/{source.commit}/{source.path}/{row['file']}",
+            url=f"{_SERVER}/{source.repository}/{source.commit}/{source.path}{'/' * bool(source.path)}{row['file']}",
             folder=source.folder,
         )
         for row in csv.DictReader(text.splitlines(), delimiter="\t")

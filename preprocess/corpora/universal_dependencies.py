@@ -6,13 +6,17 @@ The files are kept byte for byte: they are gold data, and their readers normalis
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fairseq_xalign.constants import SPLIT_ALIASES
 from preprocess.corpora.archive import Archive
-from preprocess.corpora.corpus import Corpus, CorpusFolder
+from preprocess.corpora.corpus import Corpus, CorpusFolder, CountedFile
 
-_SERVER = "https://raw.githubusercontent.com/UniversalDependencies"
+SERVER = "https://raw.githubusercontent.com/UniversalDependencies"
+
+PART = re.compile(r"-ud-(?P<split>train|dev|test)(-[a-z]+)?\.conllu")
+"""The split in the name of a release's file; large treebanks have several files of one (``train-c``, ``train-l``)."""
 
 # Treebank -> (language, commit, {part of the release: (bytes, SHA-256)}).
 _EWT = (
@@ -99,33 +103,41 @@ def _archives(treebank: str, language: str, commit: str, parts: dict[str, tuple[
             f"{stem}-{part}.conllu",
             size,
             sha256,
-            url=f"{_SERVER}/{folder}/{commit}/{stem}-{part}.conllu",
+            url=f"{SERVER}/{folder}/{commit}/{stem}-{part}.conllu",
             folder=f"ud/{folder}",
         )
         for part, (size, sha256) in parts.items()
     )
 
 
-def _build(language: str):
-    """A reader that gives the release's files their names in the corpus."""
+def build_treebank(language: str):
+    """A reader that gives a release's files their names in the corpus; several files of a split become one."""
 
     def build(archives: dict[str, Path], folder: CorpusFolder) -> None:
+        parts: dict[str, list[Path]] = {}
         for file, path in archives.items():
-            part = file.removesuffix(".conllu").rpartition("-")[2]
-            with (
-                folder.open(f"{SPLIT_ALIASES.get(part, part)}.{language}.conllu") as stream,
-                open(path, encoding="utf-8", newline="\n") as rows,
-            ):
-                sentence: list[str] = []
-                for row in rows:
-                    row = row.removesuffix("\n")
-                    if row:
-                        sentence.append(row)
-                    else:
-                        stream.tree(sentence, sum(1 for line in sentence if line.partition("\t")[0].isdigit()))
-                        sentence = []
+            found = PART.search(file)
+            assert found is not None, file
+            parts.setdefault(SPLIT_ALIASES.get(found["split"], found["split"]), []).append(path)
+        for split, paths in parts.items():
+            with folder.open(f"{split}.{language}.conllu") as stream:
+                for path in paths:
+                    _copy(path, stream)
 
     return build
+
+
+def _copy(path: Path, stream: CountedFile) -> None:
+    """Write the sentences of a file."""
+    with open(path, encoding="utf-8", newline="\n") as rows:
+        sentence: list[str] = []
+        for row in rows:
+            row = row.removesuffix("\n")
+            if row:
+                sentence.append(row)
+            elif sentence:
+                stream.tree(sentence, sum(1 for line in sentence if line.partition("\t")[0].isdigit()))
+                sentence = []
 
 
 def _corpus(
@@ -142,7 +154,7 @@ def _corpus(
         attribution=cite,
         cleaning="none: the release's files, byte for byte",
         archives=archives,
-        build=_build(language),
+        build=build_treebank(language),
         working_space=sum(archive.size for archive in archives),
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 import http.server
 import importlib.util
 import json
 import lzma
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -310,6 +312,51 @@ def test_a_wrong_file_from_the_server_is_refused_and_forgotten(tmp_path, served,
     assert run("ud-german-pud", "--cache", tmp_path / "cache") == 1
     assert "damaged or another version" in capsys.readouterr().err
     assert list(stored.parent.iterdir()) == [] and not (tmp_path / "cache" / "ud-german-pud").exists()
+
+
+def test_a_file_is_known_by_gits_checksum_where_its_size_is_not(tmp_path, served, monkeypatch, capsys):
+    handler, _ = served
+    blob = hashlib.sha1(b"blob %d\0" % len(handler.content) + handler.content).hexdigest()
+    with_archive(monkeypatch, "ud-german-pud", sha256=f"git:{blob}", size=0)
+    assert run("ud-german-pud", "--cache", tmp_path / "cache") == 0
+    assert (tmp_path / "cache" / "ud-german-pud" / "test.de.conllu").read_bytes() == handler.content
+    handler.content = handler.content[:-1] + b"x"
+    assert run("ud-german-pud", "--cache", tmp_path / "other") == 1
+    said = capsys.readouterr().err
+    assert "damaged or another version" in said and f"not git:{blob[:12]}" in said
+
+
+def test_the_treebanks_of_mmte_and_tpp_are_known_by_name_with_commit_licence_and_checksum():
+    releases = {name: corpus for name, corpus in CORPORA.items() if name.endswith("-2.3")}
+    languages = {corpus.languages[0] for corpus in releases.values()}
+    assert len(languages) == len(releases) == 51
+    # those that MMTE prints
+    assert set("ar bg de en es fr hi mr nl pt ro sv te ur zh".split()) <= languages
+    complete = [c for c in releases.values() if any("-ud-dev" in archive.file for archive in c.archives)]
+    assert len(complete) == 47
+    for corpus in [*releases.values(), CORPORA["ud-english-gum"]]:
+        assert corpus.licence and {"train", "test"} <= {re.split("[-.]", a.file)[2] for a in corpus.archives}
+        for archive in corpus.archives:
+            assert re.fullmatch("git:[0-9a-f]{40}", archive.sha256)
+            assert re.search(r"/[0-9a-f]{40}/[a-z]+_[a-z]+-ud-(train|dev|test)(-[a-z])?\.conllu$", archive.url)
+
+
+def test_several_files_of_a_split_become_one(tmp_path):
+    from preprocess.corpora.corpus import CorpusFolder
+    from preprocess.corpora.universal_dependencies import build_treebank
+
+    archives = {}
+    for part in ("train-c", "train-l", "dev"):
+        path = tmp_path / f"cs_pdt-ud-{part}.conllu"
+        path.write_text(f"# sent_id = {part}\n1\tAno\t_\tINTJ\t_\t_\t0\troot\t_\t_\n\n", encoding="utf-8")
+        archives[path.name] = path
+    (tmp_path / "out").mkdir()
+    folder = CorpusFolder(tmp_path / "out")
+    build_treebank("cs")(archives, folder)
+    assert {name: file["sentences"] for name, file in folder.files.items()} == {
+        "train.cs.conllu": 2,
+        "valid.cs.conllu": 1,
+    }
 
 
 def test_another_release_in_the_data_folder_is_passed_over(tmp_path, served, monkeypatch):
