@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.rows import Row, packed, padded, split
 from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
+from fairseq_xalign.models.compiled import AUTO, OFF
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.objectives.batch import PackedBatch
 
@@ -39,13 +39,12 @@ def torch_step(model: nn.Module, loss_of: Callable[[Any], Tensor], device: str, 
     return step
 
 
-def ours(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:
-    encoder = Encoder(config).to(args.device)
+def ours(config: EncoderConfig, rows: list[Row], args: Namespace, compiling: str = AUTO) -> tuple[Step, list[Any]]:
+    encoder = Encoder(config, compiling=compiling).to(args.device)
 
     def loss_of(batch: PackedBatch) -> Tensor:
         assert batch.masked is not None and batch.targets is not None
-        logits = encoder.lm_logits(encoder(batch).index_select(0, batch.masked))
-        return F.cross_entropy(logits.float(), batch.targets)
+        return encoder.token_losses(encoder(batch).index_select(0, batch.masked), batch.targets).mean()
 
     batches = [packed(part, args.device) for part in split(rows, args.batch)]
     return torch_step(encoder, loss_of, args.device, True), batches
@@ -137,6 +136,7 @@ def fairseq(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[St
 
 MAKE: dict[str, Callable[[EncoderConfig, list[Row], Namespace], tuple[Step, list[Any]]]] = {
     "ours": ours,
+    "ours-uncompiled": lambda config, rows, args: ours(config, rows, args, OFF),
     "fairseq": fairseq,
     "transformers": transformers,
     "transformers-fp32": lambda config, rows, args: transformers(config, rows, args, best=False),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Check a GPU within eight minutes: run the CUDA tests, train and resume in every precision, and measure throughput against
-# other libraries and the speed of fairseq-train. Prints one table; --json FILE writes all figures.
+# Check a GPU: run the tests that need one, measure throughput of MLM and of translation against other libraries and the
+# speed of fairseq-train, then train and resume in every precision. Prints each result as it comes, and one table at the
+# end; --json FILE writes all figures.
 #
 #   benchmarks/gpu_check.sh [--json FILE] [--device cpu --small]
 #

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,9 @@ def call(name: str, command: list[object], limit: float) -> tuple[Step, str]:
 
 
 def tests(args: argparse.Namespace) -> Step:
-    """The tests of models and objectives, those that need a GPU among them."""
-    where = ["tests/models/test_dropout.py"] if args.small else ["tests/models", "tests/objectives"]
-    step, output = call("CUDA tests" if args.device == "cuda" else "tests", ["-m", "pytest", "-n", 0, *where], 150)
+    """The tests that need a GPU."""
+    where = "tests/models/test_dropout.py" if args.small else "tests/models/test_gpu.py"
+    step, output = call("CUDA tests" if args.device == "cuda" else "tests", ["-m", "pytest", "-n", 0, where], 90)
     if found := re.search(r"\d+ passed.*", output):
         step.result = found[0].strip(" =")
     return step
@@ -86,7 +87,7 @@ def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *
 
 def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Train some updates, resume for as many again."""
-    half = 2 if args.small else 10
+    half = 2 if args.small else 50
     options = PRECISIONS[name]
     first, _ = call(name, training(data, folder, args, half, *options), 60)
     if not first.passed:
@@ -108,7 +109,8 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
     if args.small:
         command += ["--small", "--rows", "blocks", "--contenders", "ours,transformers"]
     else:
-        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 64, "--attention-dropout", 0]
+        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 128, "--attention-dropout", 0]
+        command += ["--contenders", "ours,ours-uncompiled,transformers"]
     step, output = call("throughput", command, 240)
     print(output, file=sys.stderr)
     if file.exists():
@@ -127,6 +129,24 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
     return step
 
 
+def translation(folder: Path, args: argparse.Namespace) -> Step:
+    """Target tokens per second of translation with MMTE's large shape, and fairseq's."""
+    file = folder / "translation.json"
+    command: list[object] = ["benchmarks/mnmt_throughput.py", "--device", args.device, "--json", file]
+    shape = ["--layers", 6, "--width", 1024, "--ffn-width", 8192, "--heads", 16, "--vocabulary", 64_000]
+    command += ["--small"] if args.small else [*shape, "--max-tokens", 16_384, "--pairs", 4096]
+    step, output = call("translation", command, 120)
+    print(output, file=sys.stderr)
+    if file.exists():
+        step.figures = json.loads(file.read_text("utf-8"))["figures"]
+        median, tokens = statistics.median, step.figures["target_tokens"]
+        times = {name: median(seconds) for name, seconds in step.figures["seconds"].items()}
+        step.result = f"{tokens / times['ours']:,.0f} target tokens/s" + "".join(
+            f", {taken / times['ours']:.2f} x {name}" for name, taken in times.items() if name != "ours"
+        )
+    return step
+
+
 def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Tokens per second of ``fairseq-train`` itself, and how much of the time it waits for data."""
     updates, logged = (4, 1) if args.small else (60, 5)
@@ -139,8 +159,9 @@ def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     return step
 
 
-def make_data(folder: Path, args: argparse.Namespace) -> Path:
-    """English of made-up words, and the language that is derived from it by Trans."""
+def make_data(folder: Path, args: argparse.Namespace) -> Step:
+    """English of made-up words, and the language that is derived from it by Trans, in ``folder/data``."""
+    began = time.perf_counter()
     count, size = (300, 200) if args.small else (30_000, 32_000)
     text, other, valid = folder / "text.en.txt", folder / "text.xx.txt", folder / "valid.en.txt"
     write_lines(text, made_up_lines(count, words=500 if args.small else 60_000))
@@ -155,7 +176,7 @@ def make_data(folder: Path, args: argparse.Namespace) -> Path:
     run_process(*made, "--split", "train", "--mono", f"en={text}", "--mono", f"xx={other}", "--dictionary",
                 f"en-xx={folder / 'd.tsv'}")  # fmt: skip
     run_process(*made, "--split", "valid", "--mono", f"en={valid}")
-    return data
+    return Step("data", True, f"{count:,} lines per language", time.perf_counter() - began)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -179,16 +200,20 @@ def main(argv: list[str] | None = None) -> int:
     steps = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        work = [lambda: tests(args)]
-        data = make_data(folder, args)
+        work = [lambda: tests(args), lambda: throughput(folder, args), lambda: translation(folder, args)]
+        data = folder / "data"
+        work += [lambda: make_data(folder, args), lambda: rate(data, folder / "rate", args)]
         for kind in PRECISIONS if args.device == "cuda" else ON_CPU:
             save = folder / re.sub(r"\W+", "", kind)
             work.append(lambda kind=kind, save=save: precision(kind, data, save, args))
-        work += [lambda: throughput(folder, args), lambda: rate(data, folder / "rate", args)]
         for do in work:
             steps.append(do())
             last = steps[-1]
-            print(f"{last.name}: {'passed' if last.passed else 'FAILED'}, {last.result}", file=sys.stderr, flush=True)
+            print(
+                f"{last.name}: {'passed' if last.passed else 'FAILED'}, {last.result} ({last.seconds:.0f} s)",
+                file=sys.stderr,
+                flush=True,
+            )
     where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     rows = [[s.name, "passed" if s.passed else "FAILED", s.result, f"{s.seconds:.0f}"] for s in steps]
     columns = ["step", "", "result", "seconds"]

@@ -20,7 +20,7 @@ from fairseq_xalign.objectives.combined import SUM, combined_loss
 from fairseq_xalign.objectives.mlm import MaskedLM
 from fairseq_xalign.objectives.objective import Context, Loss, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
-from fairseq_xalign.objectives.translation import TranslationBatch, translation_loss
+from fairseq_xalign.objectives.translation import TranslationBatch
 from fairseq_xalign.options import share
 
 
@@ -86,7 +86,7 @@ class MnmtCriterion(FairseqCriterion):
         total: Tensor = torch.zeros(())
         if batch is not None:
             assert batch.target.targets is not None
-            terms = translation_loss(inner.logits(inner(batch)), batch.target.targets, self.label_smoothing)
+            terms = inner.losses(inner(batch), batch.target.targets, self.label_smoothing)
             size, total = len(terms[0]), terms[0].sum()
         losses: dict[str, Loss] = {}
         if self.objectives:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fairseq_xalign.errors import unknown_name
 from fairseq_xalign.models.attention import DecoderPlan, attend, attend_memory, select_rows
 from fairseq_xalign.models.cache import Cache
+from fairseq_xalign.models.compiled import OFF, Runner, eager
 from fairseq_xalign.models.config import ATTENTION, DecoderConfig
 from fairseq_xalign.models.transformer import Layer, Stack, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -77,6 +78,7 @@ class DecoderBlock(Layer):
         angles: tuple[Tensor, Tensor] | None,
         look_back: Callable[[Tensor], Tensor],
         look_up: Callable[[Tensor], Tensor],
+        run: Runner = eager,
     ) -> Tensor:
         """x [T, D] -> [T, D].
 
@@ -84,18 +86,25 @@ class DecoderBlock(Layer):
             angles: what turns queries and keys, where positions are rotary.
             look_back: causal attention to the target, queries, keys and values [T, 3, H, D / H] -> [T, D].
             look_up: attention to the memory, queries [T, H, D / H] -> [T, D].
+            run: how parts of the layer are run (``models.compiled``).
         """
+        found = look_back(run(DecoderBlock.before)(self, x, angles))
+        x, q = run(DecoderBlock.between)(self, x, found)
+        return run(DecoderBlock.after)(self, x, look_up(q))
 
-        def own(y: Tensor) -> Tensor:
-            return self.attention_out(look_back(self._qkv(y, self.qkv, angles)))
+    def before(self, x: Tensor, angles: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The layer up to attention to the target: x [T, D] -> queries, keys and values [T, 3, H, D / H]."""
+        return self._qkv(self._enter(x, self.attention_norm), self.qkv, angles)
 
-        def memory(y: Tensor) -> Tensor:
-            return self.memory_out(look_up(self.memory_q(y).unflatten(1, (self.heads, -1))))
+    def between(self, x: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        """x and what attention to the target found, both [T, D] -> x [T, D] and queries [T, H, D / H] to the memory."""
+        x = self._add(x, self.attention_out(found), self.attention_norm)
+        return x, self.memory_q(self._enter(x, self.memory_norm)).unflatten(1, (self.heads, -1))
 
-        parts = ((own, self.attention_norm), (memory, self.memory_norm), (self._ffn, self.ffn_norm))
-        for part, norm in parts:
-            x = x + self._drop(part(norm(x))) if self.normalize_before else norm(x + self._drop(part(x)))
-        return x
+    def after(self, x: Tensor, found: Tensor) -> Tensor:
+        """The layer from attention to the memory on: x and what it found, both [T, D] -> [T, D]."""
+        x = self._add(x, self.memory_out(found), self.memory_norm)
+        return self._add(x, self._ffn(self._enter(x, self.ffn_norm)), self.ffn_norm)
 
 
 class Decoder(Stack):
@@ -107,6 +116,7 @@ class Decoder(Stack):
         attention: ``fused`` or ``plain``, as for the encoder.
         shared: the encoder's token embeddings, where ``config.tying`` is ``all``. They are used, and neither owned,
             initialized nor listed as parameters here.
+        compiling: as for the encoder.
     """
 
     config: DecoderConfig
@@ -118,12 +128,14 @@ class Decoder(Stack):
         memory_width: int,
         attention: str = "fused",
         shared: nn.Embedding | None = None,
+        compiling: str = OFF,
     ) -> None:
         super().__init__()
         if attention not in ATTENTION:
             raise unknown_name("attention", attention, ATTENTION)
         self.config = config.validate()
         self.attention = attention
+        self.compiling = compiling
         width, eps = config.width, config.layernorm_eps
         assert (shared is not None) == (config.tying == "all")
         self.embed_tokens = token_embedding(config) if shared is None else None
@@ -157,6 +169,7 @@ class Decoder(Stack):
             encoded = select_rows(encoded, plan.memory.order)
         angles = self._angles(at, x.dtype)
         drop = self.config.attention_dropout if self.training else 0.0
+        run = self.runner(x.device)
         for block in self.layers:
             assert isinstance(block, DecoderBlock)
             kv = block.keys_values(encoded)
@@ -165,6 +178,7 @@ class Decoder(Stack):
                 angles,
                 lambda qkv: attend(qkv, own, drop),
                 lambda q, kv=kv: attend_memory(q, kv, plan.memory, drop),
+                run,
             )
         if self.final_norm is not None:
             x = self.final_norm(x)
@@ -172,7 +186,12 @@ class Decoder(Stack):
 
     def logits(self, features: Tensor) -> Tensor:
         """Scores of all symbols, features [N, D] -> [N, V]."""
-        return F.linear(features, self.embedding.weight if self.output is None else self.output.weight)
+        return F.linear(features, self.output_weight)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix [V, D] of the output layer."""
+        return self.embedding.weight if self.output is None else self.output.weight
 
     def begin(self, memory: Memory) -> Cache:
         """What :meth:`step` needs to know of the memory: its keys and values in every layer."""

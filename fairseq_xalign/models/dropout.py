@@ -27,7 +27,7 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """``torch.nn.functional.dropout`` in distribution: an element becomes 0 with probability p, else x / (1 - p)."""
     if not training or p == 0:
         return x
-    if x.device.type != "cpu" or x.dtype not in INTEGER:
+    if x.device.type != "cpu" or x.dtype not in INTEGER or torch.compiler.is_compiling():
         return F.dropout(x, p)
     return _Dropout.apply(x, p)
 

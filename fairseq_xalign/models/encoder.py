@@ -8,13 +8,17 @@ are options.
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import unknown_name
 from fairseq_xalign.models.attention import Plan, attend, select_rows
+from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.config import ACTIVATIONS, ATTENTION, POSITIONS, EncoderConfig
 from fairseq_xalign.models.lm_head import TiedLMHead
-from fairseq_xalign.models.transformer import Layer, Stack, token_embedding
+from fairseq_xalign.models.transformer import Layer, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
 
 __all__ = ["ATTENTION", "POSITIONS", "Block", "Encoder", "EncoderConfig"]
@@ -31,35 +35,41 @@ class Block(Layer):
         self.attention_norm = nn.LayerNorm(width, eps)
         self.add_ffn(config)
 
-    def forward(self, x: Tensor, plan: Plan, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-        """x [T, D] -> [T, D]."""
-        if self.normalize_before:
-            x = x + self._drop(self._attention(self.attention_norm(x), plan, angles))
-            return x + self._drop(self._ffn(self.ffn_norm(x)))
-        x = self.attention_norm(x + self._drop(self._attention(x, plan, angles)))
-        return self.ffn_norm(x + self._drop(self._ffn(x)))
+    def before(self, x: Tensor, angles: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The layer up to attention: x [T, D] -> queries, keys and values [T, 3, H, D / H]."""
+        return self._qkv(self._enter(x, self.attention_norm), self.qkv, angles)
 
-    def _attention(self, x: Tensor, plan: Plan, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-        qkv = self._qkv(x, self.qkv, angles)  # [T, 3, H, D / H]
-        return self.attention_out(attend(qkv, plan, self.attention_dropout if self.training else 0.0))
+    def after(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The layer from attention on: its input x and what attention found, both [T, D] -> [T, D]."""
+        x = self._add(x, self.attention_out(attended), self.attention_norm)
+        return self._add(x, self._ffn(self._enter(x, self.ffn_norm)), self.ffn_norm)
+
+    def until(
+        self, following: Block, x: Tensor, attended: Tensor, angles: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """From this layer's attention to that of the ``following`` one: :meth:`after`, then :meth:`before`."""
+        x = self.after(x, attended)
+        return x, following.before(x, angles)
 
 
-class Encoder(TiedLMHead, Stack):
+class Encoder(TiedLMHead):
     """Transformer encoder with a tied MLM head (:class:`TiedLMHead`).
 
     Args:
         config: the shape.
         attention: ``fused`` (the fastest kernel on the device) or ``plain`` (padded reference with equal results).
+        compiling: whether training is compiled: ``auto``, ``on`` or ``off`` (``models.compiled``).
     """
 
     config: EncoderConfig
 
-    def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
+    def __init__(self, config: EncoderConfig, attention: str = "fused", compiling: str = OFF) -> None:
         super().__init__()
         if attention not in ATTENTION:
             raise unknown_name("attention", attention, ATTENTION)
         self.config = config.validate()
         self.attention = attention
+        self.compiling = compiling
         width, eps = config.width, config.layernorm_eps
         self.embed_tokens = token_embedding(config)
         self.embed_positions = nn.Embedding(config.max_positions, width) if config.positions == "learned" else None
@@ -86,11 +96,20 @@ class Encoder(TiedLMHead, Stack):
         if plan.order is not None:
             x, at = select_rows(x, plan.order), at[plan.order]
         angles = self._angles(at, x.dtype)
-        for block in self.layers[:layer]:
-            x = block(x, plan, angles)
+        x = self._through(x, self.layers[:layer], plan, angles)
         if self.final_norm is not None and layer in (None, len(self.layers)):
             x = self.final_norm(x)
         return x if plan.inverse is None else select_rows(x, plan.inverse)
+
+    def _through(self, x: Tensor, layers: Any, plan: Plan, angles: tuple[Tensor, Tensor] | None) -> Tensor:
+        """x [T, D] after ``layers``, which are run from one attention to the next."""
+        if not layers:
+            return x
+        run, drop = self.runner(x.device), self.config.attention_dropout if self.training else 0.0
+        qkv = run(Block.before)(layers[0], x, angles)
+        for block, following in itertools.pairwise(layers):
+            x, qkv = run(Block.until)(block, following, x, attend(qkv, plan, drop), angles)
+        return run(Block.after)(layers[-1], x, attend(qkv, plan, drop))
 
     def _embed(self, batch: PackedBatch) -> Tensor:
         x = self._place(batch.tokens, batch.positions, batch.longest, self.embed_tokens)

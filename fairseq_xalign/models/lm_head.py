@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.config import EncoderConfig
+from fairseq_xalign.models.output import token_losses, training_scores
+from fairseq_xalign.models.transformer import Stack
 
 
-class TiedLMHead(nn.Module):
+class TiedLMHead(Stack):
     """What an encoder with token embeddings ``embed_tokens`` [V, D] inherits to score all V symbols.
 
     A base class and not a module of its own, so that weights keep the names that they have in checkpoints.
@@ -34,9 +36,20 @@ class TiedLMHead(nn.Module):
 
     def lm_logits(self, features: Tensor) -> Tensor:
         """Return the scores of all symbols, features [N, D] -> [N, V]; pass the features of masked positions only."""
-        if self.lm_dense is not None and self.lm_norm is not None:
-            features = self.lm_norm(self._lm_activation(self.lm_dense(features)))
-        return F.linear(features, self.embed_tokens.weight, self.lm_bias)
+        return F.linear(self._transformed(features), self.embed_tokens.weight, self.lm_bias)
+
+    def token_losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        """-log p(target) in nats at N positions: features [N, D], ids [N] -> [N], float32 or float64."""
+        return self.runner(features.device)(TiedLMHead._losses)(self, features, targets)
+
+    def _losses(self, features: Tensor, targets: Tensor) -> Tensor:
+        scores = training_scores(self._transformed(features), self.embed_tokens.weight, self.lm_bias)
+        return token_losses(scores, targets)
+
+    def _transformed(self, features: Tensor) -> Tensor:
+        if self.lm_dense is None or self.lm_norm is None:
+            return features
+        return self.lm_norm(self._lm_activation(self.lm_dense(features)))
 
     @torch.no_grad()
     def initialize_output_bias(self, counts: Tensor) -> None:

@@ -9,6 +9,7 @@ from fairseq_xalign.constants import PAD
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models import positions
 from fairseq_xalign.models.attention import choose
+from fairseq_xalign.models.compiled import OFF, Runner, runner
 from fairseq_xalign.models.config import ACTIVATIONS, ShapeConfig
 from fairseq_xalign.models.dropout import dropout
 
@@ -44,12 +45,18 @@ class Layer(nn.Module):
         # angles [T, 1, D / 2H] turn queries and keys of all heads alike
         return torch.cat((positions.rotate(qk, angles[0][:, None], angles[1][:, None]), v), dim=1)
 
+    def _enter(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        """What a part of the layer with this ``norm`` sees of x [T, D]."""
+        return norm(x) if self.normalize_before else x
+
+    def _add(self, x: Tensor, found: Tensor, norm: nn.LayerNorm) -> Tensor:
+        """x [T, D] with what such a part ``found`` [T, D]."""
+        x = x + dropout(found, self.dropout, self.training)
+        return x if self.normalize_before else norm(x)
+
     def _ffn(self, x: Tensor) -> Tensor:
         hidden = self.activation(self.ffn_in(x))
         return self.ffn_out(dropout(hidden, self.activation_dropout, self.training))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout, self.training)
 
 
 class Stack(nn.Module):
@@ -59,6 +66,12 @@ class Stack(nn.Module):
     attention: str
     embed_positions: nn.Embedding | None
     embed_norm: nn.LayerNorm | None
+    compiling: str = OFF
+    """Whether training is compiled, one of ``compiled.COMPILE``."""
+
+    def runner(self, device: torch.device) -> Runner:
+        """How parts of layers are run on ``device``."""
+        return runner(self.compiling if self.training else OFF, device)
 
     def _place(self, tokens: Tensor, at: Tensor, longest: int, embedding: nn.Embedding) -> Tensor:
         """Embed tokens [T] at positions ``at`` [T] of sequences of at most ``longest`` tokens, before layer norm."""
@@ -74,9 +87,7 @@ class Stack(nn.Module):
         return x
 
     def _finish(self, x: Tensor) -> Tensor:
-        if self.embed_norm is not None:
-            x = self.embed_norm(x)
-        return dropout(x, self.config.dropout, self.training)
+        return self.runner(x.device)(finish)(self.embed_norm, x, self.config.dropout if self.training else 0.0)
 
     def _angles(self, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """What turns queries and keys at positions ``at`` [T], if positions are rotary."""
@@ -94,10 +105,7 @@ class Stack(nn.Module):
 
     def _plan_kind(self, x: Tensor) -> str:
         """How attention is computed for features ``x``."""
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-        drop = self.config.attention_dropout if self.training else 0.0
-        return choose(x.device, dtype, drop, self.attention)
+        return choose(x.device, computed_in(x), self.config.width // self.config.heads, self.attention)
 
     @torch.no_grad()
     def _initialize(self, embedding: nn.Embedding | None) -> None:
@@ -119,9 +127,20 @@ class Stack(nn.Module):
                 nn.init.zeros_(module.weight[module.padding_idx])
 
 
+def finish(norm: nn.LayerNorm | None, x: Tensor, p: float) -> Tensor:
+    """The sum of embeddings [T, D] as the first layer sees it: normalized, if there is a norm, then dropped out."""
+    return dropout(x if norm is None else norm(x), p)
+
+
 def token_embedding(config: ShapeConfig) -> nn.Embedding:
     """The embeddings [V, D] of all symbols; the row of ``<pad>`` is zero at first."""
     return nn.Embedding(config.vocab_size, config.width, padding_idx=PAD if config.vocab_size > PAD else None)
+
+
+def computed_in(x: Tensor) -> torch.dtype:
+    """The precision of matrix products of ``x``: autocast's, or its own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.compiled import OFF, eager
 from fairseq_xalign.models.config import TYINGS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.decoder import Decoder, Memory
 from fairseq_xalign.models.encoder import Encoder
+from fairseq_xalign.models.output import smoothed_losses, training_scores
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.translation import SOURCE, TranslationBatch
+from fairseq_xalign.objectives.translation import SOURCE, TranslationBatch, translation_loss
 
 
 class TranslationModel(nn.Module):
@@ -31,12 +33,18 @@ class TranslationModel(nn.Module):
 
     target_token: str = SOURCE
 
-    def __init__(self, encoder_config: EncoderConfig, decoder_config: DecoderConfig, attention: str = "fused") -> None:
+    def __init__(
+        self,
+        encoder_config: EncoderConfig,
+        decoder_config: DecoderConfig,
+        attention: str = "fused",
+        compiling: str = OFF,
+    ) -> None:
         super().__init__()
         check_pair(encoder_config, decoder_config)
-        self.encoder = Encoder(encoder_config, attention)
+        self.encoder = Encoder(encoder_config, attention, compiling)
         shared = self.encoder.embed_tokens if decoder_config.tying == "all" else None
-        self.decoder = Decoder(decoder_config, encoder_config.width, attention, shared)
+        self.decoder = Decoder(decoder_config, encoder_config.width, attention, shared, compiling)
 
     def forward(self, batch: TranslationBatch) -> Tensor:
         """Return the decoder's features [T, D] at the target positions, in the order of ``batch.target``."""
@@ -49,9 +57,20 @@ class TranslationModel(nn.Module):
             return memory
         return Memory(self.encoder(tags), tags.starts, tags.longest).followed_by(memory)
 
+    def losses(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """``translation_loss`` at target positions: features [N, D] and ids [N] -> loss and -log p, both [N]."""
+        run = self.decoder.runner(features.device)
+        if run is eager:
+            return translation_loss(self.logits(features), targets, label_smoothing)
+        return run(_losses)(features, self.decoder.output_weight, targets, label_smoothing)
+
     def logits(self, features: Tensor) -> Tensor:
         """Scores of all symbols, features [N, D] -> [N, V]; pass real target positions only."""
         return self.decoder.logits(features)
+
+
+def _losses(features: Tensor, weight: Tensor, targets: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    return smoothed_losses(training_scores(features, weight, None), targets, label_smoothing, weight.shape[0])
 
 
 def check_pair(encoder: EncoderConfig, decoder: DecoderConfig) -> None:

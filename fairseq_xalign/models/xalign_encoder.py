@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import HALF
+from fairseq_xalign.models.compiled import AUTO, COMPILE, OFF
 from fairseq_xalign.models.config import ATTENTION, POSITIONS, Config, EncoderConfig, same_value
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import PRESETS, preset
@@ -65,6 +66,13 @@ class XAlignEncoderConfig(FairseqDataclass):
         metadata={
             "help": "how attention is computed: by the fastest kernel (fused, the default), or over padded sequences "
             "(plain), a slow reference with equal results"
+        },
+    )
+    compile: ChoiceEnum(COMPILE) = field(  # type: ignore[valid-type]
+        default=AUTO,
+        metadata={
+            "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
+            "(the default: on a GPU, where there is a compiler), on, or off; the first updates wait for the compiler"
         },
     )
 
@@ -188,9 +196,9 @@ class XAlignModel(BaseFairseqModel):
         new_rows: rows of the embedding of tokens that do.
     """
 
-    def __init__(self, config: EncoderConfig, attention: str = "fused") -> None:
+    def __init__(self, config: EncoderConfig, attention: str = "fused", compiling: str = OFF) -> None:
         super().__init__()
-        self.encoder = Encoder(config, attention)
+        self.encoder = Encoder(config, attention, compiling)
         self.heads = nn.ModuleDict()
         self.objectives = Float32Modules()
         self.frozen = False
@@ -213,7 +221,7 @@ class XAlignModel(BaseFairseqModel):
     def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":
         resumed = bool((task.start or {}).get("resumed", True))
         config = resolve_config(cfg, len(task.tokenizer), len(task.languages), task.start_encoder, resumed)
-        return cls(config, str(cfg.attention))
+        return cls(config, str(cfg.attention), str(getattr(cfg, "compile", AUTO)))
 
     def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(self, *arguments)``: one forward pass as data-parallel wrappers see it."""

@@ -10,6 +10,7 @@ from fairseq.models import BaseFairseqModel, register_model, register_model_arch
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.compiled import AUTO, COMPILE, OFF
 from fairseq_xalign.models.config import ACTIVATIONS, ATTENTION, POSITIONS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.presets import BARE_HEAD, TRANSLATION
 from fairseq_xalign.models.translation import TranslationModel, size_line
@@ -106,6 +107,13 @@ class XAlignTranslationConfig(FairseqDataclass):
             "(plain), a slow reference with equal results"
         },
     )
+    compile: ChoiceEnum(COMPILE) = field(  # type: ignore[valid-type]
+        default=AUTO,
+        metadata={
+            "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
+            "(the default: on a GPU, where there is a compiler), on, or off; the first updates wait for the compiler"
+        },
+    )
 
 
 SIDES = {"layers": "layers", "embed_dim": "width", "ffn_embed_dim": "ffn_width", "attention_heads": "heads"}
@@ -197,8 +205,14 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
         objectives: what objectives own, by their names.
     """
 
-    def __init__(self, encoder_config: EncoderConfig, decoder_config: DecoderConfig, attention: str = "fused") -> None:
-        super().__init__(encoder_config, decoder_config, attention)
+    def __init__(
+        self,
+        encoder_config: EncoderConfig,
+        decoder_config: DecoderConfig,
+        attention: str = "fused",
+        compiling: str = OFF,
+    ) -> None:
+        super().__init__(encoder_config, decoder_config, attention, compiling)
         self.objectives = Float32Modules()
 
     @classmethod
@@ -207,7 +221,7 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
         start = None if encoder is None or decoder is None else (encoder, decoder)
         configs = resolve_configs(cfg, len(task.tokenizer), start)
         logger.info(size_line(getattr(cfg, "_name", None) or "mmte_base", *configs))
-        return cls(*configs, str(cfg.attention))
+        return cls(*configs, str(cfg.attention), str(getattr(cfg, "compile", AUTO)))
 
     def forward(self, first: TranslationBatch | Callable[..., Any], *arguments: Any) -> Any:
         """Features [T, D] of a batch, or ``first(self, *arguments)`` for criterions that need more than features.

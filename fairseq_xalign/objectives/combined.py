@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from fairseq_xalign.objectives.batch import PackedBatch, concatenate
-from fairseq_xalign.objectives.mlm import token_losses
 from fairseq_xalign.objectives.objective import Context, Loss, Weighted
 
 MIXES = MIXTURE, SUM, ALTERNATE = "mixture", "sum", "alternate"
@@ -71,7 +70,7 @@ class Passes:
             group = self._group(name)
             batch, features = self._pass(group)
             assert batch.masked is not None and batch.targets is not None
-            losses = token_losses(self.encoder.lm_logits(features[batch.masked]), batch.targets)
+            losses = self.encoder.token_losses(features[batch.masked], batch.targets)
             self._losses.update(zip(group, losses.split([_hidden(self.batches[n]) for n in group])))
         return self._losses[name]
 

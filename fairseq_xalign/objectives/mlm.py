@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor
-
 from fairseq_xalign.objectives.objective import Context, Loss, Objective, Reading
 from fairseq_xalign.objectives.view import MONO, Settings, View
-
-
-def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """-log p(target) in nats for each of N positions: logits [N, V], targets [N] -> [N], float32 or float64."""
-    wide = logits.float() if logits.itemsize < 4 else logits
-    return F.cross_entropy(wide, targets, reduction="none")
 
 
 class HiddenTokens(Objective):

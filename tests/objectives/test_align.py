@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_xalign.models.output import token_losses
 from fairseq_xalign.objectives.align import DictionaryTensors, alignment_loss, entry_cosines
 from fairseq_xalign.objectives.batch import PackedBatch, pack
 from fairseq_xalign.objectives.combined import combined_loss
@@ -33,8 +34,8 @@ def test_alpha_times_the_alignment_and_the_total_are_those_of_d8():
         def forward(self, batch: PackedBatch) -> torch.Tensor:
             return self.embed_tokens(batch.tokens)
 
-        def lm_logits(self, features: torch.Tensor) -> torch.Tensor:
-            return features.new_full((len(features), 80_000), 0.5)
+        def token_losses(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            return token_losses(features.new_full((len(features), 80_000), 0.5), targets)
 
     batch = replace(pack([[1, 2, 3]]), masked=torch.tensor([0, 2]), targets=torch.tensor([7, 79_999]))
     objectives, context = parse_objectives("mlm,align:10", OBJECTIVES), Context(ENTRIES)

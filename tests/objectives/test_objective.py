@@ -28,6 +28,9 @@ class TinyEncoder(nn.Module):
     def lm_logits(self, features: torch.Tensor) -> torch.Tensor:
         return features @ self.embed_tokens.weight.T
 
+    def token_losses(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return -self.lm_logits(features).log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
+
 
 def masked_batch(count: int, seed: int) -> PackedBatch:
     generator = torch.Generator().manual_seed(seed)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_xalign.models.attention.flash import flash
 from fairseq_xalign.models.attention.kernels import HALF, CpuAttention, CpuMemoryAttention, pad_rows, select_rows
-from fairseq_xalign.models.attention.plan import Bucket, MemoryPlan, Plan, varlen_kernel
+from fairseq_xalign.models.attention.plan import Bucket, MemoryPlan, Plan
 
 
 def attend(qkv: Tensor, plan: Plan, dropout: float = 0.0) -> Tensor:
@@ -24,9 +22,7 @@ def attend(qkv: Tensor, plan: Plan, dropout: float = 0.0) -> Tensor:
     """
     if plan.kind == "varlen":
         q, k, v = qkv.unbind(1)  # each [T, H, D / H]
-        kernel = varlen_kernel()
-        causal = _causal_option(kernel) if plan.causal else {}
-        return kernel(q, k, v, plan.starts, plan.starts, plan.longest, plan.longest, **causal).flatten(1)
+        return flash(q, k, v, plan.starts, plan.starts, plan.longest, plan.longest, dropout, plan.causal).flatten(1)
     if plan.kind == "plain":
         return _attend_plain(qkv, plan, dropout)
     if len(plan.buckets) == 1:
@@ -49,7 +45,7 @@ def attend_memory(q: Tensor, kv: Tensor, plan: MemoryPlan, dropout: float = 0.0)
     if plan.kind == "varlen":
         k, v = kv.unbind(1)  # each [T_memory, H, D / H]
         starts, longest = (plan.starts, plan.memory_starts), (plan.longest, plan.memory_longest)
-        return varlen_kernel()(q, k, v, *starts, *longest).flatten(1)
+        return flash(q, k, v, *starts, *longest, dropout).flatten(1)
     if plan.kind == "plain":
         return _attend_memory_plain(q, kv, plan, dropout)
     if len(plan.buckets) == 1:
@@ -57,12 +53,6 @@ def attend_memory(q: Tensor, kv: Tensor, plan: MemoryPlan, dropout: float = 0.0)
     parts = zip(q.split([b.tokens for b, _ in plan.buckets]), kv.split([b.tokens for _, b in plan.buckets]))
     outs = [_attend_pair(*part, *buckets, dropout) for part, buckets in zip(parts, plan.buckets)]
     return torch.cat(outs) if outs else q.flatten(1)
-
-
-def _causal_option(kernel: Any) -> dict[str, Any]:
-    """How torch's kernel is told to be causal: a window without a right side; in its first version, by an option."""
-    windows = "window_size" in inspect.signature(kernel).parameters
-    return {"window_size": (-1, 0)} if windows else {"is_causal": True}
 
 
 def _attend_bucket(qkv: Tensor, bucket: Bucket, causal: bool, dropout: float) -> Tensor:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fairseq_xalign.models.attention.kernels import HALF
+from fairseq_xalign.models.attention.flash import has_flash
 
 BUCKET_PADDING = 256
 """Slots of padding at which a bucket ends. Smaller values cost calls, larger ones work; on CPU, times are the same
@@ -188,17 +187,8 @@ def pair_rows(targets: Sequence[int], memories: Sequence[int]) -> list[int]:
     return rows
 
 
-def choose(device: torch.device, dtype: torch.dtype, dropout: float, wanted: str = "fused") -> str:
-    """The kind of plan for ``wanted`` 'fused' or 'plain' on ``device`` for queries of ``dtype``."""
+def choose(device: torch.device, dtype: torch.dtype, head_width: int, wanted: str = "fused") -> str:
+    """The kind of plan for ``wanted`` 'fused' or 'plain' on ``device``, for queries of ``dtype``."""
     if wanted == "plain":
         return "plain"
-    return "varlen" if device.type == "cuda" and dtype in HALF and dropout == 0 and varlen_kernel() else "buckets"
-
-
-def varlen_kernel() -> Any:
-    """torch's packed flash attention, or None if this version of torch does not have it (before 2.10)."""
-    try:
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        return None
-    return varlen_attn
+    return "varlen" if has_flash(device, dtype, head_width) else "buckets"

@@ -135,28 +135,21 @@ def test_half_precision_in_training_stays_near_float64(dtype):
         assert (found.double() - expected).norm() < 0.02 * expected.norm()
 
 
-@pytest.mark.parametrize("option", ["window_size", "is_causal"])
-def test_packed_flash_attention_is_asked_for_the_same(option, monkeypatch):
+def test_packed_flash_attention_is_asked_for_the_same(monkeypatch):
     """On a CPU there is no such kernel: a loop with its arguments stands in for it."""
     targets, sources = SHAPES["very different"]
 
-    def loop(q, k, v, starts, key_starts, longest, longest_key, hidden):
+    def loop(q, k, v, starts, key_starts, longest, longest_key, dropout, causal, debug):
         assert longest == max(starts.diff().tolist()) and longest_key == max(key_starts.diff().tolist())
+        assert dropout == 0.0 and debug is False and starts.dtype == key_starts.dtype == torch.int32
         outs = []
         for i in range(starts.numel() - 1):
             mine, theirs = slice(starts[i], starts[i + 1]), slice(key_starts[i], key_starts[i + 1])
             parts = [x.transpose(0, 1)[None] for x in (q[mine], k[theirs], v[theirs])]
-            outs.append(F.scaled_dot_product_attention(*parts, is_causal=hidden)[0].transpose(0, 1))
-        return torch.cat(outs)
+            outs.append(F.scaled_dot_product_attention(*parts, is_causal=causal)[0].transpose(0, 1))
+        return torch.cat(outs), None, None, None, None
 
-    def newer(*arguments, window_size=(-1, -1)):
-        return loop(*arguments, hidden={(-1, -1): False, (-1, 0): True}[window_size])
-
-    def older(*arguments, is_causal=False):
-        return loop(*arguments, hidden=is_causal)
-
-    kernel = newer if option == "window_size" else older
-    monkeypatch.setattr("fairseq_xalign.models.attention.compute.varlen_kernel", lambda: kernel)
+    monkeypatch.setattr("fairseq_xalign.models.attention.flash.kernel", lambda: loop)
     torch.manual_seed(0)
     inputs = [torch.randn(64, 3, H, HEAD), torch.randn(64, H, HEAD), torch.randn(82, 2, H, HEAD)]
     for expected, found in zip(by_hand(*inputs, targets, sources), by_plan("varlen", *inputs, targets, sources)):

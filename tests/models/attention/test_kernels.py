@@ -95,8 +95,9 @@ def test_selecting_rows_has_the_gradient_of_index_select():
 
 def test_kind_of_plan_for_device_and_precision():
     cpu = torch.device("cpu")
-    assert choose(cpu, torch.bfloat16, 0.0) == "buckets"
-    assert choose(cpu, torch.bfloat16, 0.0, "plain") == "plain"
-    assert choose(torch.device("cuda"), torch.float32, 0.0) == "buckets"
-    assert choose(torch.device("cuda"), torch.bfloat16, 0.1) == "buckets"
-    assert choose(torch.device("cuda"), torch.bfloat16, 0.0) in ("varlen", "buckets")
+    assert choose(cpu, torch.bfloat16, 64) == "buckets"
+    assert choose(cpu, torch.bfloat16, 64, "plain") == "plain"
+    assert choose(torch.device("cuda"), torch.float32, 64) == "buckets"
+    assert choose(torch.device("cuda"), torch.bfloat16, 12) == "buckets"
+    assert choose(torch.device("cuda"), torch.bfloat16, 512) == "buckets"
+    assert choose(torch.device("cuda"), torch.bfloat16, 64) in ("varlen", "buckets")
