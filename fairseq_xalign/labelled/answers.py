@@ -196,6 +196,18 @@ class Answers(Kind):
             raise UserError(f"{len(parts)} columns instead of 2", remedy=QUESTION_AND_CONTEXT)
         return {"question": parts[0], "context": parts[1], "answers": None}
 
+    def same_answer(self, row: Row, other: Row) -> bool:
+        """Answers are texts in either language: nothing can be compared."""
+        return True
+
+    def code_switched(self, row: Row, other: Row, languages: tuple[str, str]) -> list[Row]:
+        """The question in either language, about the context (with its answers) in the other."""
+        ours, theirs = languages
+        return [
+            {**row, "question": other["question"], "languages": (theirs, ours)},
+            {**other, "question": row["question"], "languages": (ours, theirs)},
+        ]
+
     # -- sequences -------------------------------------------------------------------------------
 
     def encode(
@@ -246,7 +258,7 @@ class Answers(Kind):
                     places = [first + place for place in target] if target else [nowhere, nowhere]
                 result.examples.append(
                     SpanExample(
-                        joined, [], places, index, str(row.get("id", index)), second,
+                        joined, [], places, index, str(row.get("id", index)), second, row.get("languages"),
                         begin=first, spans=spans[begin:end], starts_here=starts_here[begin:end], context=row["context"],
                     )
                 )  # fmt: skip

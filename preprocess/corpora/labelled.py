@@ -94,6 +94,27 @@ SOURCES = {
             ("Chinese-PUD", "zh", "test", "CC BY-SA 3.0", "647ba53747e1aa1818541965db99a0196440b7d2"),
         )
     },
+    "squad": Source(
+        "rajpurkar/SQuAD-explorer", "master", "dataset", "qa/squad",
+        "SQuAD v1.1: questions about Wikipedia; train and dev", ("en",), "CC BY-SA 4.0",
+        "Rajpurkar et al., SQuAD, EMNLP 2016", "qa",
+    ),
+    "xquad": Source(
+        "google-deepmind/xquad", "7d30520c717524000f0d9d2f9c10a069acd9d285", "", "qa/xquad",
+        "XQuAD: 1,190 questions of SQuAD's development set, translated by professionals; test",
+        ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"), "CC BY-SA 4.0",
+        "Artetxe, Ruder, Yogatama, ACL 2020; Romanian: Dumitrescu et al., LiRo, NeurIPS 2021", "qa",
+    ),
+    "jaquad": Source(
+        "SkelterLabsInc/JaQuAD", "23f5d72cc273c49b35e2d9efe0f51757aa1770bd", "data", "qa/jaquad",
+        "JaQuAD: questions about Wikipedia in Japanese; train and dev", ("ja",), "CC BY-SA 3.0",
+        "So, Byun, Kang, Cho, JaQuAD, 2022", "qa",
+    ),
+    "arcd": Source(
+        "husseinmozannar/SOQAL", "1229d34aa2b7a0b9a2e4858c9268e68f45d7e3c4", "data", "qa/arcd",
+        "ARCD: questions about Wikipedia in Arabic; train and test", ("ar",), "MIT",
+        "Mozannar et al., Neural Arabic Question Answering, WANLP 2019", "qa",
+    ),
 }  # fmt: skip
 
 

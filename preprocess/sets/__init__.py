@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from preprocess.sets import intents, nli, sentiment, topics
+from preprocess.sets import intents, nli, questions, sentiment, topics
 from preprocess.sets.published import PublishedSet
 
 SETS: dict[str, PublishedSet] = {
-    found.name: found for module in (nli, topics, intents, sentiment) for found in module.SETS
+    found.name: found for module in (nli, topics, intents, sentiment, questions) for found in module.SETS
 }
 """By the name that ``benchmark`` takes; names of tasks, which read a user's own files, are others."""

@@ -122,11 +122,11 @@ def checked(known: PublishedSet, dropped: Collection[str], part: Part, counts: C
         UserError: for a label that the set does not have.
     """
     for found in part.rows(counts):
-        label = found.row["label"]
+        label = found.row.get("label")
         if known.labels and label not in known.labels:
             remedy = f"{known.name} has {', '.join(known.labels)}"
             raise UserError(f"unknown label {label!r}", part.source, found.line, remedy)
-        if label in dropped:
+        if label is not None and label in dropped:
             counts[f"examples with the label {label} left out"] += 1
         elif part.split == SPLITS[0] and _is_empty(found.row):
             counts[f"{EMPTY}, left out"] += 1

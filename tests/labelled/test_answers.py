@@ -14,6 +14,7 @@ from fairseq_xalign.evaluate.metrics.answers import Reference
 from fairseq_xalign.labelled import answers
 from fairseq_xalign.labelled.answers import QA, Answers
 from fairseq_xalign.labelled.batches import LabelledCollater
+from fairseq_xalign.labelled.code_switching import switched
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Item
 from fairseq_xalign.labelled.labeller import Labeller
@@ -166,6 +167,21 @@ def test_answers_stand_where_they_say_and_do_not_depend_on_the_batch():
         assert all(asked["context"][a.start : a.end] == a.text for a in first)
     assert some[0][1] == [] and KIND.line(rows[1], [])["prediction"] is None
     assert len(some[0][2]) == 20
+
+
+def test_code_switching_asks_in_one_language_about_the_other_and_answers_stay_with_their_context():
+    german = [row("1", f"de {n} 1", "was", id=str(n)) for n in range(3)]
+    english = [row("1", f"en {n} 1", "what", id=str(n)) for n in range(1, 5)]
+    made, left_out = switched(KIND, german, english, ("de", "en"))
+    assert left_out.total() == 1
+    assert [(r["question"], r["context"], r["languages"]) for r in made[:2]] == [
+        ("what", "de 1 1", ("en", "de")),
+        ("was", "en 1 1", ("de", "en")),
+    ]
+    for example in encoded(made).examples:
+        first, last = (place - example.begin for place in example.labels)
+        begin, end = example.spans[first, 0], example.spans[last, 1]
+        assert example.context[begin:end].endswith("1") and example.languages in (("en", "de"), ("de", "en"))
 
 
 # -- rows, files and scores ----------------------------------------------------------------------------
