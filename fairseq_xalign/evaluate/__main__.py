@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 from fairseq_xalign import cli
 
-NAMES = ("predict", "score", "encode", "align", "retrieve", "bleu", "result", "compare", "plot", "papers", "info")
+NAMES = (
+    "predict",
+    "score",
+    "xtreme",
+    "encode",
+    "align",
+    "retrieve",
+    "bleu",
+    "result",
+    "compare",
+    "plot",
+    "papers",
+    "info",
+)
 COMMANDS = {name: f"fairseq_xalign.evaluate.commands.{name}" for name in NAMES}
 
 

@@ -1,0 +1,40 @@
+"""Write predictions as a submission to the XTREME benchmark.
+
+Each call writes the folder of one task below --output, with one file per language: test-de.tsv for tags and labels,
+test-de.json for answers. XTREME's evaluate.py and its leaderboard read the folder. It needs predictions for every
+language of the task; those that are missing are reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_xalign import cli
+from fairseq_xalign.evaluate.xtreme import TASKS, write_submission
+
+EXAMPLE = """example:
+  xalign-evaluate predict --checkpoint runs/ner --data PANX --output panx.jsonl
+  xalign-evaluate xtreme --task panx --predictions panx.jsonl --output SUBMISSION"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``xalign-evaluate xtreme``."""
+    parser.add_argument("--task", required=True, choices=TASKS, help="XTREME's name of the task.")
+    parser.add_argument("--predictions", required=True, metavar="FILE", help="JSON lines written by predict.")
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="SUBMISSION",
+        help="Folder of the submission; the task's own folder in it is replaced, those of other tasks stay.",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the files and say what they hold."""
+    written = write_submission(args.task, args.predictions, args.output)
+    for language, items in written.items.items():
+        print(f"{args.task} {language}: {items:,} examples")
+    if written.missing:
+        cli.say(f"{written.missing:,} without a prediction, which count as wrong")
+    if written.absent:
+        cli.say(f"no predictions for {' '.join(written.absent)}: XTREME's evaluate.py needs every language of the task")
