@@ -68,6 +68,8 @@ def smaller(command: str) -> str:
     program, rest = command.split(" ", 1)
     if program == "mkdir":
         return command
+    if program == "python":
+        return f"{sys.executable} {rest}"
     if program == "fairseq-train":
         for pattern, replacement in SMALLER.items():
             rest = re.sub(pattern, replacement, rest)
