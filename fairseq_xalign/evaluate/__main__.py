@@ -18,6 +18,7 @@ NAMES = (
     "result",
     "compare",
     "plot",
+    "report",
     "papers",
     "info",
 )

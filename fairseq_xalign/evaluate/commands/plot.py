@@ -1,4 +1,4 @@
-"""Plot runs: transfer, alignment or BLEU; or the sizes of a corpus.
+"""Plot runs: transfer, alignment, BLEU or learning curves; or the sizes of a corpus.
 
 transfer draws one panel per task, pair and transformation, with bars for SUP and ZS, their values, and the standard
 deviation if there are several seeds. alignment draws one panel per task, with one point per row of compare, and
@@ -7,7 +7,8 @@ ALIGN-MLM prints the same correlation with the opposite sign.
 
 bleu draws the BLEU of each direction from the folders that bleu --output wrote, one colour per model. corpus-sizes
 draws the training pairs of each direction of a data folder on a logarithmic scale, the largest first, as MMTE does in
-Figure 1. The file is a PNG or an SVG, depending on its suffix.
+Figure 1. curves draws losses and validation scores by update, from logs of fairseq-train (train.log). The file is a PNG
+or an SVG, depending on its suffix.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 
 from fairseq_xalign.data.corpus_sizes import corpus_sizes as sizes_of
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.report.curves import curves
 from fairseq_xalign.evaluate.report.plots import ENDINGS, KINDS, save
 from fairseq_xalign.evaluate.report.results import read_runs
 from fairseq_xalign.evaluate.report.rows import group_over_seeds
+from fairseq_xalign.evaluate.report.training_log import LOG_NAME, log_files, names_of, read_log
 from fairseq_xalign.evaluate.report.translation_plots import bleu, corpus_sizes
 from fairseq_xalign.evaluate.report.translation_tables import translation_runs
 
@@ -28,9 +31,10 @@ EXAMPLE = """example:
   xalign-evaluate plot transfer runs/ --output transfer.png
   xalign-evaluate plot alignment runs/ --output alignment.svg
   xalign-evaluate plot bleu scores/mnmt scores/bilingual --output bleu.png
+  xalign-evaluate plot curves runs/ --output curves.png
   xalign-evaluate plot corpus-sizes DATA --output sizes.png"""
 
-ALL_KINDS = (*sorted(KINDS), "bleu", "corpus-sizes")
+ALL_KINDS = (*sorted(KINDS), "bleu", "corpus-sizes", "curves")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="Folder with a result.json (for bleu, a bleu.json), or with several below it; for corpus-sizes, a data "
-        "folder.",
+        help="Folder with a result.json (for bleu, a bleu.json; for curves, a train.log), or with several below it; "
+        "for corpus-sizes, a data folder.",
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="PNG or SVG file to write.")
     parser.add_argument("--metric", help="Score to plot (default: chunk_f1 for ner, accuracy for other tasks).")
@@ -74,6 +78,14 @@ def plot(kind: str, runs: Sequence[str | Path], output: str | Path, metric: str 
         return
     if metric is not None:
         raise UserError(f"--metric does not go with {kind}", remedy="Leave it out")
+    if kind == "curves":
+        paths = log_files(runs)
+        if not paths:
+            raise UserError(
+                f"no {LOG_NAME} in it", runs[0], remedy="Keep what fairseq-train prints in a file of this name"
+            )
+        save(curves([read_log(path, name) for path, name in zip(paths, names_of(paths))]), output)
+        return
     if kind == "bleu":
         save(bleu(translation_runs(runs)), output)
         return

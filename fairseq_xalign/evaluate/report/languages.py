@@ -118,10 +118,11 @@ def language_tables(
     frames: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         source, _ = language_pair(result.pair, "pair")
-        key = (result.task, source, *(str(result.settings.get(name) or "") for name in FRAME))
+        derived = result.transform != "natural"  # no average is over languages and transformations of one
+        key = (result.task, source, derived, *(str(result.settings.get(name) or "") for name in FRAME))
         frames.setdefault(key, []).append(result)
     found: list[LanguageTable] = []
-    for (task, source, benchmark, training), runs in sorted(frames.items()):
+    for (task, source, _, benchmark, training), runs in sorted(frames.items()):
         name = metric or default_metric(task)
         for run in runs:
             if not run.failed:

@@ -66,6 +66,16 @@ def correlations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 def pair_tables(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str], form: str) -> str:
     """Text, Markdown or LaTeX: one table per panel, without empty columns."""
     parts = []
+    for title, header, body, left in panel_tables(rows):
+        parts += [f"{title}\n", WRITERS[form](header, body, left=left)]
+    lines = pair_notes(rows, results, tables)
+    text = "\n".join([*parts, *(["\n".join(lines) + "\n"] if lines else [])])
+    return commented(text) if form == "latex" else text
+
+
+def panel_tables(rows: Sequence[Row]) -> list[tuple[str, list[str], list[list[str]], int]]:
+    """The title, the header, the cells and the number of columns of text of each panel's table."""
+    tables = []
     for panel in dict.fromkeys(row.panel for row in rows):
         chosen = [row for row in rows if row.panel == panel]
         columns = [name for name in COLUMNS if any(row.values.get(name) for row in chosen)]
@@ -88,14 +98,11 @@ def pair_tables(rows: Sequence[Row], results: Sequence[Result], tables: Sequence
         ]
         header += [COLUMNS[name] for name in columns] + [PAPER_COLUMNS[name] for name in extra]
         task, pair, transform = panel
-        parts.append(f"{task}, {pair}, {transform} ({chosen[0].metric}, %)\n")
-        parts.append(WRITERS[form](header, body, left=left))
-    parts.append(_notes(rows, results, tables))
-    text = "\n".join(part for part in parts if part)
-    return commented(text) if form == "latex" else text
+        tables.append((f"{task}, {pair}, {transform} ({chosen[0].metric}, %)", header, body, left))
+    return tables
 
 
-def _notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]) -> str:
+def pair_notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]) -> list[str]:
     """Where the printed figures are from, what was seen of parallel text, and the signatures, each once."""
     setting = "8 layers, 500k steps, a dictionary drawn at random; POS scored by chunk F1"
     lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
@@ -114,8 +121,7 @@ def _notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[str]
         f"{found['p']:.2g})"
         for task, found in correlations(rows).items()
     ]
-    lines += signatures(results)
-    return "\n".join(lines) + "\n" if lines else ""
+    return lines + signatures(results)
 
 
 def signatures(results: Sequence[Result]) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.metrics.correlation import mean_deviation, spearman
+from fairseq_xalign.evaluate.metrics.correlation import mean_deviation, spearman, spearman_p
 from fairseq_xalign.evaluate.report.rows import Row, order_of
 from fairseq_xalign.evaluate.report.tables import number
 from fairseq_xalign.files import atomic_file
@@ -28,13 +28,15 @@ DPI = 150
 
 def save(figure: Any, output: Path) -> None:
     """Write a figure whole and without a date, so that equal runs give equal files."""
+    with atomic_file(output, "wb") as stream:
+        write(figure, stream, output.suffix.lower().removeprefix("."))
+
+
+def write(figure: Any, stream: IO[bytes], form: str) -> None:
+    """Write a figure to an open file, as ``png`` or ``svg``."""
     import matplotlib as mpl
 
-    form = output.suffix.lower().removeprefix(".")
-    with (
-        atomic_file(output, "wb") as stream,
-        mpl.rc_context({"svg.hashsalt": "fairseq_xalign", "svg.fonttype": "none"}),
-    ):
+    with mpl.rc_context({"svg.hashsalt": "fairseq_xalign", "svg.fonttype": "none"}):
         figure.savefig(stream, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
 
 
@@ -171,7 +173,7 @@ def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tu
         )
     rank = spearman(xs, ys)
     # Under a plot of SUP - ZS, the paper prints the sign that belongs to ZS - SUP, so both are given.
-    found = f"Spearman {rank:+.3f}, with ZS - SUP {-rank:+.3f}"
+    found = f"Spearman {rank:+.3f}, with ZS - SUP {-rank:+.3f}, p = {spearman_p(rank, len(rows)):.2g}"
     if math.isnan(rank) or len(rows) <= 2:
         found = "too few points for a correlation"
     axis.set_title(f"{rows[0].task} (n = {len(rows)})\n{found}", fontsize=FONT)

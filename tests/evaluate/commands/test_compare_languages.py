@@ -230,7 +230,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, capsys, argume
 
 def test_two_scores_of_one_model_seed_and_language_are_refused():
     with pytest.raises(UserError, match="a second score of weam, seed 1, in 'de'"):
-        language_tables([run("de", 60.0), run("de", 61.0, transform="Trans")])
+        language_tables([run("de", 60.0), run("de", 61.0)])
 
 
 @pytest.mark.parametrize("target", ["en", "en,de", ","])

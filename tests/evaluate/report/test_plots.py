@@ -69,7 +69,7 @@ def test_alignment_plot_names_the_rank_correlation(tmp_path):
     figure = plots.alignment(rows(tmp_path, {"task": "ner"}))
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     # Alignment ranks xlm, mlm, random, dict, frequent; gap ranks mlm, xlm, random, dict, frequent downwards.
-    assert titles == [f"{task} (n = 5)\nSpearman -0.900, with ZS - SUP +0.900" for task in ("ner", "pos")]
+    assert titles == [f"{task} (n = 5)\nSpearman -0.900, with ZS - SUP +0.900, p = 0.037" for task in ("ner", "pos")]
     keys = [text.get_text() for text in figure.legends[0].get_texts()]
     assert keys == [
         "mlm",
