@@ -7,6 +7,9 @@ import torch
 
 import fairseq_xalign
 from fairseq_xalign.convert.commands.to_hf import to_hf
+from fairseq_xalign.labelled.batches import LabelledCollater
+from fairseq_xalign.labelled.labeller import label_scores, load_labeller
+from fairseq_xalign.models.heads import SpanHead
 from fairseq_xalign.tokenizer.framing import pair_frame_of
 from tests.support.foreign_models import Opened, write_bert, write_xlmr
 from tests.support.leaving import ANSWERS, checkpoint, randomized
@@ -40,8 +43,6 @@ def foreign(path, write):
     opened = Opened(folder)
     task = opened.task | ANSWERS | {"head_dropout": 0.0, "labelled": "qa", "max_length": 64, "train_languages": []}
     task["pair"] = pair_frame_of(task).pair_settings()
-    from fairseq_xalign.models.heads import SpanHead
-
     head = {f"heads.qa.{name}": value for name, value in randomized(SpanHead(32)).items()}
     state = {"args": None, "cfg": {}, "optimizer_history": [{"num_updates": 3}], "extra_state": {}}
     torch.save({**state, "model": opened.state["model"] | head, "task_state": task}, path)
@@ -88,6 +89,27 @@ def test_our_models_answer_there_as_here(name, tmp_path):
 def test_converted_models_answer_there_as_here(name, tmp_path):
     path = foreign(tmp_path / "c.pt", write_bert if name == "Bert" else write_xlmr)
     check(path, tmp_path / "out", f"{name}ForQuestionAnswering")
+
+
+def test_the_loss_is_that_of_transformers(tmp_path):
+    path = checkpoint(tmp_path / "c.pt", small("wordpiece"), head=ANSWERS, n_segments=2)
+    to_hf(path, tmp_path / "out")
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(str(tmp_path / "out")).eval()
+    labeller = load_labeller(path)
+    rows = [
+        {"id": "1", "question": "When?", "context": c, "answers": [{"text": c[4:9], "answer_start": 4}]}
+        for c in CONTEXTS[:2]
+    ]
+    for example in labeller.kind.learnable(labeller.encode(rows, "en")).examples:
+        sample = LabelledCollater([], labeller.kind, {}, ["en"], labeller.frame).build([example], ["en"])
+        batch = sample["streams"]["labelled"]
+        start, end = (torch.tensor([place]) for place in example.labels)
+        with torch.inference_mode():
+            ours = labeller.kind.outcome(label_scores(labeller.encoder, labeller.head, labeller.kind, sample), sample)
+            theirs = model(
+                batch["tokens"][None], token_type_ids=batch["segments"][None], start_positions=start, end_positions=end
+            )
+        assert torch.allclose(ours.losses[0], theirs.loss, atol=1e-5)
 
 
 def test_the_pipeline_opens_it_where_the_library_has_one(tmp_path):

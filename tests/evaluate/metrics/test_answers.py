@@ -1,5 +1,8 @@
 """Exact match and F1 are those of MLQA's definition: its published cases, and what must hold for any answers."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from fairseq_xalign.evaluate.metrics.answers import (
     normalized,
 )
 
+DATA = Path(__file__).parents[2] / "data"
 # Computed by executing the official mlqa_evaluation_v1.py: prediction, gold, language, F1, exact match.
 CASES = [
     ("the Eiffel Tower", "Eiffel Tower in Paris", "en", 0.6666666666666666, False),
@@ -68,6 +72,15 @@ def test_languages_without_an_official_definition_say_so():
     assert normalized("ゴマサバ、鯖", "ja") == ["ゴ", "マ", "サ", "バ", "鯖"]
     assert "norm:mlqa|articles:de|tokens:words" in AnswerF1().signature(3, lang="de-en")
     assert "norm:mlqa-like|articles:none|tokens:characters" in ExactMatch().signature(3, lang="ja")
+
+
+@pytest.mark.parametrize("language", ["ar", "de", "en", "es", "hi", "zh"])
+def test_stored_predictions_score_what_the_official_script_says(language):
+    """25 answers of XQuAD per language, right, cut, widened or wrong; scores by the script (commit 5ef5c731)."""
+    stored = json.loads((DATA / "answers" / "xquad.json").read_text("utf-8"))[language]
+    pairs = [(Reference(tuple(gold), language), prediction) for _, gold, prediction in stored["items"]]
+    assert AnswerF1().corpus(pairs) == pytest.approx(stored["f1"], abs=1e-9)
+    assert ExactMatch().corpus(pairs) == pytest.approx(stored["exact_match"], abs=1e-9)
 
 
 words = st.text(alphabet="abc the der la ال ، 北京.!", max_size=12)
