@@ -142,6 +142,7 @@ def benchmark(
             labels.update(report[place]["by label"])
         description = {"format": FORMAT, "task": kind.name, "labels": sorted(labels), "name": task.name}
         description |= {} if known is None else {"set": known.name}
+        description |= {"pieces": known.pieces} if known is not None and known.pieces else {}
         files.write_json(made / LABELS_FILE, description)
     return report, sorted(labels)
 

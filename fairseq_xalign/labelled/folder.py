@@ -29,12 +29,14 @@ class LabelledFolder:
     Attributes:
         labels: names, in the order of the head's outputs.
         name: the task (pos, ner, classification), or the user's own name for the set.
+        pieces: how many subwords of a text are read, where the folder says it (documents); else None.
     """
 
     path: Path
     kind: Kind
     labels: list[str]
     name: str
+    pieces: int | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> LabelledFolder:
@@ -53,7 +55,10 @@ class LabelledFolder:
         if len(set(labels)) != len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise UserError(f"label {twice!r} is listed twice", file, remedy="Keep one of them")
-        return cls(path, KINDS[values["task"]], labels, str(values.get("name", "")))
+        pieces = values.get("pieces")
+        if pieces is not None and (isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 1):
+            raise UserError(f'"pieces" must be a whole number of subwords, not {pieces!r}', file, remedy=MADE_WITH)
+        return cls(path, KINDS[values["task"]], labels, str(values.get("name", "")), pieces)
 
     def languages(self, split: str) -> list[str]:
         """Languages that have a file for this split, sorted."""

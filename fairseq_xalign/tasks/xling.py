@@ -29,6 +29,8 @@ from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTas
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
+MAX_LENGTH = 128
+"""Subwords of a sequence, unless a user or the labelled folder says otherwise."""
 WINDOW = 4096
 """Examples that are sorted by length together."""
 ALL = "all"
@@ -70,9 +72,11 @@ class XlingConfig(TrainingConfig):
                                 "instead of (q_xx, c_xx), where both have the same id (PPA, section 2.3); --batch-size "
                                 "counts the two as one; by default none"}
     )  # fmt: skip
-    max_length: int = field(
-        default=128, metadata={"help": "longest sequence in subwords (ALIGN-MLM, Table 11, and XTREME: 128)"}
-    )
+    max_length: Optional[int] = field(
+        default=None, metadata={"help": "longest sequence in subwords (default: 128, as in ALIGN-MLM, Table 11, and in "
+                                "XTREME; for documents, such as those of benchmark mldoc, 200 and the symbols around "
+                                "them, as in MMTE, section 3.2)"}
+    )  # fmt: skip
     head_dropout: float = field(
         default=0.1, metadata={"help": "fraction of the head's input that is dropped in training"}
     )
@@ -90,7 +94,8 @@ class XlingTask(TrainingTask):
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
-        at_least(3, max_length=cfg.max_length)  # <s>, a subword, </s>
+        if cfg.max_length is not None:
+            at_least(3, max_length=cfg.max_length)  # <s>, a subword, </s>
         share(head_dropout=cfg.head_dropout)
         self.kind.check_options(cfg)
         self.folder = LabelledFolder.open(cfg.data)
@@ -312,7 +317,14 @@ class XlingTask(TrainingTask):
     def _longest(self) -> int:
         """The longest sequence in subwords: ``--max-length``, or less where the encoder has fewer positions."""
         config = self.encoder_config
-        return min(self.cfg.max_length, config.max_positions) if config.positions == "learned" else self.cfg.max_length
+        longest = self._asked_length()
+        return min(longest, config.max_positions) if config.positions == "learned" else longest
+
+    def _asked_length(self) -> int:
+        """``--max-length``, or its default."""
+        if self.cfg.max_length is not None:
+            return int(self.cfg.max_length)
+        return MAX_LENGTH if self.folder.pieces is None else self.folder.pieces + self.frame.extra
 
     def collater_for(self, streams: list[Any], split: str) -> LabelledCollater:
         return LabelledCollater(streams, self.kind, self.language_numbers, self.reported_languages(), self.frame)
@@ -326,10 +338,10 @@ class XlingTask(TrainingTask):
     def order_settings(self) -> dict[str, Any]:
         few = {"--few-shot-languages": self.drawn} if self.drawn else {}
         switched_with = {"--code-switch": self.cfg.code_switch} if self.cfg.code_switch else {}
-        return {"--max-length": self.cfg.max_length, **self.kind.order_settings(self.cfg), **few, **switched_with}
+        return {"--max-length": self._asked_length(), **self.kind.order_settings(self.cfg), **few, **switched_with}
 
     def max_positions(self) -> int:
-        return self.cfg.max_length
+        return self._asked_length()
 
 
 def config_class(kind: Kind) -> type[XlingConfig]:

@@ -51,6 +51,7 @@ class PublishedSet:
         licence: under which it may be used.
         labels: all labels; others are refused. Empty where the set has an open list.
         dropped: labels whose examples are left out unless the user wants them.
+        pieces: how many subwords of a document are read by default; None for sentences.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PublishedSet:
     licence: str
     labels: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    pieces: int | None = None
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ MLDOC_LANGUAGES = {
 }
 MLDOC_TOPICS = ("CCAT", "ECAT", "GCAT", "MCAT")
 TOPIC_CODES = ".//codes[@class='bip:topics:1.0']/code"
+DOCUMENT_PIECES = 200
+"""How many subwords of a document are read (MMTE, section 3.2)."""
 TRAINING_SIZE = 1000
 """The size of the training set that the papers use (MMTE, Table 3); the repository has 2,000, 5,000 and 10,000 too."""
 
@@ -101,5 +103,5 @@ SETS = (
     PublishedSet("mldoc", "classification", "mldoc-indices/english.train.1000 and its kin, and the documents, "
                  "CORPUS/NUMBER.xml", find_mldoc,
                  "https://github.com/facebookresearch/MLDoc and https://trec.nist.gov/data/reuters/reuters.html",
-                 "the documents: NIST's agreement", MLDOC_TOPICS),
+                 "the documents: NIST's agreement", MLDOC_TOPICS, pieces=DOCUMENT_PIECES),
 )  # fmt: skip

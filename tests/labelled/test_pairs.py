@@ -221,3 +221,20 @@ def test_the_separator_is_the_makers_whatever_their_files_say_of_it(kind, whole,
     frame = pair_frame_of({"foreign": {}, "tokenizer": tokenizer})
     assert (frame.separator, frame.segments) == expected
     assert pair_frame_of({"tokenizer": tokenizer}) == FRAMES["s"]
+
+
+def test_gold_labels_that_the_model_does_not_know_are_counted_and_stay_in_the_predictions(tmp_path, capsys):
+    path = checkpoint(tmp_path / "c.pt", head={**PAIRED, "pair": FRAMES["s"].pair_settings()})
+    (tmp_path / "test.en.tsv").write_text("a\tb\tgood\na\tc\tbetter\nb\tc\tbest\nc\td\tbest\n", "utf-8")
+    assert preprocess(["benchmark", "pairs", "--from", str(tmp_path), "--output", str(tmp_path / "L")]) == 0
+    out = tmp_path / "out.jsonl"
+    arguments = ["predict", "--checkpoint", str(path), "--data", str(tmp_path / "L"), "--output", str(out)]
+    capsys.readouterr()
+    assert evaluate(arguments) == 0
+    said = capsys.readouterr().err
+    assert "2 gold labels 'best', which the model does not know and never predicts" in said
+    assert "1 gold labels 'better', which" in said and "'good'" not in said
+    assert [json.loads(line)["gold"] for line in out.read_text("utf-8").splitlines()] == [
+        "good", "better", "best", "best"]  # fmt: skip
+    assert evaluate([*arguments, "--languages", "xx"]) == 1
+    assert "no test examples in xx. The folder has test: en" in capsys.readouterr().err

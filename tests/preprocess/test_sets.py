@@ -236,6 +236,7 @@ def test_mldoc_puts_index_and_documents_together(tmp_path, capsys):
     write(tmp_path, "in/FDCH5/39373.xml", DOCUMENT.format("Erster Absatz.", "Zweiter.", "CCAT"))
     write(tmp_path, "in/FDCH5/2.xml", DOCUMENT.format("a", "b", "GCAT"))
     _, rows = made("mldoc", tmp_path)
+    assert LabelledFolder.open(tmp_path / "L").pieces == 200
     assert rows["train.de"] == [{"id": "FDCH5-39373", "text": "Erster Absatz. Zweiter.", "label": "CCAT"}]
     arguments = ["benchmark", "mldoc", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M")]
     for bad, message in ((DOCUMENT.format("a", "b", "C15"), ": 0 of the topics"), ("<p>", ":1: not valid XML")):

@@ -93,3 +93,19 @@ def test_translations_are_trained_on_with_code_switching_and_resumed_bit_for_bit
     assert first.losses() + second.losses() == whole.losses()
     other = finetune(tmp_path, begin, tmp_path / "other", "classification", 1, "--code-switch", "en")
     assert other.status == 1 and "--code-switch en: only en is trained on" in other.text
+
+
+def test_documents_are_read_to_their_first_200_pieces_and_other_texts_to_128_subwords(folder, begin, tmp_path):
+    about = json.loads((folder / "labels.json").read_text("utf-8"))
+    row = {"id": "1", "text": "word " * 300, "text_pair": "end", "label": "end"}
+    for pieces, expected in ((None, 128), (200, 202)):
+        place = tmp_path / str(pieces)
+        place.mkdir()
+        (place / "labels.json").write_text(json.dumps({**about, "pieces": pieces} if pieces else about), "utf-8")
+        for split in ("train", "valid"):
+            (place / f"{split}.en.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+        run = finetune(place, begin, place / "run", "classification", 1)
+        assert run.status == 0, run.text[-2000:]
+        task_state = run.checkpoint()["task_state"]
+        assert task_state["max_length"] == min(expected, task_state["encoder"]["max_positions"])
+        assert "1 rows in 1 sequences, 1 pairs cut" in run.text

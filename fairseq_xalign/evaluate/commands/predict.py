@@ -131,7 +131,7 @@ def predict(
         inputs = _text_input(text, languages, labeller.kind)
     else:
         inputs = _folder_inputs(LabelledFolder.open(data or ""), labeller, split, languages)
-    return _predictions(labeller, inputs, batch_tokens)
+    return _predictions(labeller, inputs, batch_tokens, with_gold=text is None)
 
 
 def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: int | None) -> None:
@@ -149,9 +149,11 @@ def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: i
     labeller.kind = labeller.kind.configured(chosen)
 
 
-def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int) -> Iterator[Row]:
-    """The line of each row of each language; what was cut is reported at the end."""
-    cut, notes = 0, Counter[str]()
+def _predictions(
+    labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int, with_gold: bool
+) -> Iterator[Row]:
+    """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end."""
+    cut, notes, labels = 0, Counter[str](), set(labeller.labels)
     task = task_of(labeller.kind, labeller.learned)
     for language, rows in inputs:
         if labeller.encoder.config.n_languages and language not in labeller.languages:
@@ -161,6 +163,8 @@ def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]]
             encoded = labeller.encode(chunk, language)
             cut += encoded.cut
             notes += encoded.notes
+            for label in (label for row in chunk for label in labeller.kind.labels_of(row)) if with_gold else ():
+                notes[f"gold labels {label!r}, which the model does not know and never predicts"] += label not in labels
             for index, (row, prediction) in enumerate(
                 zip(chunk, labeller.predict(encoded, len(chunk), batch_tokens), strict=True), start
             ):
@@ -168,7 +172,7 @@ def _predictions(labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]]
                 if task is not None:
                     line["task"] = task.name
                 yield line | labeller.kind.line(row, prediction)
-    for what, number in notes.items():
+    for what, number in (+notes).items():
         cli.say(f"{number:,} {what}")
     if cut:
         cli.say(f"{cut} {labeller.kind.cut_noun} cut to {labeller.max_length} subwords")
