@@ -119,7 +119,7 @@ _XTREME = "as the benchmark's scripts have it"
 
 PRESETS: dict[str, Preset | Epochs] = {
     "mmte": Preset(3.0, 40_000, "", "translation in all directions (MMTE, section 2.1), for --task mnmt"),
-    "mmte-xnli": Preset(0.2, 90_000, "--head mmte", "natural language inference (MMTE, section 3.1)"),
+    "mmte-xnli": Preset(0.2, 90_000, "--head mmte", "pairs (MMTE, section 3.1), for --task xling_classification"),
     "mmte-mldoc": Preset(
         0.2,
         5_000,
@@ -130,21 +130,45 @@ PRESETS: dict[str, Preset | Epochs] = {
     "mmte-tagging": Preset(
         0.1, 40_000, "--head mmte", "parts of speech and entities (MMTE, sections 3.4, 3.5), for --task xling_tagging"
     ),
-    "ppa-xnli": Epochs(5e-5, 2, 32, 128, 1000, 0.01, "", f"natural language inference (PPA, section 3.3): {_PPA}"),
-    "ppa-mlqa": Epochs(3e-5, 2, 32, 386, 1000, 0.01, "", f"question answering (PPA, section 3.3): {_PPA}"),
+    "ppa-xnli": Epochs(
+        5e-5, 2, 32, 128, 1000, 0.01, "", f"pairs, for --task xling_classification (PPA, section 3.3): {_PPA}"
+    ),
+    "ppa-mlqa": Epochs(3e-5, 2, 32, 386, 1000, 0.01, "", f"questions, for --task xling_qa (PPA, section 3.3): {_PPA}"),
     "tpp-tagging": Epochs(
-        5e-5, 3, 16, 512, 500, 0.01, _CLIPPED, f"entities and parts of speech (TPP, section 3.1 and appendix A): {_TPP}"
+        5e-5,
+        3,
+        16,
+        512,
+        500,
+        0.01,
+        _CLIPPED,
+        f"entities and parts of speech, for --task xling_tagging (TPP, section 3.1): {_TPP}",
     ),
     "tpp-sentiment": Epochs(
-        5e-5, 3, 16, 128, 500, 0.01, _CLIPPED, f"sentiment (TPP, section 3.1 and appendix A): {_TPP}"
+        5e-5, 3, 16, 128, 500, 0.01, _CLIPPED, f"sentiment, for --task xling_classification (TPP, section 3.1): {_TPP}"
     ),
-    "align-mlm-xnli": Epochs(2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"natural language inference (ALIGN-MLM): {_ALIGN}"),
+    "align-mlm-xnli": Epochs(
+        2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"pairs, for --task xling_classification (ALIGN-MLM): {_ALIGN}"
+    ),
     "align-mlm-tagging": Epochs(
-        2e-5, 10, 32, 128, 0, 0.0, _CLIPPED, f"entities and parts of speech (ALIGN-MLM): {_ALIGN}"
+        2e-5,
+        10,
+        32,
+        128,
+        0,
+        0.0,
+        _CLIPPED,
+        f"entities and parts of speech, for --task xling_tagging (ALIGN-MLM): {_ALIGN}",
     ),
-    "xtreme-pairs": Epochs(2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"XNLI and PAWS-X (XTREME): {_XTREME}"),
-    "xtreme-tagging": Epochs(2e-5, 10, 32, 128, 0, 0.0, _CLIPPED, f"UD-POS and PAN-X (XTREME): {_XTREME}"),
-    "xtreme-qa": Epochs(3e-5, 3, 32, 384, 500, 1e-4, _CLIPPED, f"SQuAD for XQuAD and MLQA (XTREME): {_XTREME}"),
+    "xtreme-pairs": Epochs(
+        2e-5, 5, 32, 128, 0, 0.0, _CLIPPED, f"XNLI and PAWS-X, for --task xling_classification (XTREME): {_XTREME}"
+    ),
+    "xtreme-tagging": Epochs(
+        2e-5, 10, 32, 128, 0, 0.0, _CLIPPED, f"UD-POS and PAN-X, for --task xling_tagging (XTREME): {_XTREME}"
+    ),
+    "xtreme-qa": Epochs(
+        3e-5, 3, 32, 384, 500, 1e-4, f"{_CLIPPED} --stride 128", f"questions, for --task xling_qa (XTREME): {_XTREME}"
+    ),
 }
 
 
