@@ -118,15 +118,35 @@ def _xnli(path: Path, language: str, counts: Counts) -> Iterator[FileRow]:
 
 
 def _translated(path: Path, english: Path | None, counts: Counts) -> Iterator[FileRow]:
-    """A machine-translated training set; lines that differ from the English line in their label are left out."""
-    originals = {} if english is None else {line: label for line, _, label in _lines(english, Counts())}
+    """A machine-translated training set; lines that differ from the English line in their label are left out.
+
+    Args:
+        english: the English training set that comes with the translations, or MultiNLI's own; None to compare nothing.
+    """
+    originals = {} if english is None else dict(_english_labels(english))
+    line = 0
     for line, texts, label in _lines(path, counts):
-        if label not in NAMES or (english is not None and originals.get(line) != label):
+        if label not in NAMES or (english is not None and originals.get(line) != NAMES[label]):
             counts[UNMATCHED] += 1
         else:
             yield pair_row(str(line), texts, NAMES[label], line)
-    missing = len(originals) and max(originals) - line
-    counts["English lines without a translation"] += max(missing, 0)
+    counts["English lines without a translation"] += max(max(originals, default=0) - line, 0)
+
+
+def _english_labels(path: Path) -> Iterator[tuple[int, str]]:
+    """(line of a translation, label) of each English example; the first line of translations names the columns."""
+    if json_lines.is_json_lines(path):
+        for line, row in json_lines.read(path):
+            yield line + 1, str(row.get("gold_label"))
+    else:
+        for line, _, label in _lines(path, Counts()):
+            yield line, NAMES.get(label, label)
+
+
+def _parallel_english(path: Path, counts: Counts) -> Iterator[FileRow]:
+    """MultiNLI's training set with the ids of its translations."""
+    for found in _multinli(path, counts):
+        yield FileRow({**found.row, "id": str(found.line + 1)}, found.line)
 
 
 def _lines(path: Path, counts: Counts) -> Iterator[tuple[int, tuple[str, str], str]]:
@@ -145,14 +165,20 @@ XNLI_LANGUAGES = "ar bg de el en es fr hi ru sw th tr ur vi zh".split()
 
 
 def find_xnli(folder: Path) -> Iterator[Part]:
-    """``xnli.dev.tsv`` and ``xnli.test.tsv``, and the training sets ``multinli.train.{lang}.tsv`` beside them."""
+    """``xnli.dev.tsv`` and ``xnli.test.tsv``, and the training sets ``multinli.train.{lang}.tsv`` beside them.
+
+    Without ``multinli.train.en.tsv``, MultiNLI's own training set is the English one: the lines are the same.
+    """
     for one in matching(folder, r"xnli\.(?P<split>dev|test)\.tsv"):
         for language in XNLI_LANGUAGES:
             yield Part(one.split, language, one.path, partial(_xnli, one.path, language))
     training = {one.groups["lang"]: one.path for one in matching(folder, rf"multinli\.train\.{CODE}\.tsv")}
+    originals = next((one.path for one in matching(folder, r"multinli_1\.0_train\.jsonl")), None)
+    english = training.get("en", originals)
+    if "en" not in training and originals is not None:
+        yield Part("train", "en", originals, partial(_parallel_english, originals))
     for language, path in training.items():
-        english = training.get("en") if language != "en" else None
-        yield Part("train", language, path, partial(_translated, path, english))
+        yield Part("train", language, path, partial(_translated, path, None if language == "en" else english))
 
 
 MULTINLI = {"train": ("train", "en"), "dev_matched": ("valid", "en"), "dev_mismatched": ("test", "en")}

@@ -137,6 +137,21 @@ def test_xnli_has_a_part_per_language_and_training_sets_that_stay_parallel(tmp_p
     }
 
 
+def test_translations_of_multinli_stay_parallel_with_its_own_file_too(tmp_path):
+    rows = [{"sentence1": a, "sentence2": b, "gold_label": c, "pairID": str(i)} for i, (a, b, c) in enumerate(PAIRS)]
+    write(tmp_path, "in/multinli_1.0_train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    name = {"contradiction": "contradictory"}
+    training = [f"{a}\t{b}\t{name.get(c, c)}" for a, b, c in (PAIRS[0], PAIRS[2])]
+    write(tmp_path, "in/multinli.train.sw.tsv", "\n".join(["premise\thypo\tlabel", *training]) + "\n")
+    report, found = made("xnli", tmp_path)
+    assert [row["id"] for row in found["train.en"]] == ["2", "3", "4"] and len(found["train.sw"]) == 1
+    assert found["train.sw"][0]["id"] == "2" and found["train.sw"][0]["label"] == found["train.en"][0]["label"]
+    assert report["train.sw"]["changes"] == {
+        "lines left out that do not match the English line of the same number": 1,
+        "English lines without a translation": 1,
+    }
+
+
 def test_multinli_leaves_examples_without_a_gold_label_out(tmp_path):
     # keys of multinli_1.0_train.jsonl: README of multinli_1.0.zip
     rows = [{"sentence1": a, "sentence2": b, "gold_label": c, "pairID": str(i)} for i, (a, b, c) in enumerate(PAIRS)]
