@@ -20,8 +20,8 @@ from fairseq_xalign.files import read_text
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Outcome, Row, Task
 from fairseq_xalign.labelled.span_windows import POOL, Answer, SpanExample, best_spans, most_context, ranked, windows
 from fairseq_xalign.options import at_least
-from fairseq_xalign.tokenizer.framing import FRAMES, Frame, pair_frame_of
-from fairseq_xalign.tokenizer.spans import pieces_of
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame, new_separators, pair_frame_of
+from fairseq_xalign.tokenizer.spans import characters_of, pieces_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -187,7 +187,7 @@ class Answers(Kind):
                 )
 
     def labels_of(self, row: Row) -> list[str]:
-        return ["answer" for answer in row["answers"] if answer["answer_start"] is not None]
+        return ["answer" for answer in row["answers"] if answer.get("answer_start") is not None]
 
     def text_row(self, text: str) -> Row:
         """A row from a line with a question and a context, which a tab separates."""
@@ -246,6 +246,8 @@ class Answers(Kind):
             found = windows(len(ids), room, self.stride)
             shown = most_context(found, len(ids))
             targets = [self._target(answer, begin, end) for begin, end in found]
+            if answer is not None and self._widened(row, spans, answer):
+                result.notes["answers that begin or end inside a subword, which counts as a whole"] += 1
             if answer is not None and not any(targets):
                 result.notes["answers that no window shows whole"] += 1
                 answer = None
@@ -265,12 +267,23 @@ class Answers(Kind):
         return result
 
     @staticmethod
-    def _pieces(row: Row, spans: np.ndarray) -> tuple[int, int] | None:
-        """The first and last piece of the first answer that has a place in the context."""
+    def _place(row: Row) -> tuple[int, int] | None:
+        """Where the first answer that has a place in the context begins and ends there."""
         for answer in row["answers"] or []:
-            if answer["answer_start"] is not None and answer["text"]:
-                return pieces_of(spans, answer["answer_start"], answer["answer_start"] + len(answer["text"]))
+            if answer.get("answer_start") is not None and answer["text"]:
+                return answer["answer_start"], answer["answer_start"] + len(answer["text"])
         return None
+
+    @classmethod
+    def _pieces(cls, row: Row, spans: np.ndarray) -> tuple[int, int] | None:
+        """The first and last piece of that answer."""
+        place = cls._place(row)
+        return None if place is None else pieces_of(spans, *place)
+
+    @classmethod
+    def _widened(cls, row: Row, spans: np.ndarray, pieces: tuple[int, int]) -> bool:
+        """Whether an answer's pieces stand for other characters beside it."""
+        return characters_of(spans, *pieces) != cls._place(row)
 
     @staticmethod
     def _target(answer: tuple[int, int] | None, begin: int, end: int) -> tuple[int, int] | None:
@@ -301,9 +314,7 @@ class Answers(Kind):
         return {"pair": frame.pair_settings()}
 
     def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
-        """The separator of an encoder from translation, unless it has been fine-tuned on two texts before."""
-        unread = set(frame.separator) - {*frame.begin, *frame.end}
-        return () if "pair" in task_state else tuple(sorted(unread))
+        return new_separators(task_state, frame)
 
     # -- head and loss -----------------------------------------------------------------------------
 

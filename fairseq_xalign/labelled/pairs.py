@@ -22,7 +22,7 @@ from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled import classification
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Row, Task
-from fairseq_xalign.tokenizer.framing import FRAMES, Frame, pair_frame_of
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame, new_separators, pair_frame_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -136,9 +136,7 @@ class Pairs(Classification):
         return {"pair": frame.pair_settings()}
 
     def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
-        """The separator of an encoder from translation, unless it has been fine-tuned on pairs before."""
-        unread = set(frame.separator) - {*frame.begin, *frame.end}
-        return () if "pair" in task_state else tuple(sorted(unread))
+        return new_separators(task_state, frame)
 
     def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[B, labels]; MMTE's head, which leaves symbols around a text out, leaves those between texts out too."""

@@ -90,6 +90,12 @@ def pair_frame_of(task_state: Mapping[str, Any]) -> Frame:
     return replace(frame, separator=(EOS,) * separators, segments=segments)
 
 
+def new_separators(task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
+    """Return the ids between two texts that an encoder has never read (one from translation without pairs so far)."""
+    unread = set(frame.separator) - {*frame.begin, *frame.end}
+    return () if "pair" in task_state else tuple(sorted(unread))
+
+
 def _pair_in(processor: Mapping[str, Any]) -> tuple[int, bool] | None:
     """How many separators a ``tokenizer.json`` puts between two texts, and whether the second is of segment 1.
 

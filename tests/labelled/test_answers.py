@@ -103,6 +103,13 @@ def test_what_cannot_be_learned_is_counted_and_left_out():
     assert {example.name for example in found.examples} == {"1", "2", "3", "4"}  # all of them are predicted
 
 
+def test_answers_that_end_inside_a_subword_are_counted():
+    assert encoded([row("clos")], longest=90).notes == {
+        "answers that begin or end inside a subword, which counts as a whole": 1
+    }
+    assert not encoded([row("closed")], longest=90).notes
+
+
 def test_a_question_without_room_for_a_context_is_an_error():
     with pytest.raises(UserError, match="no room for a question of 9"):
         encoded([row(question="word " * 40)], Answers(max_question_length=9), longest=12)
