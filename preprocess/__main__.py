@@ -11,6 +11,8 @@ COMMANDS = {
     "fetch": "preprocess.fetch",
     "subword": "preprocess.subword",
     "derive": "preprocess.derive",
+    "order": "preprocess.order",
+    "parser": "preprocess.parser",
     "links": "preprocess.links",
     "dictionary": "preprocess.dictionary",
     "binarize": "preprocess.binarize",

@@ -2,11 +2,13 @@
 
 inv    reverses the words of each sentence; final punctuation stays last
 perm   puts the words in a random order that depends on the seed; final punctuation stays last
+syn    puts the dependents of nouns and verbs into the order of another language, drawn from --order-model
 trans  replaces each subword piece by a reserved symbol: a copy of the vocabulary with the same grammar
 
 Several transformations, separated by commas, are combined. Words are always reordered first and then transliterated,
 whatever the order of the list: trans,inv and inv,trans are both Trans∘Inv of ALIGN-MLM (Tang et al. 2022, Appendix F
-and Table 9; the idea is Deshpande et al. 2021).
+and Table 9; the idea is Deshpande et al. 2021). syn follows Wang and Eisner (2016) and needs a parse of each sentence:
+treebanks have it, other formats are parsed by --parser once, and the parses kept in INPUT.parses.conllu.
 
 Labels follow their words: ids and heads of CoNLL-U are rewritten, entities remain valid IOB2, and answers move with
 their words. A file FILE.manifest.json beside the output records how it was made, and --reverse undoes it.
@@ -30,16 +32,21 @@ from preprocess.derive import manifest
 from preprocess.derive.manifest import DEFAULT_OVERLAP, DEFAULT_SEED, Settings
 from preprocess.derive.marks import SPLITS
 from preprocess.derive.order import OrderOptions
+from preprocess.derive.parses import Parsed
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
+from preprocess.derive.syntax_files import SyntaxFiles
 from preprocess.derive.transliteration import LOST, Transliteration
 from preprocess.derive.vocabulary import doubled_tokenizer, recorded_tokenizer
 from preprocess.readers import FORMATS, WITH_HEADER
+from preprocess.readers.words import Change
 
 EXAMPLE = """example:
   xalign-preprocess derive --transform inv,trans --subword subword --output-subword subword-doubled \\
       --format text --input train.en --output train.xx
-  xalign-preprocess derive --reverse --subword subword-doubled --format text --input train.xx --output back.en"""
+  xalign-preprocess derive --reverse --subword subword-doubled --format text --input train.xx --output back.en
+  xalign-preprocess derive --transform syn --order-model french.json --parser english-parser --format text \
+      --input train.en --output train.en_syn"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +73,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="With trans: share of the pieces that keep their id, drawn at random without replacement "
         f"(default: {DEFAULT_OVERLAP}).",
     )
-    parser.add_argument("--seed", type=int, help=f"Seed of perm and of --overlap (default: {DEFAULT_SEED}).")
+    parser.add_argument("--seed", type=int, help=f"Seed of perm, syn and --overlap (default: {DEFAULT_SEED}).")
+    parser.add_argument("--order-model", metavar="FILE", help="With syn: the order of another language, made by order.")
+    parser.add_argument(
+        "--parser",
+        metavar="DIR",
+        help="With syn, for all formats but conllu: a folder that parser has written, or stanza (for English) or "
+        "stanza:LANGUAGE, whose models are downloaded.",
+    )
+    parser.add_argument(
+        "--parses",
+        metavar="FILE",
+        help="With syn: parses in CoNLL-U, read if they are there, else made by --parser and kept "
+        "(default: INPUT.parses.conllu). With --reverse: those of the natural file, or the natural treebank.",
+    )
     parser.add_argument(
         "--inv-split",
         choices=list(SPLITS),
@@ -96,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         inv_split=args.inv_split,
         has_header=args.header,
         reverse=args.reverse,
+        syntax=SyntaxFiles(args.order_model, args.parser, args.parses),
     )
     return 0
 
@@ -113,6 +134,7 @@ def derive(
     inv_split: str | None = None,
     has_header: str | None = None,
     reverse: bool = False,
+    syntax: SyntaxFiles | None = None,
 ) -> Counter[str]:
     """Write the derived language's version of a file, and its manifest beside it; or undo one.
 
@@ -123,6 +145,7 @@ def derive(
         overlap, seed, inv_split: None for the defaults of the command.
         has_header: whether the first row of a table names its columns: auto (the default), yes or no.
         reverse: ``source`` is the derived file.
+        syntax: with syn, the model of orders, and the parser or the parses.
 
     Returns:
         what was counted: examples, words, and what was dropped or respelled.
@@ -146,14 +169,18 @@ def derive(
         settings = replace(settings, overlap=tokenizer.derived["overlap"])
     elif subword or output_subword or overlap:
         raise UserError("--subword, --output-subword and --overlap are for trans", remedy="Add trans to --transform")
-    options = OrderOptions(settings.split, settings.seed)
+    syntax = syntax or SyntaxFiles()
+    options = OrderOptions(settings.split, settings.seed, syntax.model(settings, recorded), counts)
     orders = [WORD_ORDERS[name](options) for name in settings.orders]
-    pipeline = Pipeline(orders, Transliteration(tokenizer, counts) if tokenizer else None, reverse)
-    derive_file(settings, source, output, pipeline, counts)
+    change: Change = Pipeline(orders, Transliteration(tokenizer, counts) if tokenizer else None, reverse)
+    if options.order_model is not None:
+        change = syntax.with_parses(change, settings, source, reverse, recorded)
+    derive_file(settings, source, output, change, counts)
     if is_special(output):
         cli.say(f"{output} is not a regular file, so no manifest is written beside it")
     else:
-        manifest.write(output, source, settings, reverse, tokenizer.sha256 if tokenizer else None, counts)
+        sha256 = tokenizer.sha256 if tokenizer else None
+        manifest.write(output, source, settings, reverse, sha256, counts, syntax.record(settings, source, reverse))
     done = "reversed" if reverse else "derived"
     figures = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
     cli.say(f"{output}: {done} {'∘'.join(reversed(settings.transforms))}; {figures}")
@@ -174,8 +201,8 @@ class Given:
     header: str | None
 
 
-def derive_file(settings: Settings, source: Path, output: Path, pipeline: Pipeline, counts: Counter[str]) -> None:
-    """Pass every example of ``source`` through ``pipeline`` into ``output``, which appears whole or not at all."""
+def derive_file(settings: Settings, source: Path, output: Path, change: Change, counts: Counter[str]) -> None:
+    """Pass every example of ``source`` through ``change`` into ``output``, which appears whole or not at all."""
     data_format = settings.data_format
     reader = importlib.import_module(FORMATS[data_format])
     examples = reader.read(source, settings.header) if data_format in WITH_HEADER else reader.read(source)
@@ -185,13 +212,15 @@ def derive_file(settings: Settings, source: Path, output: Path, pipeline: Pipeli
                 counts["headers kept"] += 1
                 cli.say(f"{source}: the first row was taken for the names of the columns and kept; see --header")
             try:
-                derived = reader.derive(example, pipeline, counts)
+                derived = reader.derive(example, change, counts)
             except UserError as error:
                 if error.where is None:
                     raise UserError(error.what, source, example.line, error.remedy) from error
                 raise
             counts["examples"] += 1
             reader.write(stream, derived)
+        if isinstance(change, Parsed):
+            change.finish()
         if not counts["words"]:
             raise UserError("no words in it", source, remedy=f"Give a file of --format {data_format} with examples")
 

@@ -18,6 +18,7 @@ class Inversion:
     """Reverse the words of each sentence."""
 
     seeded = False
+    parsed = False
 
     def __init__(self, options: OrderOptions) -> None:
         self.split = options.split

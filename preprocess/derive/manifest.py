@@ -11,7 +11,7 @@ from fairseq_xalign import files
 from fairseq_xalign.data.formats.header import AUTO
 from fairseq_xalign.errors import UserError, unknown_name
 from preprocess.derive.marks import SPLITS
-from preprocess.derive.registry import PLANNED, TRANSLITERATION, WORD_ORDERS
+from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
 from preprocess.readers import WITH_HEADER
 
 FORMAT = 1
@@ -62,16 +62,19 @@ def parse_transforms(text: str) -> tuple[tuple[str, ...], bool]:
     names = [name.strip() for name in text.split(",")]
     known = [*WORD_ORDERS, TRANSLITERATION]
     for name in names:
-        if name in PLANNED:
-            raise UserError(
-                f"--transform {name}: the {PLANNED[name]} transformation is planned but not available yet",
-                remedy=f"Choose from {', '.join(known)}",
-            )
         if name not in known:
             raise unknown_name("transformation", name, known)
         if names.count(name) > 1:
             raise UserError(f"--transform names {name!r} twice", remedy="Name it once")
-    return tuple(name for name in names if name != TRANSLITERATION), TRANSLITERATION in names
+    orders = tuple(name for name in names if name != TRANSLITERATION)
+    for name in orders[1:]:
+        if WORD_ORDERS[name].parsed:
+            first = ",".join([name, *(other for other in names if other != name)])
+            raise UserError(
+                f"--transform {text}: {name} reads the parse of natural sentences, so it comes first",
+                remedy=f"Write --transform {first}",
+            )
+    return orders, TRANSLITERATION in names
 
 
 def manifest_path(output: str | Path) -> Path:
@@ -80,9 +83,15 @@ def manifest_path(output: str | Path) -> Path:
 
 
 def write(
-    output: Path, source: Path, settings: Settings, reverse: bool, subword: str | None, counts: Mapping[str, int]
+    output: Path,
+    source: Path,
+    settings: Settings,
+    reverse: bool,
+    subword: str | None,
+    counts: Mapping[str, int],
+    syntax: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the manifest of ``output``."""
+    """Write the manifest of ``output``; ``syntax`` is what :class:`preprocess.derive.parses.SyntaxFiles` records."""
     files.write_json(
         manifest_path(output),
         {
@@ -93,6 +102,7 @@ def write(
             "input": {"name": source.name, "sha256": files.sha256(source)},
             "output": {"name": output.name, "sha256": files.sha256(output)},
             "subword_sha256": subword,
+            **({"syntax": syntax} if syntax else {}),
             "counts": dict(counts),
         },
     )

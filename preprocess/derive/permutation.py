@@ -32,6 +32,7 @@ class Permutation:
     """Shuffle the words of each sentence."""
 
     seeded = True
+    parsed = False
 
     def __init__(self, options: OrderOptions) -> None:
         self.split, self.seed = options.split, options.seed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from fairseq_xalign.data.formats.conllu import FORM
 from preprocess.derive.order import WordOrder
 from preprocess.derive.transliteration import Transliteration
 from preprocess.readers.words import Arrangement, Passage
@@ -35,11 +38,18 @@ class Pipeline:
         unknown = [0] * len(passage.words)
         if self.reverse:
             natural = [self.spell(word) for word in passage.words]
-            moved = self._orders(_with(passage, natural))
+            rows = passage.rows and [self._respelled(row) for row in passage.rows]
+            moved = self._orders(replace(passage, words=natural, rows=rows))
             return Arrangement(moved.order, moved.words, unknown, moved.marks_after)
         # Marks are sought in the spelling that the way back will see.
         moved = self._orders(_with(passage, [self.transliteration.normal(word) for word in passage.words]))
         return Arrangement(moved.order, [self.spell(word) for word in moved.words], moved.marks_before, unknown)
+
+    def _respelled(self, row: list[str]) -> list[str]:
+        """A row of the natural parse with its word as it comes back from the other script."""
+        assert self.transliteration is not None
+        form = self.transliteration.natural(self.transliteration.derived(row[FORM]))
+        return [*row[:FORM], form, *row[FORM + 1 :]]
 
     def _orders(self, passage: Passage) -> Arrangement:
         count = len(passage.words)
@@ -49,14 +59,15 @@ class Pipeline:
             order = [total.order[middle] for middle in moved.order]
             before = total.marks_before if step else moved.marks_before
             total = Arrangement(order, moved.words, before, moved.marks_after)
-            passage = _with(passage, moved.words, moved.order)
+            passage = _with(passage, moved.words, moved.order, moves_rows=not self.reverse)
         return total
 
 
-def _with(passage: Passage, words: list[str], order: list[int] | None = None) -> Passage:
-    """The passage with other words; its spans and rows in the new ``order`` if there is one."""
+def _with(passage: Passage, words: list[str], order: list[int] | None = None, moves_rows: bool = True) -> Passage:
+    """The passage with other words; its spans and (if ``moves_rows``) rows in the new ``order`` if there is one."""
     spans, rows = passage.spans, passage.rows
     if order is not None:
         spans = None if spans is None else [spans[old] for old in order]
-        rows = None if rows is None else [rows[old] for old in order]
+        if moves_rows:
+            rows = None if rows is None else [rows[old] for old in order]
     return Passage(words, passage.place, passage.attached, spans, rows)

@@ -3,12 +3,12 @@
 from preprocess.derive.inversion import Inversion
 from preprocess.derive.order import WordOrder
 from preprocess.derive.permutation import Permutation
+from preprocess.derive.syntax import Syntax
 
 WORD_ORDERS: dict[str, type[WordOrder]] = {
     "inv": Inversion,
     "perm": Permutation,
+    "syn": Syntax,
 }
-PLANNED = {"syn": "syntax"}
-"""Transformations of the papers that are not available yet, and what they change."""
 TRANSLITERATION = "trans"
 """Not an order: applied last, after the words have been put in place."""

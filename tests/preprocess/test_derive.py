@@ -563,7 +563,7 @@ def test_a_vocabulary_that_is_there_is_reused_if_it_agrees(place, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--transform", "syn"], "planned but not available yet. Choose from inv, perm, trans"),
+        (["--transform", "syn"], "syn needs the order of another language"),
         (["--transform", "trams"], "unknown transformation 'trams'. Did you mean 'trans'?"),
         (["--transform", "inv,inv"], "twice"),
         ([], "--transform is missing"),

@@ -1,0 +1,129 @@
+"""Fit the order of a language's nouns, verbs and their dependents to a treebank, for derive --transform syn.
+
+The model is that of Wang and Eisner (2016): log-linear over all orders of a head and at most six dependents, seen as
+tags and relations, one for the dependents of nouns and one for those of verbs. It is fitted by maximum likelihood. With
+--substrate, the weights are mixed with those of the natural language itself, as ALIGN-MLM's en~fr@N~fr@V are: they
+decide where the other language has nothing to say.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fairseq_xalign import cli, files
+from fairseq_xalign.data.formats import conllu
+from fairseq_xalign.errors import UserError
+from preprocess.derive.order_features import MAX_DEPENDENTS
+from preprocess.derive.order_fitting import DEFAULT_PENALTY, fit_model
+from preprocess.derive.order_model import DEFAULT_SUBSTRATE_WEIGHT, OrderModel
+from preprocess.derive.tree import Tree
+
+MOST_DEPENDENTS = 7
+"""Eight words have 40,320 orders; one more would take nine times the time and memory."""
+EXAMPLE = """example:
+  xalign-preprocess order --treebank fr_gsd-ud-train.conllu --substrate en_ewt-ud-train.conllu --output french.json
+  xalign-preprocess derive --transform syn --order-model french.json --format conllu \\
+      --input test.en.conllu --output test.en_syn.conllu"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--treebank",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="Treebank of the language whose order is wanted, CoNLL-U; may be repeated.",
+    )
+    parser.add_argument(
+        "--substrate",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Treebank of the language that will be put in order, mixed in; may be repeated (default: none).",
+    )
+    parser.add_argument(
+        "--substrate-weight",
+        type=float,
+        default=DEFAULT_SUBSTRATE_WEIGHT,
+        metavar="SHARE",
+        help="Share of the weights of --substrate in the mixture (Wang and Eisner's code: %(default)s).",
+    )
+    parser.add_argument(
+        "--max-dependents",
+        type=int,
+        default=MAX_DEPENDENTS,
+        metavar="N",
+        help=f"Dependents of a node at most, 1 to {MOST_DEPENDENTS}; others keep their order (the paper: %(default)s).",
+    )
+    parser.add_argument(
+        "--subtypes",
+        action="store_true",
+        help="Keep the subtypes of relations (nmod:poss). Without it nmod is nmod: treebanks differ in their subtypes.",
+    )
+    parser.add_argument(
+        "--penalty",
+        type=float,
+        default=DEFAULT_PENALTY,
+        metavar="X",
+        help="Half of it times the sum of squared weights is taken from the log-likelihood (default: %(default)s).",
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="Model to write, JSON.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit and write the model that the command line asks for."""
+    if not 0 <= args.substrate_weight <= 1:
+        raise UserError(f"--substrate-weight {args.substrate_weight:g} is not a share", remedy="Give 0 to 1")
+    if not 1 <= args.max_dependents <= MOST_DEPENDENTS:
+        raise UserError(f"--max-dependents {args.max_dependents}", remedy=f"Give 1 to {MOST_DEPENDENTS}")
+    if not args.penalty > 0:
+        raise UserError(f"--penalty {args.penalty:g} leaves weights without bounds", remedy="Give a number above 0")
+    model = fit_treebanks(args.treebank, args.max_dependents, args.subtypes, args.penalty)
+    if args.substrate:
+        substrate = fit_treebanks(args.substrate, args.max_dependents, args.subtypes, args.penalty)
+        model = model.mixed(substrate, args.substrate_weight)
+    model.save(args.output)
+    cli.say(f"wrote {args.output}: {sum(map(len, model.weights.values())):,} weights")
+    return 0
+
+
+def fit_treebanks(
+    paths: Sequence[str | Path],
+    max_dependents: int = MAX_DEPENDENTS,
+    subtypes: bool = False,
+    penalty: float = DEFAULT_PENALTY,
+) -> OrderModel:
+    """The model of the orders in treebanks.
+
+    Args:
+        paths: CoNLL-U files.
+        max_dependents, subtypes, penalty: as the options.
+
+    Raises:
+        UserError: for a malformed treebank, or one without heads, with file and line.
+    """
+    about = {"treebanks": [{"name": Path(path).name, "sha256": files.sha256(path)} for path in paths]}
+    counts = Counter[str]()
+    model = fit_model(_sentences(paths), OrderModel({}, max_dependents, subtypes, about), penalty, counts)
+    if not counts["nodes"]:
+        raise UserError("no noun or verb with dependents in it", paths[0], remedy="Give a treebank with UPOS tags")
+    cli.say(f"{', '.join(map(str, paths))}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    return model
+
+
+def _sentences(paths: Sequence[str | Path]) -> Iterator[conllu.Sentence]:
+    """All sentences; what is wrong with a tree is reported with its file and line."""
+    for path in paths:
+        for sentence in cli.progress(conllu.read(path), "read"):
+            _check(sentence, path)
+            yield sentence
+
+
+def _check(sentence: conllu.Sentence, path: str | Path) -> None:
+    try:
+        Tree.of_rows(sentence.rows)
+    except UserError as error:
+        raise UserError(error.what, path, sentence.line, error.remedy) from error
