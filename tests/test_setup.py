@@ -170,7 +170,9 @@ def test_a_wheel_carries_version_commands_and_extras(installed):
     assert {entry.name for entry in distribution.entry_points} == {
         "xalign-preprocess", "xalign-evaluate", "xalign-convert"
     }  # fmt: skip
-    extras = {"train", "fairseq", "hf", "sklearn", "crf", "align", "plots", "cluster", "ctranslate2", "docs", "dev"}
+    extras = {
+        "train", "fairseq", "hf", "sklearn", "crf", "align", "plots", "cluster", "ctranslate2", "syntax", "docs", "dev"
+    }  # fmt: skip
     assert extras == set(distribution.metadata.get_all("Provides-Extra"))
     assert distribution.metadata["Requires-Python"] == ">=3.11" and distribution.metadata["License-Expression"] == "MIT"
 

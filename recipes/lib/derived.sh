@@ -1,7 +1,7 @@
 # The stages that all recipes share: English and languages derived from it, from text to table (ALIGN-MLM, section 4).
 
 derived() { echo "en_${1//,/}"; } # trans,inv -> en_transinv
-transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
+transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans,syn) echo "Trans∘Syn" ;; syn) echo "Syn" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
 
 # suffix NAME SHARE USUAL: nothing for the paper's usual value, else a part of a folder's name, as .overlap25.
 suffix() { if [ "$(percent "$2")" != "$(percent "$3")" ]; then echo ".$1$(percent "$2")"; fi; }
@@ -103,17 +103,41 @@ make_text() {
         ${coverage[@]+"${coverage[@]}"} --output "$WORK/subword"
 }
 
+# What the syntax transformation needs: the order of French, and a parser of English unless PARSER names one.
+prepare_syntax() {
+    if [ "$FORMAT" != conllu ]; then
+        title "stopped: Trans∘Syn needs a treebank of English, and the labels are $LABELS"
+        exit 1
+    fi
+    if [ ! -f "$WORK/order.json" ]; then
+        preprocess fetch "$ORDER_CORPUS"
+        preprocess order $(printf -- '--treebank %s ' "$XALIGN_CACHE/$ORDER_CORPUS"/*.conllu*) \
+            --substrate "$WORK/text/train.en.conllu" --output "$WORK/order.json"
+    fi
+    if [ -z "$PARSER" ] && [ ! -d "$WORK/parser" ]; then
+        title "stage 2: a parser of English, trained on $LABELS"
+        preprocess parser --treebank "$WORK/text/train.en.conllu" --dev "$WORK/text/valid.en.conllu" \
+            --test "$WORK/text/test.en.conllu" --passes "$PARSER_PASSES" --output "$WORK/parser"
+    fi
+}
+
 # Stage 2: derive_language TRANSFORM OVERLAP
 derive_language() {
-    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split options=()
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split
+    local options=() parser=()
     use_setting "$1" "$2" mlm x 1 1 10 1
     [ -f "$home/derived.done" ] && return
     title "stage 2: derive $language ($(transform_name "$transform"), overlap $(percent "$overlap") %)"
     mkdir -p "$home/$TASK"
     options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword")
     if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
+    if [[ ",$transform," == *,syn,* ]]; then
+        prepare_syntax
+        options+=(--order-model "$WORK/order.json")
+        parser=(--parser "${PARSER:-$WORK/parser}")
+    fi
     for split in train valid $(for parallel in $PARALLEL_SHARES; do echo "parallel$(percent "$parallel")"; done); do
-        preprocess derive "${options[@]}" --format text --input "$WORK/text/$split.en.txt" --output "$home/$split.$language.txt"
+        preprocess derive "${options[@]}" ${parser[@]+"${parser[@]}"} --format text --input "$WORK/text/$split.en.txt" --output "$home/$split.$language.txt"
     done
     for split in train valid test; do
         cp "$WORK/text/$split.en.$SUFFIX" "$home/$TASK/"

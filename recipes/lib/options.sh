@@ -68,7 +68,7 @@ source_settings() {
 # What a configuration may leave out. Lists are separated by spaces: every value is run.
 default_settings() {
     DEVICE=cpu                      # cpu or gpu
-    TRANSFORMS=""                   # how languages are derived from English: trans,inv trans
+    TRANSFORMS=""                   # how languages are derived from English: trans,inv trans trans,syn
     DICTIONARY_SHARES=0.25          # ALIGN-MLM, section 4; 0.5 in Tables 2, 4 and 5
     OVERLAPS=0                      # share of the pieces that both languages write alike; Table 7: 0, 0.25, 0.5
     ALPHAS=10                       # weight of the alignment loss; Appendix G.5: 1, 10, 100
@@ -76,6 +76,9 @@ default_settings() {
     DICTIONARIES=random             # which pieces: random (the authors') or frequent
     TEXTS="sotu:text.en.txt"        # corpora of `xalign-preprocess fetch` and the file of each that is used
     LABEL_CORPORA="ud-english-ewt brown intents"   # the first that can be fetched
+    ORDER_CORPUS=ud-french-pud      # of trans,syn: the treebank whose order English takes; the paper: French
+    PARSER=""                       # of trans,syn: stanza, or a folder; empty: train one on the labels' treebank (extra syntax)
+    PARSER_PASSES=8
     NATURAL=""                      # natural languages (the demo's)
     NATURAL_VOCABULARY=8000
     MODEL_TYPE=bpe

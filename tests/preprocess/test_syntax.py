@@ -186,13 +186,8 @@ def attached(rows, *places):
 
 
 def test_tokens_up_to_white_space_are_one_word_with_the_head_of_the_topmost():
-    rows = attached(
-        parsed(
-            "I/PRON/4/nsubj", "do/AUX/4/aux", "n't/PART/4/advmod", "know/VERB/0/root", "him/PRON/4/obj", "./PUNCT/4/punct"
-        ),
-        1,
-        4,
-    )  # fmt: skip
+    tokens = "I/PRON/4/nsubj do/AUX/4/aux n't/PART/4/advmod know/VERB/0/root him/PRON/4/obj ./PUNCT/4/punct"
+    rows = attached(parsed(*tokens.split()), 1, 4)
     words = word_rows(sentences_of(rows), attached=True)
     assert [word[conllu.FORM] for word in words] == ["I", "don't", "know", "him."]
     assert [word[conllu.HEAD] for word in words] == ["3", "3", "0", "3"]
