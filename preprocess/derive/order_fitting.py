@@ -182,7 +182,8 @@ class _Chunk:
 
         length = len(nodes[0])
         every = len(orders(length))
-        pairs, occurs, features, seen, times = [], [], [], [], []
+        pairs, occurs, features, seen = [], [], [], []
+        times: list[int] = []
         for place, (elements, observed) in enumerate(zip(nodes, counts)):
             assert elements[HEAD][1] == "@"
             pairs.append([[numbers.setdefault(n, len(numbers)) for n in names] for names in pair_features(elements)])
