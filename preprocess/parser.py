@@ -13,7 +13,8 @@ from pathlib import Path
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
-from preprocess.parsers import Unparsed, load_parser
+from preprocess.parsers.interface import Unparsed
+from preprocess.parsers.loading import load_parser
 from preprocess.parsers.spacy_parser import DEFAULT_PASSES, train
 
 EXAMPLE = """example:

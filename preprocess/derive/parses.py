@@ -21,7 +21,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file
 from preprocess.derive.syntax import with_span
 from preprocess.derive.tree import ROOT
-from preprocess.parsers import NO_SPACE, Parser, Rows, Unparsed, row
+from preprocess.parsers.interface import NO_SPACE, Parser, Rows, Unparsed, row
 from preprocess.readers.words import Arrangement, Change, Passage, Place
 
 PASSAGE = re.compile(r"#\s*passage\s*=\s*(.*)")

@@ -14,7 +14,7 @@ from preprocess.derive.manifest import Settings
 from preprocess.derive.order_model import OrderModel
 from preprocess.derive.parses import Parsed, parses_path, passages_of, write_parses
 from preprocess.derive.registry import WORD_ORDERS
-from preprocess.parsers import load_parser
+from preprocess.parsers.loading import load_parser
 from preprocess.readers import FORMATS, WITH_HEADER
 from preprocess.readers.words import Change
 

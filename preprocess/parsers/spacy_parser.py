@@ -18,7 +18,7 @@ from fairseq_xalign import files
 from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.data.formats.conllu import DEPREL, FORM, HEAD, ID, UPOS
 from fairseq_xalign.errors import UserError
-from preprocess.parsers import Rows, Unparsed, row
+from preprocess.parsers.interface import Rows, Unparsed, row
 
 SENTENCES_PER_DOCUMENT = 10
 """How many sentences are joined for training, so that the parser learns where one ends (spaCy's converter: 10)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fairseq_xalign.errors import UserError
-from preprocess.parsers import Rows, Unparsed, row
+from preprocess.parsers.interface import Rows, Unparsed, row
 
 PROCESSORS = "tokenize,mwt,pos,lemma,depparse"
 BATCH = 256

@@ -17,7 +17,7 @@ from preprocess.derive.parses import Parsed, word_rows, write_parses
 from preprocess.derive.pipeline import Pipeline
 from preprocess.derive.syntax import REORDERED, TOO_MANY, Syntax
 from preprocess.derive.tree import Tree
-from preprocess.parsers import row
+from preprocess.parsers.interface import row
 from preprocess.readers import conllu as treebank
 from preprocess.readers import ner
 from preprocess.readers.words import Passage
