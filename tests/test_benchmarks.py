@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="no benchmarks b
 
 
 def run(*command: object) -> subprocess.CompletedProcess:
-    variables = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    variables = {**os.environ, "PYTHON": warm_python(), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run([*map(str, command)], env=variables, text=True, capture_output=True, timeout=900, cwd="/")
 
 
@@ -35,7 +36,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
 )
 def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp_path):
     pytest.importorskip("transformers" if script in ("predict", "encode") else "torch")
-    done = run(sys.executable, BENCHMARKS / f"{script}.py", "--small", "--json", tmp_path / "out.json", *options)
+    done = run(warm_python(), BENCHMARKS / f"{script}.py", "--small", "--json", tmp_path / "out.json", *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert said in done.stdout
     value = json.loads((tmp_path / "out.json").read_text("utf-8"))
@@ -53,7 +54,7 @@ def test_what_a_gpu_must_show_is_tried_without_one(tmp_path):
     done = run("bash", BENCHMARKS / "gpu_check.sh", "--device", "cpu", "--small", "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     steps = {step["name"]: step for step in json.loads((tmp_path / "out.json").read_text("utf-8"))["figures"]}
-    assert set(steps) == {"tests", "float32", "--autocast bf16", "throughput", "fairseq-train"}
+    assert set(steps) == {"tests", "throughput", "translation", "data", "fairseq-train", "float32", "--autocast bf16"}
     assert "resumed at 2, update 4" in steps["float32"]["result"]
     assert all(step["passed"] for step in steps.values())
     assert "FAILED" not in done.stdout and "passed" in done.stdout

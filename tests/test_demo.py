@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "recipes" / "demo" / "run.sh"
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(not RECIPE.exists(), reason="no recipes beside t
 
 
 def recipe(*options: object, **environment: str) -> subprocess.CompletedProcess:
-    variables = {**os.environ, "PYTHON": sys.executable, **environment}
+    variables = {**os.environ, "PYTHON": warm_python(), **environment}
     command = ["bash", str(RECIPE), *map(str, options)]
     return subprocess.run(command, env=variables, text=True, capture_output=True, timeout=400, cwd="/")
 

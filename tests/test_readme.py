@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.support.samples import sentences, write_lines
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -64,12 +64,12 @@ def small_files(folder: Path) -> None:
 
 
 def smaller(command: str) -> str:
-    """The same command with little to do, by this interpreter."""
+    """The same command with little to do, by an interpreter that is warm."""
     program, rest = command.split(" ", 1)
     if program == "mkdir":
         return command
     if program == "python":
-        return f"{sys.executable} {rest}"
+        return f"{warm_python()} {rest}"
     if program == "fairseq-train":
         for pattern, replacement in SMALLER.items():
             rest = re.sub(pattern, replacement, rest)
@@ -77,7 +77,7 @@ def smaller(command: str) -> str:
             rest = rest.replace("--tokens-per-sample 64 ", "")
     else:
         rest = rest.replace("--vocab-size 8000", SMALLER["--vocab-size 8000"])
-    return f"{sys.executable} -m {PROGRAMS[program]} {rest}"
+    return f"{warm_python()} -m {PROGRAMS[program]} {rest}"
 
 
 def run(command: str, folder: Path) -> str:

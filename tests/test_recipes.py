@@ -12,6 +12,7 @@ import pytest
 
 from preprocess.__main__ import main as preprocess
 from tests.support.samples import sentences, subword_folder, write_lines
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "recipes"
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.skipif(not RECIPES.exists(), reason="no recipes beside 
 
 def recipe(name: str, *options: str) -> subprocess.CompletedProcess:
     command = ["bash", str(RECIPES / name / "run.sh"), *options]
-    environment = {**os.environ, "PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHON": warm_python()}
     return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=100, cwd="/")
 
 

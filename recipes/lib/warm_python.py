@@ -3,9 +3,10 @@
     warm_python.py serve SOCKET             serve until standard input ends; says "ready" when it can be used
     warm_python.py run SOCKET ARGUMENTS     what `python ARGUMENTS` does, for -m MODULE, -c CODE and FILE
 
-`recipes/test.sh` tries recipes with two updates per training, where importing fairseq would take most of the time. A
-command has its own arguments, environment, working folder, standard streams and exit status, as in a process of its
-own.
+`recipes/test.sh` tries recipes with two updates per training, where importing fairseq would take most of the time; so
+do tests. A command has its own arguments, environment, folder, standard streams and exit status, as in a process
+of its own. WARM_PYTHON in the server's environment names a program that does ``run``: commands then find it as
+``sys.executable``.
 """
 
 import json
@@ -87,11 +88,13 @@ def answer(connection: socket.socket) -> None:
 
 def execute(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     """Be ``python ARGUMENTS``, in this process."""
+    import importlib.util
     import runpy
     import warnings
 
     import torch
 
+    sys.executable = os.environ.get("WARM_PYTHON", sys.executable)  # what its own commands start is warm, too
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -106,6 +109,9 @@ def execute(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     try:
         if arguments[0] == "-m":
             sys.argv, sys.path[0] = arguments[1:], folder
+            found = importlib.util.find_spec(arguments[1])
+            if found is not None and found.origin:
+                sys.argv[0] = found.origin  # error messages after the module's end name the program by it
             runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         elif arguments[0] == "-c":
             sys.argv, sys.path[0] = ["-c", *arguments[2:]], folder
@@ -119,9 +125,7 @@ def execute(arguments: list[str], folder: str, environment: dict[str, str]) -> N
             print(status, file=sys.stderr)
             status = 1
     except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # ours, where a command has installed it
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
