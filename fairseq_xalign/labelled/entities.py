@@ -102,6 +102,7 @@ def _in_columns(path: Path, counts: Counter[str]) -> Iterator[columns.Sentence]:
     for sentence in columns.read(path):
         counts["comments skipped"] += sentence.comments
         counts["-DOCSTART- lines skipped"] += sentence.documents
+        counts["tags without a token skipped"] += sentence.empty
         yield sentence
 
 

@@ -80,6 +80,20 @@ SOURCES = {
         "van der Goot et al., NAACL 2021; Aepli et al., VarDial 2023; Winkler et al., LREC-COLING 2024; Krückl et al. "
         "2025; Mæhlum and Scherrer, VarDial 2024", "classification",
     ),
+    "masakhaner": Source(
+        "masakhane-io/masakhane-ner", "ba5843cd08aa491d5f96a5e809e71eb9ec461391", "data", "ner/masakhaner",
+        "MasakhaNER: persons, places, organisations and dates in ten languages of Africa; train, dev and test",
+        ("amh", "hau", "ibo", "kin", "lug", "luo", "pcm", "swa", "wol", "yor"), "CC BY-NC 4.0",
+        "Adelani et al., MasakhaNER, TACL 9, 2021", "entities",
+    ),
+    "masakhaner2": Source(
+        "masakhane-io/masakhane-ner", "ba5843cd08aa491d5f96a5e809e71eb9ec461391", "MasakhaNER2.0/data",
+        "ner/masakhaner2",
+        "MasakhaNER 2.0: the same in twenty languages; train, dev and test",
+        ("bam", "bbj", "ewe", "fon", "hau", "ibo", "kin", "lug", "luo", "mos", "nya", "pcm", "sna", "swa", "tsn", "twi",
+         "wol", "xho", "yor", "zul"), "CC BY-NC 4.0",
+        "Adelani et al., MasakhaNER 2.0, EMNLP 2022", "entities",
+    ),
     **{
         f"uner-{treebank.lower()}": Source(
             f"UniversalNER/UNER_{treebank}", commit, "", f"ner/UNER_{treebank}",

@@ -52,6 +52,7 @@ def derive(example: Sentence, change: Change, counts: Counts) -> Sentence:
     counts["I- tags without beginning repaired"] += repaired
     counts["comments dropped"] += example.comments
     counts["-DOCSTART- lines dropped"] += example.documents
+    counts["tags without a token dropped"] += example.empty
     arrangement = change.arrange(Passage(example.tokens, (example.number,), attached=False, spans=numbers))
     moved = iob2([numbers[old] for old in arrangement.order], types)
     return Sentence(example.line, example.number, arrangement.words, moved)

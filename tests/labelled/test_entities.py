@@ -116,6 +116,15 @@ def test_a_file_of_conll_that_was_converted_to_utf_8_is_read_as_such(tmp_path):
         list(columns.read(other))
 
 
+def test_a_tag_without_a_token_is_left_out_and_counted(tmp_path):
+    path = tmp_path / "train.txt"  # lines 44519 to 44521 of xho/train.txt of MasakhaNER 2.0
+    path.write_text(", O\n O\nuNdila B-PER\n", encoding="utf-8")
+    counts: Counter[str] = Counter()
+    [row] = entities.rows(path, counts)
+    assert row.row["tokens"] == [",", "uNdila"] and row.lines == (1, 3)
+    assert counts["tags without a token skipped"] == 1
+
+
 def test_a_prefix_that_not_every_token_has_is_part_of_the_token(tmp_path):
     path = tmp_path / "x"
     path.write_text("en:Ada\tB-PER\nde:Bonn\tB-LOC\n", encoding="utf-8")

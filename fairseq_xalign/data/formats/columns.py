@@ -31,6 +31,8 @@ IOB2_TAG = re.compile(r"O|[BI]-.+")
 COMMENT = re.compile(r"# (?!(O|[BI]-\S+)\s*$)[^\t]*$")
 """A comment, unless it is the token ``#`` and its tag."""
 DOCUMENT = "-DOCSTART-"
+NO_TOKEN = re.compile(r" O\s*")
+"""A tag behind a space, without a token and outside of entities: MasakhaNER 2.0 has such lines in isiXhosa."""
 LAYOUT = "Write two columns separated by a tab: token, tag. Of more, the first must be the token and the last the tag"
 PREFIX = re.compile(r"[a-z]+(-[a-z]+)*:(?=[^\t]*\t)")
 """The language that PAN-X writes ahead of a token: a code of Wikipedia, such as ``en`` or ``zh-min-nan``."""
@@ -47,7 +49,8 @@ class Sentence:
         line: the line of the first token.
         number: its place in the file, from 1.
         lines: the line of each token; empty in a sentence that was not read from a file.
-        comments, documents: how many comments and ``-DOCSTART-`` lines before or in it were left out.
+        comments, documents, empty: how many comments, ``-DOCSTART-`` lines and tags without a token were left out
+            before or in it.
     """
 
     line: int
@@ -57,6 +60,7 @@ class Sentence:
     lines: list[int] = field(default_factory=list, compare=False)
     comments: int = field(default=0, compare=False)
     documents: int = field(default=0, compare=False)
+    empty: int = field(default=0, compare=False)
 
 
 def read(path: str | Path) -> Iterator[Sentence]:
@@ -76,6 +80,8 @@ def read(path: str | Path) -> Iterator[Sentence]:
             sentence.comments += 1
         elif re.split("[\t ]", text, maxsplit=1)[0] == DOCUMENT:
             sentence.documents += 1
+        elif NO_TOKEN.fullmatch(text):
+            sentence.empty += 1
         else:
             token, tag = layout.token_and_tag(text, len(sentence.tokens) + 1, line)
             sentence.line = sentence.line or line
