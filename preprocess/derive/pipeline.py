@@ -38,7 +38,9 @@ class Pipeline:
         unknown = [0] * len(passage.words)
         if self.reverse:
             natural = [self.spell(word) for word in passage.words]
-            rows = passage.rows and [self._respelled(row) for row in passage.rows]
+            # Rows are those of a natural parse where an order reads parses, and of the derived words elsewhere.
+            parsed = passage.rows is not None and any(order.parsed for order in self.orders)
+            rows = [self._respelled(row) for row in passage.rows or ()] if parsed else None
             moved = self._orders(replace(passage, words=natural, rows=rows))
             return Arrangement(moved.order, moved.words, unknown, moved.marks_after)
         # Marks are sought in the spelling that the way back will see.

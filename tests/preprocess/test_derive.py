@@ -645,7 +645,7 @@ def test_a_span_is_never_taken_for_a_final_mark():
 
 
 def test_an_unknown_transformation_names_the_known_ones():
-    with pytest.raises(UserError, match=r"inv, perm, trans"):
+    with pytest.raises(UserError, match=r"inv, perm, syn, trans"):
         parse_transforms("invert")
 
 
