@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.constants import BOS, EOS
+from fairseq_xalign.constants import EOS
 from fairseq_xalign.data.formats import header, nli
 from fairseq_xalign.data.formats.blank import is_blank
 from fairseq_xalign.errors import UserError
@@ -22,7 +22,7 @@ from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled import classification
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Row, Task
-from fairseq_xalign.tokenizer.framing import FRAMES, Frame, new_separators, pair_frame_of
+from fairseq_xalign.tokenizer.framing import FRAMES, Frame, framing_symbols, new_separators, pair_frame_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -145,7 +145,7 @@ class Pairs(Classification):
         if not isinstance(head, MMTEClassificationHead):
             return head(features, starts)
         tokens = sample["streams"]["labelled"]["tokens"]
-        return head(features, starts, (tokens == BOS) | (tokens == EOS))
+        return head(features, starts, framing_symbols(tokens))
 
     def line(self, row: Row, prediction: Any) -> Row:
         texts = {"text": row["text"], "text_pair": row["text_pair"]}

@@ -90,6 +90,11 @@ def pair_frame_of(task_state: Mapping[str, Any]) -> Frame:
     return replace(frame, separator=(EOS,) * separators, segments=segments)
 
 
+def framing_symbols(tokens: Any) -> Any:
+    """Where a tensor of ids has a symbol around or between texts, bool of its shape."""
+    return (tokens == BOS) | (tokens == EOS)
+
+
 def new_separators(task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
     """Return the ids between two texts that an encoder has never read (one from translation without pairs so far)."""
     unread = set(frame.separator) - {*frame.begin, *frame.end}
