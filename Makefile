@@ -43,7 +43,7 @@ help:  ## show this list
 venv: $(STAMP)  ## create .venv and nothing else
 
 demo: $(STAMP)  ## train, transfer and score at a tiny scale; prints a table at the end
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo/run.sh --conf $(CONF)
+	@PYTHON="$(CURDIR)/$(BIN)/python" bash recipes/demo/run.sh --conf $(CONF)
 
 test: $(STAMP)  ## run the tests; lint, formatting and types are among them
 	@$(BIN)/python -m pytest $(ARGS)

@@ -277,6 +277,15 @@ def test_make_installs_once_and_again_only_when_something_changed(make, tmp_path
         assert make("venv")[1] != []
 
 
+@pytest.mark.parametrize(("target", "script"), [("demo", "demo/run.sh"), ("test-recipes", "test.sh")])
+def test_recipes_run_in_the_environment_that_was_made_whatever_python_made_it(make, tmp_path, target, script):
+    """``make demo PYTHON=python3.12``: make hands its variables down, and the recipes read one of that name."""
+    (tmp_path / "recipes" / "demo").mkdir(parents=True)
+    (tmp_path / "recipes" / script).write_text('echo "run by $PYTHON"\n', "utf-8")
+    done, _ = make(target)
+    assert done.returncode == 0 and f"run by {tmp_path}/.venv/bin/python\n" in done.stdout
+
+
 def test_an_interrupted_installation_is_redone_and_the_log_is_shown(make, tmp_path):
     failed, _ = make("venv", FAILS="-r constraints.txt")
     assert failed.returncode != 0
