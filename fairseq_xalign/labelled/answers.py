@@ -17,10 +17,11 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.answers import AnswerF1, ExactMatch, Reference
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
 from fairseq_xalign.files import read_text
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Outcome, Row, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Outcome, Row, Task
 from fairseq_xalign.labelled.span_windows import POOL, Answer, SpanExample, best_spans, most_context, ranked, windows
+from fairseq_xalign.labelled.two_texts import TwoTexts
 from fairseq_xalign.options import at_least
-from fairseq_xalign.tokenizer.framing import FRAMES, Frame, new_separators, pair_frame_of
+from fairseq_xalign.tokenizer.framing import Frame
 from fairseq_xalign.tokenizer.spans import characters_of, pieces_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ QA = Task(
 
 
 @dataclass(frozen=True)
-class Answers(Kind):
+class Answers(TwoTexts):
     """A question is answered by a span of its context.
 
     A row is ``{"id", "question", "context", "answers": [{"text", "answer_start"}]}``.
@@ -210,12 +211,6 @@ class Answers(Kind):
 
     # -- sequences -------------------------------------------------------------------------------
 
-    def encode(
-        self, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str], language: str, limit: int
-    ) -> Encoded:
-        """As :meth:`encode_framed`, for ``<s> question </s> context </s>``."""
-        return self.encode_framed(tokenizer, rows, labels, language, limit, FRAMES["s"])
-
     def encode_framed(
         self,
         tokenizer: Tokenizer,
@@ -306,15 +301,6 @@ class Answers(Kind):
     def scored(self, example: Example) -> int:
         """A window has one answer."""
         return 1
-
-    def frame(self, task_state: Mapping[str, Any], options: Any) -> Frame:
-        return pair_frame_of(task_state)
-
-    def frame_settings(self, frame: Frame) -> dict[str, Any]:
-        return {"pair": frame.pair_settings()}
-
-    def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
-        return new_separators(task_state, frame)
 
     # -- head and loss -----------------------------------------------------------------------------
 

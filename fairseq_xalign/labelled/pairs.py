@@ -22,7 +22,8 @@ from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled import classification
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Row, Task
-from fairseq_xalign.tokenizer.framing import FRAMES, Frame, framing_symbols, new_separators, pair_frame_of
+from fairseq_xalign.labelled.two_texts import TwoTexts
+from fairseq_xalign.tokenizer.framing import Frame, framing_symbols
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,7 +66,7 @@ PAIRS = Task(
 )
 
 
-class Pairs(Classification):
+class Pairs(TwoTexts, Classification):
     """Two texts have one label. A row is ``{"id", "text", "text_pair", "label"}``."""
 
     name = "pairs"
@@ -86,12 +87,6 @@ class Pairs(Classification):
         if len(texts) != 2:
             raise UserError(f"{len(texts)} columns instead of 2: the model labels pairs", remedy=TWO_TEXTS)
         return {"text": texts[0], "text_pair": texts[1], "label": None}
-
-    def encode(
-        self, tokenizer: Tokenizer, rows: Sequence[Row], labels: Sequence[str], language: str, limit: int
-    ) -> Encoded:
-        """As :meth:`encode_framed`, for ``<s> a </s> b </s>``."""
-        return self.encode_framed(tokenizer, rows, labels, language, limit, FRAMES["s"])
 
     def encode_framed(
         self,
@@ -129,14 +124,8 @@ class Pairs(Classification):
         ]
 
     def frame(self, task_state: Mapping[str, Any], options: Any) -> Frame:
-        found = pair_frame_of(task_state)
+        found = super().frame(task_state, options)
         return replace(found, separator=(EOS,)) if str(options.separator) == "eos" else found
-
-    def frame_settings(self, frame: Frame) -> dict[str, Any]:
-        return {"pair": frame.pair_settings()}
-
-    def new_rows(self, task_state: Mapping[str, Any], frame: Frame) -> tuple[int, ...]:
-        return new_separators(task_state, frame)
 
     def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[B, labels]; MMTE's head, which leaves symbols around a text out, leaves those between texts out too."""

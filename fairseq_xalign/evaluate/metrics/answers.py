@@ -16,6 +16,7 @@ import re
 import string
 import sys
 import unicodedata
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -126,9 +127,9 @@ class _AnswerMetric(Metric):
         return max((self.compare(guess, normalized(text, code)) for text in _distinct(gold.texts)), default=0.0)
 
     @staticmethod
+    @abstractmethod
     def compare(predicted: Sequence[str], gold: Sequence[str]) -> float:
         """The score of one pair of answers, between 0 and 1."""
-        raise NotImplementedError
 
 
 class AnswerF1(_AnswerMetric):
