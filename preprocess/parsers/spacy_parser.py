@@ -178,7 +178,7 @@ def _document(blank: Any, sentences: list[conllu.Sentence]) -> Any:
     tags: list[str] = []
     heads: list[int] = []
     relations: list[str] = []
-    starts: list[bool] = []
+    starts: list[bool | int | None] = []
     for sentence in sentences:
         first = len(words)
         forms = sentence.column(FORM)
