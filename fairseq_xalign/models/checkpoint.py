@@ -10,11 +10,14 @@ DecoderConfig), ``directions`` and ``target_token``.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import ctypes
+import mmap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.errors import UserError
@@ -82,6 +85,25 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     if task["format"] > CHECKPOINT_FORMAT:
         raise UserError(f"format {task['format']} is newer than {CHECKPOINT_FORMAT}", file, remedy="Update the plugin")
     return state
+
+
+MADV_PAGEOUT = 21
+"""Linux's advice that memory is not needed for a while (``linux/mman.h``); it never changes what the memory holds."""
+
+
+def release(tensors: Iterable[Tensor]) -> None:
+    """Give back the memory of tensors that are mapped from a file; what is used again is read again.
+
+    No value changes, mapped or not. On systems other than Linux nothing happens.
+    """
+    advise = getattr(ctypes.CDLL(None), "madvise", None)
+    if advise is None or not hasattr(mmap, "MADV_NORMAL"):
+        return
+    for tensor in tensors:
+        begin = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if begin < end:
+            advise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), MADV_PAGEOUT)
 
 
 def with_prefix(state: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from fairseq_xalign.convert.hf.read import CONFIG
 from fairseq_xalign.convert.hf.write import prepare, write
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_folder
-from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
+from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint, release
 
 EXAMPLE = """examples:
   xalign-convert to-hf runs/align_mlm aligned
@@ -113,6 +113,7 @@ def to_hf(
         write(leaver, temporary)
         leaver.theirs = {}  # they are on the disk now, and need not be in memory twice
         leaver.form.weights = {}
+        release(leaver.weights.values())
         found = parity.compare(leaver, temporary)
         vectors = None
         if pooling is not None:

@@ -22,6 +22,7 @@ from fairseq_xalign.convert.hf.heads_out import CLASSES
 from fairseq_xalign.convert.hf.write import Leaver
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.registry import KINDS
+from fairseq_xalign.models.checkpoint import release
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.objectives.batch import PackedBatch, pack
 from fairseq_xalign.tokenizer.framing import Frame
@@ -247,20 +248,25 @@ def _compare_models(
     scores = None
     if leaver.kind is not None or leaver.form.head:
         del base  # scores of all symbols take much more memory than hidden states: one sentence at a time
-        found_all = [_compare_scores(leaver, model, encoder, row) for row in rows]
+        features = [encoder(_batch(leaver, [row])) for row in rows]
+        found_all = [_compare_scores(leaver, model, encoder, *both) for both in zip(rows, features)]
         scores = max(difference for difference, _ in found_all), max(size for _, size in found_all)
     return len(rows), layers + 1, worst, largest, scores
 
 
-def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: Row) -> tuple[float, float]:
-    """The difference and the largest value of the head's scores of one sentence."""
+def _compare_scores(leaver: Leaver, model: Any, encoder: Encoder, row: Row, features: Tensor) -> tuple[float, float]:
+    """The difference and the largest value of the head's scores of one sentence, whose ``features`` [T, D] are ours.
+
+    Only one of the two models is in memory at a time.
+    """
+    release(leaver.weights.values())
     theirs = model(**_padded(leaver, [row], model.config.pad_token_id))
     both = (theirs.start_logits, theirs.end_logits) if leaver.kind == "qa" else ()
     logits = torch.stack(both, -1) if both else theirs.logits
     if leaver.rows is not None and leaver.kind is None:
         logits = logits[..., torch.tensor(leaver.rows)]
-    batch = _batch(leaver, [row])
-    own = _scores(leaver, encoder, batch)
+    release(model.parameters())
+    own = _scores(leaver, encoder, features)
     return _difference(own, logits if leaver.kind in OF_TEXTS else logits[0], "scores of the head")
 
 
@@ -274,14 +280,15 @@ def _batch(leaver: Leaver, rows: list[Row]) -> PackedBatch:
     return batch
 
 
-def _scores(leaver: Leaver, encoder: Encoder, batch: Any) -> Tensor:
-    features = encoder(batch)
+def _scores(leaver: Leaver, encoder: Encoder, features: Tensor) -> Tensor:
+    """The head's scores of the features [T, D] of one sentence."""
     if leaver.kind is None:
         return encoder.lm_logits(features)
     head = KINDS[leaver.kind].build_head(leaver.encoder.width, leaver.task)
     head.load_state_dict(leaver.head)
     head.eval()
-    return head(features, batch.starts) if leaver.kind in OF_TEXTS else head(features)
+    starts = torch.tensor([0, len(features)], dtype=torch.int32)
+    return head(features, starts) if leaver.kind in OF_TEXTS else head(features)
 
 
 def _padded(leaver: Leaver, rows: list[Row], pad: int) -> dict[str, Tensor]:
