@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_xalign.models.dropout import dropout
-from fairseq_xalign.models.pooling import check_pooling, pool
+from fairseq_xalign.models.pooling import check_pooling
+from fairseq_xalign.objectives.pooling import pool
 
 MMTE_UNITS = 64
 MMTE_TAGGING_UNITS = 784
@@ -18,7 +19,7 @@ class ClassificationHead(nn.Module):
     Args:
         width: D.
         labels: number of labels.
-        pooling: which vector stands for a sequence, see ``models/pooling.py``.
+        pooling: which vector stands for a sequence, see ``objectives/pooling.py``.
         hidden: width of a tanh layer ahead of the scores (BERT's and RoBERTa's have width D), or None for none.
         dropout: share of each linear layer's input that is dropped in training.
     """

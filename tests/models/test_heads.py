@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.heads import ClassificationHead, MMTEClassificationHead, MMTETaggingHead, TaggingHead
-from fairseq_xalign.models.pooling import pool
+from fairseq_xalign.objectives.pooling import pool
 
 ONE_BY_ONE = {"cls": lambda x: x[0], "mean": lambda x: x.mean(0), "max": lambda x: x.max(0).values}
 

@@ -11,9 +11,9 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.evaluate.commands.retrieve import retrieve
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
-from fairseq_xalign.models.pooling import pool
 from fairseq_xalign.models.sentences import batches_by_length, encode_sentences
 from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.objectives.pooling import pool
 from fairseq_xalign.tokenizer.framing import FRAMES
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 
