@@ -91,6 +91,12 @@ class XAlignCriterion(FairseqCriterion):
     def build_criterion(cls, cfg: Any, task: Any) -> "XAlignCriterion":
         return cls(cfg, task)
 
+    def train(self, mode: bool = True) -> "XAlignCriterion":
+        """As every module; fairseq's trainer calls this once ahead of the micro-batches of an update."""
+        if mode:
+            self.task.before_update()
+        return super().train(mode)
+
     @property
     def settings(self) -> Mapping[str, Any]:
         """The settings of the text that the criterion brings (fields of ``objectives.view.Settings``)."""

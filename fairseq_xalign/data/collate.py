@@ -179,7 +179,8 @@ class Collater:
     def _lay_out_joined(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
         """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``.
 
-        The second side is segment 1, as the second text is for BERT; encoders without segments leave them unread.
+        The second side is segment 1, as the second text is for BERT, unless the view says otherwise; encoders without
+        segments leave them unread.
         """
         number, of_sequence, count = draws.number, draws.sequence, draws.count
         keys = window.key[draws.firsts()]
@@ -210,6 +211,8 @@ class Collater:
             positions = positions - in_second * np.repeat(sides[:, 0], sizes)
         token_languages = np.where(in_second, np.repeat(languages[:, 1], sizes), np.repeat(languages[:, 0], sizes))
         batch = as_batch(tokens, starts, positions, token_languages, keys)
+        if view.segments == "zero":
+            return batch
         return replace(batch, segments=torch.from_numpy(in_second.astype(np.int64)))
 
 

@@ -77,6 +77,33 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
 
 
+def select(batch: PackedBatch, sequences: Tensor) -> PackedBatch:
+    """Some sequences of a batch, in the given order: their tokens and keys; which tokens are hidden is left out.
+
+    Args:
+        sequences: numbers of sequences, int64 [n].
+    """
+    lengths = batch.lengths[sequences]
+    starts = torch.zeros(len(sequences) + 1, dtype=torch.int32, device=batch.starts.device)
+    starts[1:] = lengths.cumsum(0)
+    total, longest = (int(starts[-1]), int(lengths.max())) if len(sequences) else (0, 0)
+    shifts = batch.starts[:-1].long()[sequences] - starts[:-1].long()
+    place = torch.arange(total, device=starts.device) + shifts.repeat_interleave(lengths, output_size=total)
+
+    def chosen(values: Tensor | None, where: Tensor) -> Tensor | None:
+        return None if values is None else values[where]
+
+    return PackedBatch(
+        batch.tokens[place],
+        starts,
+        batch.positions[place],
+        longest,
+        chosen(batch.languages, place),
+        chosen(batch.segments, place),
+        keys=chosen(batch.keys, sequences),
+    )
+
+
 def pad(values: Tensor, starts: Tensor, longest: int, fill: float) -> Tensor:
     """Lay sequences out one per row: values [T, ...] -> [B, S, ...], with ``fill`` past their ends."""
     real = torch.arange(longest, device=starts.device) < (starts[1:] - starts[:-1]).long()[:, None]

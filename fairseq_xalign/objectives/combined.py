@@ -147,9 +147,9 @@ def combined_loss(
         result = part * (size / count if count else 0.0) + result
     for name, module in context.modules.items():
         if name not in losses:
-            result = sum((p.sum() * 0.0 for p in module.parameters()), result)
-    if mix == ALTERNATE or not parts:
-        # An objective without a forward pass, or without its text here: Adam skips a parameter that has no gradient,
-        # but not one whose gradient is 0, and several workers make it 0.
+            result = sum((p.sum() * 0.0 for p in module.parameters() if p.requires_grad), result)
+    if mix == ALTERNATE or not scored:
+        # An objective without a forward pass, or that does not use the LM head, or without its text here: Adam skips a
+        # parameter that has no gradient, but not one whose gradient is 0, and several workers make it 0.
         result = sum((p.sum() * 0.0 for p in encoder.parameters()), result)
     return result, size, losses

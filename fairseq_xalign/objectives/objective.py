@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
@@ -69,11 +69,13 @@ class Resources:
         entries: all entries of its dictionaries (``align.DictionaryTensors``), for ``needs = {"entries"}``.
         translations: single tokens and their translations (``dict_mlm.Translations``), for
             ``needs = {"translations"}``.
+        pairs: pairs of the training bitext, for ``needs = {"pairs"}``.
     """
 
     where: str
     entries: Any = None
     translations: Any = None
+    pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Context:
         key: names this batch's draws.
         training: False in validation, where nothing that an objective owns may change.
         turn: number of the update, from 0 (``--objective-mix alternate`` chooses by it).
+        number: the window and the batch in it: where this batch stands in the order of all workers' batches.
+        dummy: whether the batch is one that a worker without data was given, and counts for nothing.
         modules: what objectives own, by their names.
     """
 
@@ -92,7 +96,17 @@ class Context:
     key: int = 0
     training: bool = True
     turn: int = 0
+    number: tuple[int, int] = (0, 0)
+    dummy: bool = False
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+class Draw(Protocol):
+    """Training batches of an objective's view that come last in the first pass over the text."""
+
+    def __call__(self, sequences: int) -> Iterator[tuple[tuple[int, int], PackedBatch]]:
+        """This worker's share of batches that hold at least so many units, each with its number in their order."""
+        ...
 
 
 class Reading(Protocol):
@@ -119,6 +133,8 @@ class Objective:
         token_level: its terms are hidden tokens; with ``--objective-mix mixture`` all such objectives of a list share
             one denominator.
         needs: which of :class:`Resources` it uses.
+        memory: beginnings of names in its module: what a new run makes itself, whatever the checkpoint that it starts
+            from holds, and without which no run can be resumed.
         figure: what its mean is logged as; ``further_figures``: what ``Loss.others`` is logged as.
     """
 
@@ -127,6 +143,7 @@ class Objective:
     stream: ClassVar[str | None] = None
     token_level: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
+    memory: ClassVar[tuple[str, ...]] = ()
     figure: ClassVar[Figure] = LOSS
     further_figures: ClassVar[tuple[Figure, ...]] = ()
 
@@ -148,6 +165,17 @@ class Objective:
     def module(self, encoder: Any) -> nn.Module | None:
         """A new module with the parameters and buffers that it owns: trained, saved and resumed with the model."""
         return None
+
+    def begin(self, module: nn.Module, encoder: Any, seed: int, batches: Draw) -> None:
+        """Called once, before the first update of a new run, where it owns a module; never in a resumed run.
+
+        Args:
+            seed: for random numbers.
+            batches: gives batches of its view.
+        """
+
+    def before_update(self, module: nn.Module) -> None:
+        """Called before the micro-batches of every update, also of one that is tried again, where it owns a module."""
 
     def after_step(self, module: nn.Module, encoder: Any) -> None:
         """Called after every successful optimizer step where it owns a module."""

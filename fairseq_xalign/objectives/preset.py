@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.align import Align, AlignWeight
 from fairseq_xalign.objectives.combined import MIXTURE
 from fairseq_xalign.objectives.dict_mlm import DictionaryMLM
 from fairseq_xalign.objectives.mlm import MaskedLM
+from fairseq_xalign.objectives.moco import Moco, PPAWeights
 from fairseq_xalign.objectives.objective import NoOptions, Objective, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
+from fairseq_xalign.options import flag
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Preset:
             False where it has none (``--language-embeddings`` is refused), None where the paper leaves it open.
         mix: how its objectives are mixed (``combined.MIXES``).
         Options: options of its own, beside those of its objectives.
+        drops_zero: an objective of weight 0 is left out, with all that it owns.
     """
 
     description: str
@@ -37,12 +41,18 @@ class Preset:
     language_embeddings: bool | None = None
     mix: str = MIXTURE
     Options: type[Any] = NoOptions
+    drops_zero: bool = False
 
     def build(self, values: Mapping[str, Any]) -> list[Weighted]:
         """Its objectives, with options and weights taken from ``values`` by name."""
+        weights = [float(values[weight] if isinstance(weight, str) else weight) for _, weight in self.objectives]
+        if not any(weights):
+            given = ", ".join(flag(weight) for _, weight in self.objectives if isinstance(weight, str))
+            raise UserError(f"{given} are all 0: nothing is trained", remedy="Give one of them more than 0")
         return [
-            Weighted(kind.from_values(values), float(values[weight] if isinstance(weight, str) else weight))
-            for kind, weight in self.objectives
+            Weighted(kind.from_values(values), weight)
+            for (kind, _), weight in zip(self.objectives, weights)
+            if weight or not self.drops_zero
         ]
 
 
@@ -67,6 +77,20 @@ PRESETS: dict[str, Preset] = {
         ((MaskedLM, 1.0), (Align, "align_weight")),
         language_embeddings=False,
         Options=AlignWeight,
+    ),
+    "ppa": Preset(
+        "PPA: momentum contrast and TLM, one pair per sequence in random order (Pan et al. 2021, section 2)",
+        "PPACriterion",
+        ((Moco, "moco_weight"), (TranslationLM, "tlm_weight")),
+        {
+            "tlm_packing": "pairs",
+            "tlm_positions": "continue",
+            "tlm_shuffle_order": True,
+            "tlm_segments": "zero",
+        },
+        language_embeddings=False,
+        Options=PPAWeights,
+        drops_zero=True,
     ),
 }
 """The criterions by name."""

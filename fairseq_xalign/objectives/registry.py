@@ -5,7 +5,8 @@ from __future__ import annotations
 from fairseq_xalign.objectives.align import Align
 from fairseq_xalign.objectives.dict_mlm import DictionaryMLM
 from fairseq_xalign.objectives.mlm import MaskedLM
+from fairseq_xalign.objectives.moco import Moco
 from fairseq_xalign.objectives.objective import Objective
 from fairseq_xalign.objectives.tlm import TranslationLM
 
-OBJECTIVES: dict[str, type[Objective]] = {o.name: o for o in (MaskedLM, TranslationLM, DictionaryMLM, Align)}
+OBJECTIVES: dict[str, type[Objective]] = {o.name: o for o in (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco)}

@@ -29,6 +29,8 @@ class Settings:
         tlm_positions: ``reset`` (positions start again in the second half of a pair: XLM, and ALIGN-MLM's released
             code) or ``continue`` (PPA, section 2; WEAM, section 3).
         tlm_shuffle_order: a fair coin decides which side of a pair comes first.
+        tlm_sides: ``joined`` in one sequence, or ``apart``, which makes TLM MLM on the sides of pairs (PPA, Table 5).
+        tlm_segments: the segment of the second side: 1 (``pair``: BERT), or 0 as the first (``zero``).
     """
 
     mask_prob: float = 0.15
@@ -38,6 +40,8 @@ class Settings:
     tlm_packing: str = "halves"
     tlm_positions: str = "reset"
     tlm_shuffle_order: bool = False
+    tlm_sides: str = "joined"
+    tlm_segments: str = "pair"
 
     @property
     def rates(self) -> MaskingOptions:
@@ -90,6 +94,7 @@ class View:
             at a time.
         positions: of joined sides, ``reset`` or ``continue`` in the second half.
         shuffle_order: of bitext, whether a fair coin decides which side comes first.
+        segments: of joined sides, ``pair`` (the second is segment 1) or ``zero``.
     """
 
     stream: str
@@ -99,6 +104,7 @@ class View:
     packing: str = "halves"
     positions: str = "reset"
     shuffle_order: bool = False
+    segments: str = "pair"
 
     @classmethod
     def of(cls, stream: str, settings: Settings, hides: bool = True, switch: Switch | None = None) -> View:
@@ -106,8 +112,10 @@ class View:
         rates = settings.rates if hides else None
         if stream == MONO:
             return cls(stream, rates, switch)
+        if settings.tlm_sides == "apart":
+            return cls(stream, rates, switch, "apart", "pairs", shuffle_order=settings.tlm_shuffle_order)
         return cls(stream, rates, switch, "joined", settings.tlm_packing, settings.tlm_positions,
-                   settings.tlm_shuffle_order)  # fmt: skip
+                   settings.tlm_shuffle_order, settings.tlm_segments)  # fmt: skip
 
 
 def name_views(views: Iterable[tuple[str, View]]) -> dict[str, View]:

@@ -4,8 +4,9 @@ ALIGN-MLM (Tang et al. 2022) and what it is compared with; the objective is the 
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.evaluate.metrics.alignment import alignment_score
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs, derived_pairs, dictionary_pairs, mean_rows
 from fairseq_xalign.objectives.align import DictionaryTensors
+from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXTURE
 from fairseq_xalign.objectives.dict_mlm import Translations
 from fairseq_xalign.objectives.masking import Vocabulary
@@ -42,10 +44,13 @@ from fairseq_xalign.objectives.view import (
 )
 from fairseq_xalign.options import at_least, flag, name_list, pair_name
 from fairseq_xalign.tasks.base import StreamDataset, TrainingTask
+from fairseq_xalign.tasks.owned import OwnedModules, last_batches
 from fairseq_xalign.tasks.pretraining_options import AlignMLMConfig
 from fairseq_xalign.tokenizer.framing import frame_of
 
 logger = logging.getLogger(__name__)
+DICTIONARY = {"entries", "translations"}
+"""What objectives may need of the folder's dictionaries."""
 
 
 @register_task("align_mlm", dataclass=AlignMLMConfig)
@@ -77,7 +82,8 @@ class AlignMLMTask(TrainingTask):
         self.views: dict[str, View] = {}
         self.asked_language_embeddings = False
         self._model: Any = None
-        self._turn = 0
+        self._turn, self._dummy = 0, False
+        self._owned: OwnedModules | None = None
         self._entries: dict[torch.device, DictionaryTensors] = {}
         self._alignment: float | None = None
 
@@ -105,7 +111,7 @@ class AlignMLMTask(TrainingTask):
         check_views(self.views.values())
         self._check_resources()
         self._check_language_embeddings(cfg._name, names)
-        self._attach_modules()
+        self._owned = OwnedModules(self.objectives, self._model, self.start) if self._model is not None else None
         return criterion
 
     @property
@@ -145,7 +151,7 @@ class AlignMLMTask(TrainingTask):
         return views
 
     def _check_resources(self) -> None:
-        if self._needed:
+        if self._needed & DICTIONARY:
             found = self.folder.require("dictionary")
             if not self.dictionaries:
                 raise UserError(
@@ -171,26 +177,37 @@ class AlignMLMTask(TrainingTask):
                 remedy=f"Leave --language-embeddings out, or use --criterion xalign --objectives {listed}",
             )
 
-    def _attach_modules(self) -> None:
-        """Give the model what the objectives own, so that it is trained, saved and resumed with the rest."""
-        for objective in self.objectives:
-            module = objective.module(self._model.encoder) if self._model is not None else None
-            if module is not None:
-                self._model.objectives[objective.name] = module
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        super().begin_epoch(epoch, model)
+        if self._owned is not None and not self._owned.begun:
+            model.train()
+            with torch.no_grad(), self._precision(model):
+                self._owned.begin(model.encoder, self.cfg.seed, lambda objective: partial(self._last, objective))
+
+    def _last(self, objective: Objective, sequences: int) -> Iterator[tuple[tuple[int, int], PackedBatch]]:
+        """Batches of an objective's view, on the model's device (``tasks.owned.last_batches``)."""
+        name = next(w.batch for w in self.criterion.objectives if w.objective is objective)
+        device = self._model.encoder.embed_tokens.weight.device
+        for number, batch in last_batches(self._iterating, name, sequences, self.cfg.seed):
+            yield number, batch.to(device)
+
+    def before_update(self) -> None:
+        """Called by the criterion ahead of the micro-batches of an update."""
+        if self._owned is not None:
+            self._owned.before_update()
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
-        owning = [objective for objective in self.objectives if objective.name in self._model.objectives]
-        scaler = optimizer.scaler if owning and isinstance(optimizer, AMPOptimizer) else None
+        scaler = optimizer.scaler if isinstance(optimizer, AMPOptimizer) else None
         scale = scaler.get_scale() if scaler else 0.0
         super().optimizer_step(optimizer, model, update_num)
-        if scaler is None or scaler.get_scale() >= scale:  # --amp leaves out an overflowing step and lowers the scale
-            for objective in owning:
-                objective.after_step(self._model.objectives[objective.name], self._model.encoder)
+        # --amp leaves out an overflowing step and lowers the scale
+        if self._owned is not None and (scaler is None or scaler.get_scale() >= scale):
+            self._owned.after_step(self._model.encoder)
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
     ) -> Any:
-        self._turn = update_num
+        self._turn, self._dummy = update_num, ignore_grad
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     @cached_property
@@ -200,11 +217,12 @@ class AlignMLMTask(TrainingTask):
 
     @cached_property
     def resources(self) -> Resources:
-        """What the objectives need of the folder's dictionaries."""
+        """What the objectives need of the folder beside batches."""
         return Resources(
             self.cfg.data,
             self._all_entries if "entries" in self._needed else None,
             self._translations if "translations" in self._needed else None,
+            self._training_pairs if "pairs" in self._needed else None,
         )
 
     def objective_context(self, device: torch.device, sample: dict[str, Any], training: bool) -> Context:
@@ -214,7 +232,15 @@ class AlignMLMTask(TrainingTask):
             if device not in self._entries:
                 self._entries[device] = self.resources.entries.to(device)
             entries = self._entries[device]
-        return Context(entries, name_key(self.cfg.seed, "entries", *sample["number"]), training, self._turn)
+        number = tuple(sample["number"])
+        key = name_key(self.cfg.seed, "entries", *number)
+        return Context(entries, key, training, self._turn, number, self._dummy and training)
+
+    @property
+    def _training_pairs(self) -> int:
+        """How many pairs of training there are between the languages trained on."""
+        bitext = self.folder.bitext(self.cfg.train_subset).items()
+        return sum(len(files[0]) for pair, files in bitext if set(pair) <= set(self.trained))
 
     @cached_property
     def _all_entries(self) -> DictionaryTensors:
@@ -324,7 +350,7 @@ class AlignMLMTask(TrainingTask):
             "--tlm-packing": self._packing,
             "the text": self.folder.checksum(self.kinds, self.cfg.train_subset, self.trained),
         }
-        if self._needed:
+        if self._needed & DICTIONARY:
             settings["dictionaries"] = sorted(d.sha256 for d in self.dictionaries.values())
         if self.criterion.mix != MIXTURE:
             settings["--objective-mix"] = self.criterion.mix

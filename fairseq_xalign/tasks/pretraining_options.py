@@ -63,6 +63,16 @@ class HiddenTextConfig(TrainingConfig):
         default=False,
         metadata={"help": "let a coin decide which side of a pair comes first (default: always the source)"},
     )
+    tlm_sides: Optional[ChoiceEnum(("joined", "apart"))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "whether TLM reads both sides of a pair in one sequence (joined, the default) or each in its "
+                  "own (apart), which makes it MLM on the sides of pairs (PPA, Table 5)"},
+    )  # fmt: skip
+    tlm_segments: Optional[ChoiceEnum(("pair", "zero"))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={"help": "segment of the second side of a pair, for encoders that have segments: 1 (pair, the "
+                  "default: BERT) or 0, as the first (zero)"},
+    )  # fmt: skip
     stream_weights: Optional[str] = field(
         default=None,
         metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "

@@ -1,7 +1,5 @@
 """Lists of objectives, papers' settings, ways of mixing, and what objectives own: real runs of ``fairseq-train``."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -213,13 +211,16 @@ def test_what_objectives_own_stays_in_float32_when_the_model_is_halved():
 def test_a_step_that_amp_leaves_out_changes_nothing_that_objectives_own():
     """The step that overflows, and not the one before or after it."""
     from fairseq_xalign.tasks.align_mlm import AlignMLMTask
+    from fairseq_xalign.tasks.owned import OwnedModules
     from tests.support.amp import amp_on_a_cpu
     from tests.support.extra_objectives import Centre, Centring
 
     task, model = AlignMLMTask.__new__(AlignMLMTask), torch.nn.Module()
     model.encoder, model.objectives = torch.nn.Linear(2, 2), torch.nn.ModuleDict({"centring": Centre(2)})
-    task._model, task.criterion = model, SimpleNamespace(objectives=[SimpleNamespace(objective=Centring())])
     own = model.objectives["centring"]
+    task._model = model
+    task._owned = OwnedModules([], model, None)
+    task._owned.found.append((Centring(), own))
     optimizer, counted = amp_on_a_cpu([own.direction], 128.0), []
     for slope in (1.0, float("inf"), 1.0):
         optimizer.zero_grad()
