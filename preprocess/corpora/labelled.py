@@ -1,5 +1,7 @@
 """Labelled sets at pinned commits of their repositories, byte for byte, for ``benchmark NAME --from FOLDER``.
 
+Tatoeba's test sets have no labels; they are here because they come in the same way, for ``xalign-evaluate retrieve``.
+
 The table ``labelled.tsv`` beside this file has the name, size and checksum of each file. A set that is larger, or that
 may not be passed on, is fetched by hand: ``preprocess/sets`` says which files ``benchmark`` reads of it.
 """
@@ -80,6 +82,12 @@ SOURCES = {
         "van der Goot et al., NAACL 2021; Aepli et al., VarDial 2023; Winkler et al., LREC-COLING 2024; Krückl et al. "
         "2025; Mæhlum and Scherrer, VarDial 2024", "classification",
     ),
+    "tatoeba": Source(
+        "facebookresearch/LASER", "74bc6ae7ffb7cba670fe0f428d0ede9f666fb821", "data/tatoeba/v1",
+        "retrieval/tatoeba-v1",
+        "Tatoeba: up to 1,000 sentences of each of 112 languages and their English translations, for retrieve",
+        ("en", "…"), "CC BY 2.0 FR", "Artetxe and Schwenk, TACL 7, 2019; the sentences: tatoeba.org", "retrieval",
+    ),
     "masakhaner": Source(
         "masakhane-io/masakhane-ner", "ba5843cd08aa491d5f96a5e809e71eb9ec461391", "data", "ner/masakhaner",
         "MasakhaNER: persons, places, organisations and dates in ten languages of Africa; train, dev and test",
@@ -109,7 +117,7 @@ SOURCES = {
         )
     },
     "squad": Source(
-        "rajpurkar/SQuAD-explorer", "master", "dataset", "qa/squad",
+        "rajpurkar/SQuAD-explorer", "240e165ab706d95bd4323653bb92421f446208cf", "dataset", "qa/squad",
         "SQuAD v1.1: questions about Wikipedia; train and dev", ("en",), "CC BY-SA 4.0",
         "Rajpurkar et al., SQuAD, EMNLP 2016", "qa",
     ),

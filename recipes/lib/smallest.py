@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import smallest_sets
+
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.corpus import CorpusFolder
 
@@ -19,6 +21,21 @@ LINES, TEST_LINES = 200, 40
 SYLLABLES = "ka mo ri tu se bel dor fin gus lam pe no"
 NATURAL = ("de", "es")
 """The languages beside English that a recipe may ask for."""
+TREEBANKS = {
+    "english": "en",
+    "german": "de",
+    "spanish": "es",
+    "arabic": "ar",
+    "french": "fr",
+    "hindi": "hi",
+    "indonesian": "id",
+    "italian": "it",
+    "japanese": "ja",
+    "russian": "ru",
+    "turkish": "tr",
+    "chinese": "zh",
+}
+"""The languages of treebanks, by their names."""  # fmt: skip
 TAGS = ("NOUN", "VERB", "ADJ", "X")
 
 
@@ -66,10 +83,16 @@ def build(name: str, folder: CorpusFolder) -> None:
         for language in NATURAL:
             write_text(folder, f"en-{language}.txt", [f"{word} {word}{language[0]}" for word in words])
     elif name.startswith("ud-"):
-        language = {"english": "en", "german": "de", "spanish": "es"}[name.split("-")[1]]
+        language = TREEBANKS[name.split("-")[1]]
         for split, trees in splits():
             if name.endswith("ewt") or split == "test":
                 write_treebank(folder, f"{split}.{language}.conllu", trees, language)
+    elif name in smallest_sets.SETS:
+        for file, lines in smallest_sets.SETS[name](
+            lambda count, seed: [text(s, "en") for s in sentences(count, seed)]
+        ):
+            (folder.path / file).parent.mkdir(parents=True, exist_ok=True)
+            write_text(folder, file, lines)
     else:
         for split, trees in splits():
             for language in languages:
@@ -88,7 +111,7 @@ def build(name: str, folder: CorpusFolder) -> None:
 
 WANTED = (
     "sotu", "factbook", "wikitext-103", "verses", "ui", "ntrex", "intents", "emoji", "cldr",
-    "ud-english-ewt", "ud-german-pud", "ud-spanish-pud",
+    "ud-english-ewt", *(f"ud-{name}-pud" for name in TREEBANKS), *smallest_sets.SETS,
 )  # fmt: skip
 
 

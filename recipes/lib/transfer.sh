@@ -1,0 +1,333 @@
+# Encoders fine-tuned on labelled sets in one language and tested in the others. Sourced by a recipe's run.sh after options, jobs,
+# training and treebanks.
+
+# What a configuration may leave out.
+more_settings() {
+    ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
+    SQUAD="" MASSIVE="" MASAKHANER=""
+    RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
+    WEIGHT_DECAY=0.01
+    CLIP_NORM=1.0
+    ADAM_BETAS="(0.9, 0.999)"
+    KEEP_CHECKPOINTS=""             # 1: keep the fine-tuned models; otherwise only their predictions and scores are kept
+    MINUTES_PER_RUN=20
+    GIGABYTES_PER_RUN=3
+    MEGABYTES_PER_RUN=1500
+}
+more_smallest_settings() {
+    local one
+    for one in POS TOPICS NER NLI QA INTENTS SENTIMENT SQUAD MASSIVE MASAKHANER; do
+        printf -v "$one" '%s' "1 150 1e-4 1 64"
+    done
+    QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
+    SEVERAL_SEEDS=pos SEEDS="1 2" RETRIEVAL_LANGUAGES=all ARCH=xalign_tiny
+}
+
+# What a run may be: task_settings TASK sets, in the caller's scope, what `score` calls the task, its kind, its source language, the
+# name of its labelled corpus, and its settings of training.
+task_settings() {
+    local settings
+    metric=classification kind=classification source=en
+    case "$1" in
+        pos) metric=pos kind=tagging benchmark=ud settings=$POS ;;
+        ner) metric=ner kind=tagging source=da benchmark=uner settings=$NER ;;
+        masakhaner) metric=ner kind=tagging source=swa benchmark=masakhaner settings=$MASAKHANER ;;
+        nli-en) metric=pairs benchmark=cad-nli settings=$NLI ;;
+        nli-id) metric=pairs source=id benchmark=indonli settings=$NLI ;;
+        qa) metric=qa kind=qa source=ja benchmark=jaquad settings=$QA ;;
+        squad) metric=qa kind=qa benchmark=squad settings=$SQUAD ;;
+        topics) source=eng_Latn benchmark=sib-200 settings=$TOPICS ;;
+        intents) benchmark=xsid settings=$INTENTS ;;
+        massive) benchmark=massive settings=$MASSIVE ;;
+        sentiment) benchmark=nusax settings=$SENTIMENT ;;
+        *) echo "run.sh: no task '$1'; there are: pos ner nli-en nli-id qa topics intents sentiment squad massive masakhaner retrieval" >&2; exit 2 ;;
+    esac
+    read -r epochs batch rate warmup length <<< "$settings"
+}
+
+# corpora_of TASK: what `fetch` calls its sets.
+corpora_of() {
+    local n
+    case "$1" in
+        pos) echo ud-english-ewt ud-english-pud; for n in $PUD; do echo "ud-$(treebank_of "$n")-pud"; done ;;
+        ner) echo uner-danish-ddt uner-english-ewt uner-german-pud uner-portuguese-pud uner-chinese-pud ;;
+        nli-*) echo cad-nli indonli kornli americasnli ;;
+        qa) echo jaquad xquad ;;
+        squad) echo squad xquad ;;
+        topics) echo sib-200 ;;
+        intents) echo xsid ;;
+        sentiment) echo nusax ;;
+        retrieval) echo tatoeba ;;
+        *) echo "$1" ;;
+    esac
+}
+PUD="ar de es fr hi id it ja ru tr zh"
+
+# corpus_folder NAME: where a corpus is: in the cache, or, where only a part of it is on this machine, below XALIGN_DATA.
+corpus_folder() {
+    if [ -d "$XALIGN_CACHE/$1" ]; then
+        echo "$XALIGN_CACHE/$1"
+    elif [ "$1" = jaquad ] && [ -d "${XALIGN_DATA:-}/qa/jaquad" ]; then
+        echo "$XALIGN_DATA/qa/jaquad"
+    else
+        return 1
+    fi
+}
+
+# is_there TASK: whether all of its corpora are.
+is_there() {
+    local corpus
+    for corpus in $(corpora_of "$1"); do corpus_folder "$corpus" > /dev/null || return 1; done
+}
+
+# The names of the encoders, and encoder_of NAME: what was given for one.
+encoder_names() { local one; for one in $ENCODERS; do encoder_name "$one"; done; }
+encoder_name() {
+    local name=${1%%=*}
+    case "$1" in
+        *=*) ;;
+        */checkpoint*.pt) name=$(basename "$(dirname "$1")") ;;
+        *) name=$(basename "$1" .pt) ;;
+    esac
+    echo "${name//[^A-Za-z0-9._-]/_}"
+}
+encoder_of() { local one; for one in $ENCODERS; do [ "$(encoder_name "$one")" != "$1" ] || echo "${one#*=}"; done | head -1; }
+checkpoint_of() { cat "$WORK/encoders/$1/checkpoint"; }
+
+seeds_of() { case " $SEVERAL_SEEDS " in *" $1 "*) echo "$SEEDS" ;; *) echo "${SEEDS%% *}" ;; esac; }
+
+# each_run COMMAND...: call it with ENCODER TASK SEED for every run.
+each_run() {
+    local name task seed
+    for task in $TASKS; do
+        [ "$task" != retrieval ] || continue
+        for seed in $(seeds_of "$task"); do for name in $(encoder_names); do "$@" "$name" "$task" "$seed"; done; done
+    done
+}
+
+transfer_dry_run() {
+    local runs task metric kind source benchmark epochs batch rate warmup length
+    runs=$(each_run echo | wc -l)
+    echo "configuration $CONFIG into $WORK: $(encoder_names | wc -w) encoders"
+    for task in $TASKS; do
+        [ "$task" != retrieval ] || continue
+        task_settings "$task"
+        echo "$task: $benchmark from $source, $epochs passes in batches of $batch, learning rate $rate, seeds $(seeds_of "$task")"
+    done
+    echo "$runs runs, about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((JOBS * MEGABYTES_PER_RUN + 200)) MB of disk, $((runs * MINUTES_PER_RUN / JOBS)) minutes after the download, $JOBS runs at a time"
+}
+
+# Stage 0
+fetch_sets() {
+    local corpus
+    title "stage 0: fetch (cache: $XALIGN_CACHE)"
+    for corpus in $(for task in $TASKS; do corpora_of "$task"; done | awk '!seen[$0]++'); do
+        [ -f "$XALIGN_CACHE/$corpus/corpus.json" ] || preprocess fetch "$corpus" > /dev/null 2> "$WORK/fetch.log" ||
+            { tail -n 1 "$WORK/fetch.log" >&2; title "$corpus: $(corpus_folder "$corpus" > /dev/null && echo "what is in $XALIGN_DATA is used" || echo "not there")"; }
+    done
+}
+
+# Without the tasks whose sets are not there.
+leave_out_absent() {
+    local task kept=""
+    for task in $TASKS; do
+        if is_there "$task"; then
+            kept+=" $task"
+        else
+            title "$task is left out: not all of $(corpora_of "$task" | tr '\n' ' ')could be fetched"
+        fi
+    done
+    TASKS=${kept# }
+    [ -n "$TASKS" ] || { title "stopped: no task is left"; exit 1; }
+}
+
+# Stage 1: label_task TASK: its labelled folder
+benchmark_of() { # NAME: the labelled folder of a published set
+    [ -f "$WORK/sets/$1/labels.json" ] || preprocess benchmark "$1" --from "$(corpus_folder "$1")" --output "$WORK/sets/$1" >> "$WORK/sets.log"
+}
+joined() { # TASK SET PART...: the labelled folder of a task, of parts of those of sets
+    local task=$1 known=$2 one
+    shift 2
+    "$PYTHON" recipes/lib/join_labelled.py --output "$WORK/labelled/$task" --set "$known" --sets "$WORK/sets" "$@" >> "$WORK/sets.log"
+}
+label_task() {
+    local inputs=() set n first
+    [ ! -f "$WORK/labelled/$1/labels.json" ] || return 0
+    mkdir -p "$WORK/sets" "$WORK/labelled"
+    title "stage 1: labelled folder of $1"
+    case "$1" in
+        pos)
+            for n in train valid test; do inputs+=(--input "$n.en=$XALIGN_CACHE/ud-english-ewt/$n.en.conllu"); done
+            inputs+=(--input "test.en-PUD=$XALIGN_CACHE/ud-english-pud/test.en.conllu")
+            for n in $PUD; do inputs+=(--input "test.$n=$(echo "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud"/test.*.conllu)"); done
+            preprocess benchmark pos "${inputs[@]}" --output "$WORK/labelled/pos" >> "$WORK/sets.log"
+            ;;
+        ner)
+            inputs=(--from "$XALIGN_CACHE/uner-danish-ddt")
+            for n in english-ewt german-pud portuguese-pud chinese-pud; do
+                first=$(echo "$XALIGN_CACHE/uner-$n"/*-test.iob2)
+                inputs+=(--input "test.$(basename "$first" | cut -d_ -f1)=$first")
+            done
+            preprocess benchmark ner "${inputs[@]}" --output "$WORK/labelled/ner" >> "$WORK/sets.log"
+            ;;
+        masakhaner) preprocess benchmark ner --from "$XALIGN_CACHE/masakhaner" --output "$WORK/labelled/masakhaner" >> "$WORK/sets.log" ;;
+        nli-*)
+            for set in cad-nli indonli kornli americasnli; do benchmark_of "$set"; done
+            if [ "$1" = nli-en ]; then first=cad-nli; else first=indonli; fi
+            joined "$1" "$first" "train=$first/train" "valid=$first/valid" test=cad-nli/test test=indonli/test test=kornli/test test=americasnli/test
+            ;;
+        qa | squad)
+            if [ "$1" = qa ]; then first=jaquad n=ja; else first=squad n=en; fi
+            benchmark_of "$first"
+            benchmark_of xquad
+            # The test sets of neither are public: their development sets are tested on, and nothing is selected by them.
+            joined "$1" "$first" "train.$n=$first/train.$n[:$QUESTIONS]" "test.$n=$first/valid.$n" test=xquad/test
+            ;;
+        topics)
+            benchmark_of sib-200
+            joined topics sib-200 train.eng_Latn=sib-200/train.eng_Latn train.eng_Latn=sib-200/valid.eng_Latn test=sib-200/test
+            ;;
+        intents)
+            # The training set of xSID is not in its repository's release: the English development set is what is learned from.
+            benchmark_of xsid
+            joined intents xsid train.en=xsid/valid.en test=xsid/test
+            ;;
+        *)
+            task_settings "$1"
+            benchmark_of "$benchmark"
+            joined "$1" "$benchmark" "train.$source=$benchmark/train.$source" test="$benchmark/test"
+            ;;
+    esac
+}
+
+# Stage 2: prepare_encoder NAME: a checkpoint, and the options of fairseq-train that fit its shape
+prepare_encoder() {
+    local given folder=$WORK/encoders/$1
+    [ ! -f "$folder/arch" ] || return 0
+    given=$(encoder_of "$1")
+    mkdir -p "$folder"
+    title "stage 2: encoder $1 ($given)"
+    if [ "$given" = made-up ]; then
+        made_up_encoder "$folder"
+    elif [ -f "$given" ]; then
+        echo "$given" > "$folder/checkpoint"
+    elif [ -f "$given/checkpoint_best.pt" ] || [ -f "$given/checkpoint_last.pt" ]; then
+        echo "$given" > "$folder/checkpoint"
+    else
+        [ -f "$folder/from-hf/settings.json" ] || convert from-hf "$given" "$folder/from-hf"
+        echo "$folder/from-hf" > "$folder/checkpoint"
+    fi
+    "$PYTHON" recipes/lib/encoder_arch.py "$(checkpoint_of "$1")" > "$folder/arch.part"
+    mv "$folder/arch.part" "$folder/arch"
+}
+
+# For --smallest: an encoder of one layer, trained for two updates and taken through transformers' form and back.
+made_up_encoder() {
+    local text=$XALIGN_CACHE/verses preset="" TAG_PRESET="" split
+    preprocess subword --input en="$text/train.en.txt" --vocab-size 60 --output "$1/subword"
+    for split in train valid; do
+        preprocess binarize --subword "$1/subword" --split "$split" --mono en="$text/$split.en.txt" --output "$1/data"
+    done
+    train made-up "$1/train.log" 2 "$1/data" --task align_mlm --arch "$ARCH" --criterion mlm --tokens-per-sample 64 --batch-size 4 \
+        --lr 1e-3 --warmup-updates 1 --seed 1 --save-dir "$1/trained" --positions learned
+    convert to-hf "$1/trained/checkpoint_last.pt" "$1/hf"
+    convert from-hf "$1/hf" "$1/from-hf"
+    echo "$1/from-hf" > "$1/checkpoint"
+}
+
+# Stage 3: transfer_run ENCODER TASK SEED
+transfer_run() {
+    local run=$WORK/runs/$1/$2.seed$3 metric kind source benchmark epochs batch rate warmup length targets about
+    [ ! -f "$run/done" ] || return 0
+    task_settings "$2"
+    mkdir -p "$run"
+    targets=$(cd "$WORK/labelled/$2" && for n in test.*.jsonl; do n=${n#test.}; echo "${n%.jsonl}"; done | grep -vx "$source" | paste -sd,)
+    about=(--objective "$1" --source "$source" --target "$targets" --task "$metric" --seed "$3" --setting "benchmark=$benchmark")
+    if (fine_tune "$@" && scored "$2" "$run" "$source,$targets"); then
+        evaluate result "$run" "${about[@]}" 2> /dev/null
+        [ -n "$KEEP_CHECKPOINTS" ] || rm -f "$run"/checkpoint*.pt
+        touch "$run/done"
+    else
+        # Counted in the tables; the next run of this script tries again.
+        evaluate result "$run" "${about[@]}" --failed "see $run/train.log" 2> /dev/null
+        title "failed: $1, $2, seed $3"
+    fi
+}
+
+fine_tune() {
+    local run=$WORK/runs/$1/$2.seed$3 preset="" examples updates options=()
+    [ ! -f "$run/trained" ] || return 0
+    examples=$(wc -l < "$WORK/labelled/$2/train.$source.jsonl")
+    updates=$((epochs * ((examples + batch - 1) / batch)))
+    # As BERT and XLM-R classify: a layer with tanh between the first token and the scores.
+    if [ "$kind" = classification ]; then options=(--head-hidden "$(sed -n 2p "$WORK/encoders/$1/arch")"); fi
+    # shellcheck disable=SC2046 # several words
+    train "$1/$2.seed$3" "$run/train.log" "$updates" "$WORK/labelled/$2" --task "xling_$kind" $(sed -n 1p "$WORK/encoders/$1/arch") \
+        --criterion xling --finetune-from-model "$(checkpoint_of "$1")" --train-languages "$source" --batch-size "$batch" \
+        --max-length "$length" --lr "$rate" --warmup-updates "$warmup" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$3" \
+        --save-dir "$run" --disable-validation ${options[@]+"${options[@]}"} && touch "$run/trained"
+}
+
+scored() { # TASK RUN LANGUAGES
+    [ -f "$2/source.jsonl" ] ||
+        evaluate predict --checkpoint "$2/checkpoint_last.pt" --data "$WORK/labelled/$1" --languages "$3" --output "$2/source.jsonl" 2>> "$2/predict.log" ||
+        { tail -n 1 "$2/predict.log" >&2; return 1; }
+    evaluate score --task "$metric" --predictions "$2/source.jsonl" --split test --json > "$2/source.part" && mv "$2/source.part" "$2/source.json"
+}
+
+# Stage 4: retrieve_with ENCODER
+retrieve_with() {
+    local n pairs=() languages=$RETRIEVAL_LANGUAGES file=$WORK/retrieval/$1.json
+    [ ! -f "$file" ] || return 0
+    mkdir -p "$WORK/retrieval"
+    title "stage 4: retrieval with $1"
+    if [ "$languages" = all ]; then languages=$(cd "$XALIGN_CACHE/tatoeba" && for n in *.eng; do n=${n#tatoeba.}; echo "${n%-eng.eng}"; done); fi
+    for n in $languages; do
+        pairs+=(--source "$n=$XALIGN_CACHE/tatoeba/tatoeba.$n-eng.$n" --target "eng=$XALIGN_CACHE/tatoeba/tatoeba.$n-eng.eng")
+    done
+    evaluate retrieve --checkpoint "$(checkpoint_of "$1")" "${pairs[@]}" --pooling "$RETRIEVAL_POOLING" --json > "$file.part" && mv "$file.part" "$file"
+}
+
+# Stage 5
+transfer_tables() {
+    local form files=()
+    title "stage 5: tables"
+    if [ -n "$(each_run echo)" ]; then
+        for form in csv markdown json; do
+            evaluate compare "$WORK/runs" --by language --format "$form" --output "$WORK/table.${form/markdown/md}"
+        done
+        files+=(--table "$WORK/table.json")
+    fi
+    "$PYTHON" recipes/lib/transfer_table.py ${files[@]+"${files[@]}"} --retrieval "$WORK/retrieval" --output "$WORK/summary.md"
+    cat "$WORK/summary.md"
+}
+
+run_transfer_stages() {
+    local task name
+    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
+        exit 1
+    fi
+    [ -n "$ENCODERS" ] || { echo "run.sh: name an encoder: --set ENCODERS=FOLDER; see --help" >&2; exit 2; }
+    name=$(encoder_names | sort | uniq -d)
+    [ -z "$name" ] || { echo "run.sh: two encoders are called $name; write --set ENCODERS=\"NAME=FOLDER OTHER=FOLDER\"" >&2; exit 2; }
+    for task in $TASKS; do [ "$task" = retrieval ] || (task_settings "$task") || exit 2; done
+    mkdir -p "$WORK"
+    if stage 0; then fetch_sets; fi
+    leave_out_absent
+    if stage 1; then for task in $TASKS; do [ "$task" = retrieval ] || label_task "$task"; done; fi
+    if stage 2; then for name in $(encoder_names); do prepare_encoder "$name"; done; fi
+    if stage 3; then
+        title "stage 3: fine-tuning, $JOBS at a time, precision: ${PRECISION/none/float32}"
+        each_run in_background transfer_run
+        wait_for_jobs
+    fi
+    if stage 4; then case " $TASKS " in *" retrieval "*) for name in $(encoder_names); do retrieve_with "$name"; done ;; esac; fi
+    if stage 5; then
+        transfer_tables
+        title "done: $WORK/summary.md, $WORK/table.{csv,md,json}"
+    fi
+    name=$(each_run run_is_absent)
+    [ -z "$name" ] || { title "these runs failed; the same command tries them again: $name"; exit 1; }
+}
+run_is_absent() { [ -f "$WORK/runs/$1/$2.seed$3/done" ] || [ "$STOP_STAGE" -lt 3 ] || echo "$1/$2.seed$3"; }

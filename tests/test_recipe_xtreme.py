@@ -1,0 +1,86 @@
+"""The parts of recipes/xtreme that need no training; `make test-recipes` runs its stages."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fairseq_xalign.errors import UserError
+from tests.support.samples import write_lines
+from tests.test_recipes import RECIPES, part, recipe
+
+pytestmark = pytest.mark.skipif(not RECIPES.exists(), reason="no recipes beside this package")
+ENCODERS = ("--set", "ENCODERS=e5=some/e5 runs/mine/checkpoint_last.pt")
+
+
+def test_seeds_are_for_the_tasks_that_are_to_have_several():
+    done = recipe("xtreme", *ENCODERS, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = {line.split(":")[0]: line for line in done.stdout.splitlines()}
+    assert lines["pos"] == "pos: ud from en, 2 passes in batches of 32, learning rate 1e-4, seeds 1 2 3"
+    assert lines["ner"].endswith("seeds 1") and "uner from da" in lines["ner"]
+    assert "2 encoders" in done.stdout and "\n24 runs" in done.stdout  # (2 tasks of 3 seeds, and 6) x 2 encoders
+    done = recipe("xtreme", *ENCODERS, "--conf", "full", "--dry-run")
+    assert done.returncode == 0 and "masakhaner from swa" in done.stdout and "\n110 runs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "name an encoder: --set ENCODERS=FOLDER"),
+        (["--set", "ENCODERS=a/e5 b/e5"], "two encoders are called e5"),
+        (["--set", "ENCODERS=a", "--set", "TASKS=pos chess"], "no task 'chess'; there are: pos ner"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_fetched(options, said, tmp_path):
+    done = recipe("xtreme", *options, "--work", str(tmp_path / "work"))
+    assert done.returncode == 2 and said in done.stderr
+    assert not (tmp_path / "work").exists()
+
+
+def labelled(folder, **files):
+    folder.mkdir(parents=True)
+    about = {"format": 1, "task": "classification", "labels": ["a", "b"], "name": "classification"}
+    (folder / "labels.json").write_text(json.dumps(about), "utf-8")
+    for name, count in files.items():
+        rows = [{"id": str(n), "text": f"{name} {n}", "label": "ab"[n % 2]} for n in range(count)]
+        write_lines(folder / f"{name.replace('_', '.')}.jsonl", [json.dumps(row) for row in rows])
+
+
+def test_a_joined_folder_has_the_parts_asked_for_with_ids_of_their_own(tmp_path):
+    join = part("join_labelled").join
+    labelled(tmp_path / "one", train_en=5, valid_en=3, test_en=2)
+    labelled(tmp_path / "two", test_en=4, test_de=4)
+    parts = ["train.en=one/train.en[:2]", "train.en=one/valid.en[:0]", "test.en=one/test.en", "test=two/test"]
+    counts = join(tmp_path / "joined", parts, tmp_path, "one")
+    assert counts == {"train.en": 5, "test.en": 2, "test.de": 4}
+    rows = [json.loads(line) for line in (tmp_path / "joined" / "train.en.jsonl").read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == ["train:0", "train:1", "valid:0", "valid:1", "valid:2"]
+    about = json.loads((tmp_path / "joined" / "labels.json").read_text("utf-8"))
+    assert about["set"] == "one" and about["labels"] == ["a", "b"]
+    with pytest.raises(UserError, match="is not SPLIT.LANG=SET/SPLIT.LANG"):
+        join(tmp_path / "bad", ["train.en=one/train"], tmp_path, "one")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_the_summary_has_the_source_the_mean_of_the_others_and_both_directions_of_retrieval(tmp_path):
+    def cell(column, value, deviation=None):
+        return {
+            "benchmark": "ud", "metric": "accuracy", "source": "en", "training": "zero-shot", "quantity": "score",
+            "printed": None, "model": "e5", "column": column, "value": value, "deviation": deviation, "n": 3,
+        }  # fmt: skip
+
+    cells = [cell("en", 96.39, 0.1), cell("de", 89.1), cell("AVG(all)", 90.0), cell("AVG(zero-shot)", 74.42, 0.25)]
+    (tmp_path / "table.json").write_text(json.dumps({"cells": cells}), "utf-8")
+    pairs = [{"source": "deu", "forward": 98.5, "backward": 97.0}, {"source": "tur", "forward": 92.5, "backward": 91.0}]
+    (tmp_path / "retrieval").mkdir()
+    (tmp_path / "retrieval" / "e5.json").write_text(json.dumps({"pairs": pairs}), "utf-8")
+    (tmp_path / "retrieval" / "mini.json").write_text(json.dumps(pairs[1]), "utf-8")
+    script = RECIPES / "lib" / "transfer_table.py"
+    files = ["--table", tmp_path / "table.json", "--retrieval", tmp_path / "retrieval", "--output", tmp_path / "out.md"]
+    done = subprocess.run([sys.executable, script, *files], capture_output=True, text=True, cwd=RECIPES.parent)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out.md").read_text("utf-8")
+    assert "| ud, accuracy: en | 96.4 ± 0.1 |" in text and "| ud, accuracy: mean of the others | 74.4 ± 0.2 |" in text
+    assert "| deu | 98.5 | 97.0 | – | – |" in text and "| mean | 95.5 | 94.0 | 92.5 | 91.0 |" in text
