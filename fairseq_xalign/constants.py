@@ -40,6 +40,7 @@ HEADS = ("linear", "mmte")
 SPLITS = ("train", "valid", "test")
 SPLIT_ALIASES = {"dev": "valid"}
 """Other names of a split, and ours."""
-DATA_FORMAT = 1
+DATA_FORMAT = 2
+"""The newest format of data folders. A folder has the lowest that describes it: 2 where a bitext has links, else 1."""
 SUBWORD_FORMAT = 1
 CHECKPOINT_FORMAT = 1

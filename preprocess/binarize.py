@@ -1,8 +1,9 @@
 """Encode text with a subword folder and write it into a data folder.
 
 Monolingual text has one sentence per line. Bitext is two files whose lines are translations of each other. Dictionaries
-are those that `xalign-preprocess dictionary` writes. The data folder is created if it does not exist. Otherwise
-the streams are added to it, or replace those of the same name, provided that its vocabulary is the same.
+are those that `xalign-preprocess dictionary` writes. Links are the word links of a bitext, as `xalign-preprocess links`
+writes them; they are kept as links between the pieces of words. The data folder is created if it does not exist.
+Otherwise the streams are added to it, or replace those of the same name, provided that its vocabulary is the same.
 
 If the command fails or is interrupted, the folder stays as it was. Empty lines, and pairs with an empty side, are
 dropped and counted. Text is refused if too much of it becomes <unk>, because it probably needs another vocabulary.
@@ -32,8 +33,10 @@ from fairseq_xalign.cli import progress, say
 from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.data.dictionary import Dictionary, read_header
 from fairseq_xalign.data.lengths import LengthCounter
+from fairseq_xalign.data.links import LINK_TYPE
 from fairseq_xalign.data.manifest import stream_languages, stream_title
 from fairseq_xalign.data.mmap import Writer, dtype_for
+from fairseq_xalign.data.words import WORD_KINDS
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import open_input, regular
 from fairseq_xalign.options import (
@@ -47,8 +50,10 @@ from fairseq_xalign.options import (
     share,
 )
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, count_lines, cut, encode_chunk
+from preprocess.link_files import LinkReport, ask_links
 from preprocess.parallel import available_cores, map_in_order
-from preprocess.parts import Part, dictionary_name, fingerprint, text_entry, text_names
+from preprocess.parts import Part, dictionary_name, fingerprint, links_name, text_entry, text_names
+from preprocess.piece_links import LINK_PIECES, LinkSettings
 from preprocess.staging import FolderUpdate
 
 MAX_UNKNOWN = 0.05
@@ -58,6 +63,7 @@ WORST_SHOWN = 10
 EXAMPLE = """example:
   xalign-preprocess binarize --subword SUB --split train --output DATA \\
     --mono en=news.en --mono de=news.de --bitext en-de=europarl.en,europarl.de
+  xalign-preprocess binarize --subword SUB --output DATA --bitext en-de=europarl.en,europarl.de --links en-de=links
   xalign-preprocess binarize --subword SUB --bitext en-de=europarl.en,europarl.de --shard 1/2 --output PART1"""
 
 
@@ -84,6 +90,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="XX-YY=FILE",
         help="Dictionary made by `xalign-preprocess dictionary` with this subword folder. Repeat it for more pairs.",
+    )
+    parser.add_argument(
+        "--links",
+        action="append",
+        metavar="XX-YY=FILE",
+        help="Word links of the --bitext of the same name: Pharaoh lines (0-0 1-2), one per pair, counted from 0. "
+        "Repeat it for more pairs.",
+    )
+    parser.add_argument(
+        "--link-pieces",
+        choices=LINK_PIECES,
+        default="all",
+        help="Which pieces of two linked words are linked: all with all, only the first or the last of each, or those "
+        "with the same number, in-order (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--link-words",
+        choices=WORD_KINDS,
+        help="What the links count as words: split, what `xalign-preprocess links` does with running text, or space, "
+        "what white space separates (default: what that command noted beside the links, else split).",
     )
     parser.add_argument("--split", choices=SPLITS, default="train", help="What the text is for (default: %(default)s).")
     parser.add_argument("--output", required=True, metavar="DATA", help="Data folder to create or to add to.")
@@ -123,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
         mono=named_files(args.mono, "--mono"),
         bitext=[(pair, _two_files(pair, both)) for pair, both in named_files(args.bitext, "--bitext")],
         dictionaries=named_files(args.dictionary, "--dictionary"),
+        links=named_files(args.links, "--links"),
+        link_pieces=args.link_pieces,
+        link_words=args.link_words,
         split=args.split,
         workers=args.workers,
         max_unknown=args.max_unknown,
@@ -142,6 +171,9 @@ def binarize(
     mono: Iterable[tuple[str, str]] = (),
     bitext: Iterable[tuple[str, tuple[str, str]]] = (),
     dictionaries: Iterable[tuple[str, str]] = (),
+    links: Iterable[tuple[str, str]] = (),
+    link_pieces: str = "all",
+    link_words: str | None = None,
     split: str = "train",
     workers: int | None = None,
     max_unknown: float = MAX_UNKNOWN,
@@ -154,6 +186,8 @@ def binarize(
         mono: (language, file) of each text.
         bitext: (pair, source file and target file); a pair is named as in :func:`options.language_pair`.
         dictionaries: (pair, file).
+        links: (pair, file) of word links, of pairs in ``bitext``.
+        link_pieces, link_words: see the options of the command.
         workers: how many processes encode; None takes the available cores.
         max_unknown, max_length, shard: see the options of the command.
 
@@ -165,12 +199,15 @@ def binarize(
     at_least(1, workers=workers)
     share(whole=True, max_unknown=max_unknown)
     at_least(2, max_length=max_length)  # a sentence has an id and </s>
-    if split not in SPLITS:
-        raise unknown_name("--split", split, SPLITS)
+    for option, value, choices in (("--split", split, SPLITS), ("--link-pieces", link_pieces, tuple(LINK_PIECES))):
+        if value not in choices:
+            raise unknown_name(option, value, choices)
     part = None if shard is None else Part.parse(shard)
     update, mono = FolderUpdate(output, subword, part), list(mono)
     known = _known_languages(update, [language for language, _ in mono])
     streams = [*_asked_text(mono, list(bitext), split, known), *_asked_dictionaries(dictionaries, known)]
+    for pair, file in links:
+        ask_links(streams, language_pair(pair, "--links", known), file, link_pieces, link_words)
     if not streams:
         raise UserError("nothing to binarize", remedy="Give --mono, --bitext or --dictionary")
     for name in dict.fromkeys(name for stream in streams for name in stream_languages(stream)):
@@ -267,32 +304,40 @@ def _limit_to_part(stream: dict[str, Any], part: Part, max_length: int | None) -
     """Note which lines of a text are binarized, and what tells whether other parts are of the same text."""
     if stream["kind"] == "dictionary":  # small: every part has all of it
         return
-    files = stream["source"]["files"]
+    files = [*stream["source"]["files"], *([stream["links"]["file"]] if "links" in stream else [])]
     (total, first), *others = map(fingerprint, files)
     sums = [first, *(digest for _, digest in others)]
     stream["part"] = {"lines": list(part.lines(total)), "of": total, "sha256": sums, "max_length": max_length}
 
 
 def _write_text(
-    stream: dict[str, Any], update: FolderUpdate, make: Callable[[], ChunkEncoder], workers: int, max_unknown: float
+    stream: dict[str, Any], update: FolderUpdate, make: Callable[..., ChunkEncoder], workers: int, max_unknown: float
 ) -> list[str]:
     """Encode a stream into the staging folder and complete its entry; return the complaints about its ``<unk>``."""
     languages, names, part = stream_languages(stream), text_names(stream), stream.pop("part", None)
     source = stream.pop("source")
-    files, of_bytes = source["files"], source["bytes"]
+    files, of_bytes, about_links = source["files"], source["bytes"], stream.pop("links", None)
+    read = [*files, about_links["file"]] if about_links else files
+    if about_links:
+        make = partial(make, links=LinkSettings(about_links["pieces"], about_links["words"]))
     dtype = dtype_for(len(update.tokenizer))
     lines, unknown, dropped, counter = 0, [0] * len(names), Counter(empty=0), LengthCounter(len(names))
     worst: list[Counter[str]] = [Counter() for _ in names]
-    chunks = map_in_order(make, encode_chunk, cut(files, CHUNK_BYTES, part and part["lines"]), workers)
+    chunks = map_in_order(make, encode_chunk, cut(read, CHUNK_BYTES, part and part["lines"]), workers)
     share_of_text = (part["lines"][1] - part["lines"][0]) / max(1, part["of"]) if part else 1
     total = math.ceil(sum(of_bytes) * share_of_text / CHUNK_BYTES)
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(update.staging / name, dtype)) for name in names]
+        links = None
+        if about_links:
+            links = LinkReport(stack.enter_context(Writer(update.staging / links_name(stream), LINK_TYPE)), about_links)
         stack.enter_context(closing(chunks))  # ends the workers if writing fails
         for chunk in progress(chunks, stream_title(stream), total):
             lines += chunk.lines
             dropped.update(chunk.dropped)
             counter.add(np.stack(chunk.lengths, axis=1))
+            if links and chunk.links:
+                links.add(chunk.links)
             for side, writer in enumerate(writers):
                 writer.write_many(chunk.flat[side], chunk.lengths[side])
                 unknown[side] += chunk.unknown[side]
@@ -307,7 +352,9 @@ def _write_text(
         )
     of_lines = {"lines": part["of"] if part else lines}
     about = ({"file": files[0], "bytes": of_bytes[0]} if stream["kind"] == "mono" else source) | of_lines
-    stream |= text_entry(stream, writers, unknown, about, dropped, counter)
+    if links:
+        links.check(whole=not part)
+    stream |= text_entry(stream, writers, unknown, about, dropped, counter, links)
     if part:
         stream["part"] = part
     return [
@@ -372,8 +419,15 @@ def _report_line(about: dict[str, Any]) -> str:
         f"{' + '.join(f'{n:,}' for n in tokens)} tokens "
         f"({' + '.join(f'{n:.1f}' for n in about['tokens_per_sentence'])} per sentence), "
         f"{' + '.join(f'{share:.2%}' for share in about['unknown_share'])} unknown, "
-        f"dropped {_counts(about['dropped'])}; {about['sentences_per_second']:,.0f} sentences/s"
+        f"dropped {_counts(about['dropped'])}; {_linked(about)}{about['sentences_per_second']:,.0f} sentences/s"
     )
+
+
+def _linked(about: dict[str, Any]) -> str:
+    """What the line of a bitext says of its links."""
+    if not (links := about.get("links")):
+        return ""
+    return f"{links['count']:,} links between pieces, {links['without']:,} pairs without any; "
 
 
 def _counts(dropped: dict[str, int] | Counter[str]) -> str:

@@ -29,7 +29,9 @@ from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.fairseq_folder import FAIRSEQ_NAMES, fairseq_dict, fairseq_manifest
 from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.lengths import count_lengths
+from fairseq_xalign.data.links import link_problems
 from fairseq_xalign.data.manifest import (
+    links_prefix,
     read_manifest,
     size_problems,
     stream_languages,
@@ -225,7 +227,10 @@ def _stream_problems(path: Path, manifest: dict[str, Any], stream: dict[str, Any
         if len(set(lengths)) > 1:
             what = f"{title} has {' and '.join(map(str, lengths))} sentences, which cannot be translations line by line"
             yield UserError(what, path, remedy=f"Binarize {title} again")
-        elif "lengths" in stream and stream["lengths"] != encoded_lengths(sides):
+            return
+        if linked := links_prefix(stream):
+            yield from link_problems(MappedTokens(path / linked), (sides[0], sides[1]), title, again)
+        if "lengths" in stream and stream["lengths"] != encoded_lengths(sides):
             what = f"{MANIFEST_FILE} has other counts of the lengths of {title} than its files"
             yield UserError(what, path / MANIFEST_FILE, remedy=again)
     except UserError as error:

@@ -20,16 +20,20 @@ from fairseq_xalign.data.mmap import dtype_for
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import decoded_lines, read_lines
 from fairseq_xalign.inputs import is_compressed, is_copied, open_input
+from preprocess.piece_links import EncodedLinks, LinkSettings, encode_links
 
 CHUNK_BYTES = 1 << 20
 """A chunk ends with the line that reaches this many bytes (of both sides together)."""
+MOST_SIDES = 2
+"""Texts that are parallel; a further file has their links."""
+USUAL_LINKS = LinkSettings()
 WORDS_REMEMBERED = 50_000
 """Words whose unknown parts are remembered, and unknown parts counted at a time."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Lines ``first_line`` and on (from 1) of one file, or of two parallel files.
+    """Lines ``first_line`` and on (from 1) of one file, or of parallel files: two, and perhaps their links.
 
     Attributes:
         paths: the files, by the names that the user gave them.
@@ -56,6 +60,7 @@ class Encoded:
     worst: list[Counter[str]]
     """The characters, or words, that became ``<unk>``, and how often."""
     dropped: dict[str, int] = field(default_factory=dict)
+    links: EncodedLinks | None = None
 
 
 def count_lines(path: str | Path) -> int:
@@ -121,11 +126,12 @@ class ChunkEncoder:
     Args:
         folder: subword folder.
         max_length: drop what is longer, in ids with ``</s>``; None keeps all.
+        links: how the links of chunks with three files are read.
     """
 
-    def __init__(self, folder: str | Path, max_length: int | None = None) -> None:
+    def __init__(self, folder: str | Path, max_length: int | None = None, links: LinkSettings = USUAL_LINKS) -> None:
         self.tokenizer = load_tokenizer(folder)
-        self.max_length = max_length
+        self.max_length, self.links = max_length, links
         self.dtype = dtype_for(len(self.tokenizer))
         self._unknown_parts = lru_cache(WORDS_REMEMBERED)(self._find_unknown_parts)
 
@@ -136,7 +142,8 @@ class ChunkEncoder:
             UserError: with the file and its absolute line, for text that is not valid and for text the tokenizer
                 fails on.
         """
-        sides = [self._read(chunk, side) for side in range(len(chunk.paths))]
+        files = [self._read(chunk, side) for side in range(len(chunk.paths))]
+        sides = files[:MOST_SIDES]
         kept = [i for i, texts in enumerate(zip(*sides)) if all(text and not text.isspace() for text in texts)]
         ids = [self._encode_side(chunk, side, texts, kept) for side, texts in enumerate(sides)]
         dropped = Counter(empty=chunk.lines - len(kept))
@@ -151,6 +158,11 @@ class ChunkEncoder:
         result = Encoded(chunk.lines, [], [], [], [], {why: n for why, n in dropped.items() if n})
         for side in range(len(sides)):
             self._add(result, [ids[side][place] for place in good], [sides[side][kept[place]] for place in good])
+        if len(files) > MOST_SIDES:
+            result.links = encode_links(
+                self.tokenizer, self.links, (sides[0], sides[1]), files[MOST_SIDES], [kept[place] for place in good],
+                chunk.paths[MOST_SIDES], chunk.first_line,
+            )  # fmt: skip
         return result
 
     def _add(self, result: Encoded, sentences: list[list[int]], texts: list[str]) -> None:

@@ -25,11 +25,12 @@ import numpy as np
 from fairseq_xalign.cli import progress, say
 from fairseq_xalign.constants import MANIFEST_FILE
 from fairseq_xalign.data.lengths import LengthCounter
-from fairseq_xalign.data.manifest import read_manifest, size_problems, stream_prefixes, stream_title
+from fairseq_xalign.data.links import LINK_TYPE
+from fairseq_xalign.data.manifest import links_prefix, read_manifest, size_problems, stream_prefixes, stream_title
 from fairseq_xalign.data.mmap import MappedTokens, Writer, dtype_for
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
-from preprocess.parts import OWN_KEYS, Part, dictionary_name, text_entry, text_names
+from preprocess.parts import OWN_KEYS, Part, WrittenLinks, dictionary_name, links_name, text_entry, text_names
 from preprocess.staging import FolderUpdate
 
 ITEMS = 1 << 16
@@ -39,6 +40,8 @@ EXAMPLE = """example:
   xalign-preprocess binarize --subword SUB --mono en=news.en --shard 2/2 --output PART2
   xalign-preprocess merge PART1 PART2 --output DATA"""
 SAME_TEXT = ("of", "sha256", "max_length")
+LINKS_MADE = ("pieces", "words", "file")
+"""Fields of a stream's ``links`` that all parts share."""
 """Fields of a stream's ``part`` that all parts share."""
 DAMAGED = "Copy the part again, or binarize it again"
 
@@ -180,6 +183,16 @@ def _check_same(title: str, first: tuple[Path, dict[str, Any]], other: tuple[Pat
             other[0],
             remedy="Binarize all parts with the same options",
         )
+    made = [
+        {key: value for key, value in (stream.get("links") or {}).items() if key in LINKS_MADE[:2]}
+        for _, stream in (first, other)
+    ]
+    if made[0] != made[1]:
+        raise UserError(
+            f"{title} was made with other links than in {first[0]}: {made[1] or 'none'} instead of {made[0] or 'none'}",
+            other[0],
+            remedy="Binarize all parts with the same options",
+        )
     if any(mine[name] != theirs[name] for name in SAME_TEXT):
         raise UserError(
             f"{title} is a part of another text ({theirs['of']} lines, sha256 {theirs['sha256'][0][:12]}) than in "
@@ -194,32 +207,40 @@ def _join_texts(sources: list[tuple[Path, dict[str, Any]]], update: FolderUpdate
     first = sources[0][1]
     stream = {key: first[key] for key in OWN_KEYS if key in first}
     names, dtype = text_names(stream), dtype_for(len(update.tokenizer))
+    sides, links = len(names), None
     dropped, counter, unknown = Counter(empty=0), LengthCounter(len(names)), np.zeros(len(names), dtype=np.int64)
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(update.staging / name, dtype)) for name in names]
+        if links_prefix(first):
+            writer = stack.enter_context(Writer(update.staging / links_name(stream), LINK_TYPE))
+            links = WrittenLinks(writer, {key: first["links"][key] for key in LINKS_MADE})
         total = sum(-(-entry["sentences"] // ITEMS) for _, entry in sources)
         for sizes, ids in progress(_blocks(sources), stream_title(stream), total):
-            counter.add(np.stack(sizes, axis=1))
+            counter.add(np.stack(sizes[:sides], axis=1))
             for writer, flat, lengths in zip(writers, ids, sizes):
                 writer.write_many(flat, lengths)
+            if links:
+                links.write(ids[sides], sizes[sides])
     if not writers[0].items:
         raise UserError(
             f"no sentence of {stream_title(stream)} is in any part", remedy="Binarize text with words in it"
         )
     for _, entry in sources:
         dropped.update(entry["dropped"])
+        if links:
+            links.dropped.update(entry["links"]["dropped"])
         unknown += np.asarray(entry["unknown"])
-    return text_entry(stream, writers, unknown.tolist(), first["source"], dropped, counter)
+    return text_entry(stream, writers, unknown.tolist(), first["source"], dropped, counter, links)
 
 
 def _blocks(sources: list[tuple[Path, dict[str, Any]]]) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Lengths and ids of some sentences of all sides, one part after the other.
+    """Lengths and ids of some sentences of all sides (and of their links), one part after the other.
 
     Raises:
         UserError: a file whose checksum is not the one in its manifest.
     """
     for path, entry in sources:
-        prefixes = stream_prefixes(entry)
+        prefixes = [*stream_prefixes(entry), *filter(None, [links_prefix(entry)])]
         for prefix in prefixes:
             _check_sum(path, entry, f"{prefix}.idx", sha256(path / f"{prefix}.idx"))
         sides, digests = [MappedTokens(path / prefix) for prefix in prefixes], [hashlib.sha256() for _ in prefixes]

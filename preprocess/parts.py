@@ -11,12 +11,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fairseq_xalign.data.lengths import LengthCounter
-from fairseq_xalign.data.manifest import stream_languages
+from fairseq_xalign.data.manifest import LINKS_FOLDER, stream_languages
 from fairseq_xalign.data.mmap import Writer
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.inputs import open_input
@@ -84,6 +86,38 @@ def text_names(stream: dict[str, Any]) -> list[str]:
     return [base] if len(languages) == 1 else [f"{base}.{language}" for language in languages]
 
 
+def links_name(stream: dict[str, Any]) -> str:
+    """The prefix of the files with a new bitext's links."""
+    return f"{LINKS_FOLDER}{stream['split']}.{pair_file_name(stream_languages(stream))}"
+
+
+@dataclass
+class WrittenLinks:
+    """The links of a bitext that are being written.
+
+    Attributes:
+        writer: of items of places, as ``data/links.py`` describes them.
+        about: what the manifest says of how they were made.
+        without: pairs without links.
+        dropped: word links that could not be kept, by the reason.
+    """
+
+    writer: Writer
+    about: dict[str, Any]
+    without: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def write(self, flat: np.ndarray, lengths: np.ndarray) -> None:
+        """Append the links of some pairs."""
+        self.writer.write_many(flat, lengths)
+        self.without += int((lengths == 0).sum())
+
+    def entry(self) -> dict[str, Any]:
+        """What the manifest says of them, once they are written."""
+        counts = {"count": self.writer.tokens // 2, "most": self.writer.longest // 2, "without": self.without}
+        return {**counts, "dropped": dict(self.dropped), **self.about}
+
+
 def dictionary_name(stream: dict[str, Any]) -> str:
     """The file of a new dictionary."""
     return f"dictionary/{pair_file_name(stream_languages(stream))}.tsv"
@@ -96,6 +130,7 @@ def text_entry(
     source: dict[str, Any],
     dropped: Counter[str],
     counter: LengthCounter,
+    links: WrittenLinks | None = None,
 ) -> dict[str, Any]:
     """The manifest's entry of a text that was written, field by field in one order.
 
@@ -106,6 +141,7 @@ def text_entry(
         source: where it came from.
         dropped: lines (pairs) that were left out, by the reason.
         counter: has counted the lengths.
+        links: of a bitext that has them.
     """
     tokens, longest, mono = [w.tokens for w in writers], [w.longest for w in writers], stream["kind"] == "mono"
     entry = {key: stream[key] for key in OWN_KEYS if key in stream}
@@ -114,6 +150,9 @@ def text_entry(
     names = text_names(stream)
     entry["files"] = {f"{n}{part}": w.files[part] for n, w in zip(names, writers) for part in (".bin", ".idx")}
     entry["source"], entry["dropped"] = source, dict(dropped)
+    if links:
+        entry["files"] |= {f"{links_name(stream)}{part}": links.writer.files[part] for part in (".bin", ".idx")}
+        entry["links"] = links.entry()
     if counts := counter.result():
         entry["lengths"] = counts.encode()
     return entry

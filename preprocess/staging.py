@@ -26,9 +26,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fairseq_xalign.constants import DATA_FORMAT, MANIFEST_FILE, SUBWORD_FILE
+from fairseq_xalign.constants import MANIFEST_FILE, SUBWORD_FILE
 from fairseq_xalign.data.folder import load_tokenizer
-from fairseq_xalign.data.manifest import read_manifest, stream_languages, stream_title
+from fairseq_xalign.data.manifest import format_of, read_manifest, stream_languages, stream_title
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk, read_json, write_json
 from fairseq_xalign.outputs import final_place
@@ -130,7 +130,7 @@ class FolderUpdate:
     def _make(self) -> dict[str, Any]:
         symbols = self.tokenizer.symbols()
         manifest: dict[str, Any] = {
-            "format": DATA_FORMAT,
+            "format": format_of(self.streams),
             "languages": [],
             "vocabulary": {"size": len(symbols), "sha256": symbols_sha256(symbols)},
             "tokenizer": {"sha256": self.tokenizer.sha256},
@@ -167,6 +167,7 @@ class FolderUpdate:
             else:
                 manifest["streams"][manifest["streams"].index(before)] = new
         manifest["languages"] = _appended(self.old["languages"], self.streams)
+        manifest["format"] = format_of(manifest["streams"])
         write_json(self.staging / PLACING, sorted(used | set(moves.values())))
         folders = set()
         for name, final in moves.items():

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fairseq_xalign.constants import BOS
+from fairseq_xalign.data.links import linked_places
 from fairseq_xalign.data.streams import BitextStream, MonoStream, Stream, damaged_ids
 from fairseq_xalign.data.windows import Window
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -34,6 +35,7 @@ class CollateOptions:
         languages: the number of each language.
         resource: what the views' switches need (DICT-MLM: the translations), or None.
         split, folder: what is read, and where; samples and messages name them.
+        links: whether batches of pairs have the links of their streams, all of which must have some.
     """
 
     views: Mapping[str, View]
@@ -42,6 +44,7 @@ class CollateOptions:
     resource: Any = None
     split: str = ""
     folder: str = "DATA"
+    links: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Collater:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         tokens = np.full(starts[-1], BOS, dtype=np.int64)
         languages = np.empty((count, 2), dtype=np.int64)
-        to = starts[:-1].reshape(count, 2) + 1
+        to = starts[:-1].reshape(count, 2) + 1  # [count, 2], in the order in which sides are laid out
         for s in np.unique(window.stream[number]):
             stream, ours = self.streams[s], window.stream[number] == s
             assert isinstance(stream, BitextStream)
@@ -174,7 +177,8 @@ class Collater:
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
         second = combine(torch.from_numpy(keys), torch.full((count,), SECOND_SIDE, dtype=torch.int64)).numpy()
         both = np.stack([keys, second], axis=1).reshape(-1)
-        return as_batch(tokens, starts, positions, np.repeat(languages.reshape(-1), sizes), both)
+        batch = as_batch(tokens, starts, positions, np.repeat(languages.reshape(-1), sizes), both)
+        return replace(batch, links=self._links(window, number, to, swapped))
 
     def _lay_out_joined(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
         """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``.
@@ -196,14 +200,14 @@ class Collater:
         tokens = np.full(starts[-1], BOS, dtype=np.int64)
         languages = np.empty((count, 2), dtype=np.int64)
         begins = (starts[:-1] + 1, second + own_start)
+        to = np.stack([begins[half][of_sequence] + offsets_within(lengths[:, half], of_sequence) for half in (0, 1)], 1)
         for s in np.unique(window.stream[number]):
             stream, ours = self.streams[s], window.stream[number] == s
             assert isinstance(stream, BitextStream)
             for half in (0, 1):
-                to = begins[half][of_sequence] + offsets_within(lengths[:, half], of_sequence)
                 for side in (0, 1):
                     here = ours & ((side != half) == swapped[of_sequence])
-                    stream.write(side, window.unit[number[here]], lengths[here, half], tokens, to[here])
+                    stream.write(side, window.unit[number[here]], lengths[here, half], tokens, to[here, half])
                     languages[of_sequence[here], half] = self.options.languages[stream.languages[side]]
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
         in_second = np.arange(starts[-1]) >= np.repeat(second, sizes)
@@ -211,9 +215,28 @@ class Collater:
             positions = positions - in_second * np.repeat(sides[:, 0], sizes)
         token_languages = np.where(in_second, np.repeat(languages[:, 1], sizes), np.repeat(languages[:, 0], sizes))
         batch = as_batch(tokens, starts, positions, token_languages, keys)
-        if view.segments == "zero":
-            return batch
-        return replace(batch, segments=torch.from_numpy(in_second.astype(np.int64)))
+        links = self._links(window, number, to, swapped[of_sequence])
+        segments = None if view.segments == "zero" else torch.from_numpy(in_second.astype(np.int64))
+        return replace(batch, segments=segments, links=links)
+
+    def _links(self, window: Window, number: np.ndarray, to: np.ndarray, swapped: np.ndarray) -> torch.Tensor | None:
+        """The links of some pairs as places in the batch, int64 [2, L]; None where no objective reads them.
+
+        Args:
+            number: the draws of the pairs, [n].
+            to: where the sides of each begin, in the order in which they are laid out, int64 [n, 2].
+            swapped: whether the target comes first, bool [n].
+        """
+        if not self.options.links:
+            return None
+        begins = np.where(swapped[:, None], to[:, ::-1], to)
+        rooms = window.lengths[number] - 1  # all but </s>
+        found = [np.zeros((2, 0), dtype=np.int64)]
+        for s in np.unique(window.stream[number]):
+            stream, ours = self.streams[s], window.stream[number] == s
+            assert isinstance(stream, BitextStream) and stream.links is not None
+            found.append(linked_places(stream.links, window.unit[number[ours]], begins[ours], rooms[ours]))
+        return torch.from_numpy(np.concatenate(found, axis=1))
 
 
 def unit_names(streams: Sequence[Stream], units: Mapping[str, torch.Tensor]) -> list[str]:

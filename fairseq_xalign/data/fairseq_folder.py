@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.constants import DATA_FORMAT, DICT_FILE, EOS, MANIFEST_FILE, SPLITS
-from fairseq_xalign.data.manifest import stream_languages
+from fairseq_xalign.constants import DICT_FILE, EOS, MANIFEST_FILE, SPLITS
+from fairseq_xalign.data.manifest import format_of, stream_languages
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import LANGUAGE, pair_name
@@ -98,7 +98,7 @@ def fairseq_manifest(path: Path) -> dict[str, Any]:
         )
     languages = list(dict.fromkeys(name for stream in streams for name in stream_languages(stream)))
     return {
-        "format": DATA_FORMAT,
+        "format": format_of(streams),
         "languages": languages,
         "vocabulary": {"size": len(symbols), "sha256": symbols_sha256(symbols)},
         "tokenizer": None,

@@ -20,6 +20,7 @@ from fairseq_xalign.data.fairseq_folder import fairseq_manifest
 from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.manifest import (
     MADE_WITH,
+    links_prefix,
     read_manifest,
     size_problems,
     stream_languages,
@@ -129,6 +130,14 @@ class DataFolder:
             found[stream["source_language"], stream["target_language"]] = (source, target)
         return found
 
+    def links(self, split: str) -> dict[tuple[str, str], MappedTokens]:
+        """Return the links of a split's bitext by (source, target), of pairs that have them (``data/links.py``)."""
+        return {
+            (stream["source_language"], stream["target_language"]): self._mapped_links(stream)
+            for stream in self._streams("bitext", split)
+            if self._has_links(stream)
+        }
+
     def dictionaries(self) -> dict[tuple[str, str], Path]:
         """Return the dictionary file of every (source, target)."""
         return {
@@ -158,19 +167,22 @@ class DataFolder:
                 found[languages[0] if kind == "mono" else languages] = counts
         return found
 
-    def checksum(self, kinds: Collection[str], split: str, languages: Collection[str]) -> str:
+    def checksum(self, kinds: Collection[str], split: str, languages: Collection[str], links: bool = False) -> str:
         """Return a short hash of the texts of a split: the streams of these kinds all of whose languages are listed.
 
         A folder made by fairseq has no checksums: there only the sizes of the files count.
+
+        Args:
+            links: hash the links of these texts instead.
         """
-        contents = [
-            (stream_title(stream), about.get("sha256") or about["size"])
-            for kind in kinds
-            for stream in self._streams(kind, split)
-            if set(stream_languages(stream)) <= set(languages)
-            for name, about in sorted(stream["files"].items())
-            if name.endswith(".bin")
-        ]
+        contents = []
+        for stream in (s for kind in kinds for s in self._streams(kind, split)):
+            wanted = {links_prefix(stream)} if links else {*stream_prefixes(stream)}
+            contents += [
+                (stream_title(stream), about.get("sha256") or about["size"])
+                for name, about in sorted(stream["files"].items())
+                if name.removesuffix(".bin") in wanted and set(stream_languages(stream)) <= set(languages)
+            ]
         return hashlib.sha256(json.dumps(sorted(contents, key=str)).encode()).hexdigest()[:16]
 
     def require(self, kind: str, split: str | None = None, names: Sequence[str] | None = None) -> dict[Any, Any]:
@@ -230,8 +242,20 @@ class DataFolder:
 
     def _mapped_streams(self, stream: dict[str, Any]) -> list[MappedTokens]:
         """Map a stream's files once; the counts of manifest and index must agree."""
+        return self._map(stream, stream_prefixes(stream))
+
+    def _has_links(self, stream: dict[str, Any]) -> bool:
+        return links_prefix(stream) is not None
+
+    def _mapped_links(self, stream: dict[str, Any]) -> Any:
+        """Map the links of a bitext that has them."""
+        prefix = links_prefix(stream)
+        assert prefix is not None
+        return self._map(stream, [prefix])[0]
+
+    def _map(self, stream: dict[str, Any], prefixes: Sequence[str]) -> list[MappedTokens]:
         mapped = []
-        for prefix in stream_prefixes(stream):
+        for prefix in prefixes:
             if prefix not in self._mapped:
                 self._mapped[prefix] = MappedTokens(self.path / prefix)
                 self._mapped[prefix].expect_random_reading()  # units are drawn by a permutation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from fairseq_xalign.files import read_json
 from fairseq_xalign.options import pair_name
 
 KINDS = ("mono", "bitext", "dictionary")
+LINKS_FOLDER = "links/"
+"""Where the links of bitext are kept."""
 MADE_WITH = "Make the folder again with `xalign-preprocess binarize`"
 
 
@@ -31,7 +33,23 @@ def stream_title(stream: Mapping[str, Any]) -> str:
 
 def stream_prefixes(stream: Mapping[str, Any]) -> list[str]:
     """The prefixes of a stream's mapped files within the folder: one for ``mono``, source and target for ``bitext``."""
+    return [name for name in _mapped(stream) if name != links_prefix(stream)]
+
+
+def links_prefix(stream: Mapping[str, Any]) -> str | None:
+    """The prefix of the mapped files with the links of a bitext (``data/links.py``); None where it has no links."""
+    if not stream.get("links"):
+        return None
+    return next((name for name in _mapped(stream) if name.startswith(LINKS_FOLDER)), None)
+
+
+def _mapped(stream: Mapping[str, Any]) -> list[str]:
     return [name.removesuffix(".bin") for name in stream["files"] if name.endswith(".bin")]
+
+
+def format_of(streams: Iterable[Mapping[str, Any]]) -> int:
+    """The lowest format number that describes some streams: versions that know no links refuse what has them."""
+    return 2 if any(stream.get("links") for stream in streams) else 1
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -59,6 +77,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
                 raise UserError(f"damaged: it lists an impossible stream: {stream}", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary" and len(stream_prefixes(stream)) != len(stream_languages(stream)):
                 raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file, remedy=MADE_WITH)
+            if stream.get("links") and links_prefix(stream) is None:
+                raise UserError(f"damaged: no file has the links of {stream_title(stream)}", file, remedy=MADE_WITH)
             if stream["kind"] != "dictionary":
                 stream["split"], stream["sentences"]
         del size

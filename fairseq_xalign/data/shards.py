@@ -187,13 +187,20 @@ class ShardedFolder(DataFolder):
                 found[name] = total
         return found
 
-    def checksum(self, kinds: Collection[str], split: str, languages: Collection[str]) -> str:
-        parts = [folder.checksum(kinds, split, languages) for folder in self.folders]
+    def checksum(self, kinds: Collection[str], split: str, languages: Collection[str], links: bool = False) -> str:
+        parts = [folder.checksum(kinds, split, languages, links) for folder in self.folders]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]  # another order is another text
 
     def _mapped_streams(self, stream: dict[str, Any]) -> list[Any]:
         parts = [folder._mapped_streams(part) for folder, part in self._parts[stream_title(stream)]]
         return parts[0] if len(parts) == 1 else [JoinedTokens(side) for side in zip(*parts)]
+
+    def _has_links(self, stream: dict[str, Any]) -> bool:
+        return all(folder._has_links(part) for folder, part in self._parts[stream_title(stream)])
+
+    def _mapped_links(self, stream: dict[str, Any]) -> Any:
+        parts = [folder._mapped_links(part) for folder, part in self._parts[stream_title(stream)]]
+        return parts[0] if len(parts) == 1 else JoinedTokens(parts)
 
 
 def _check_vocabularies(folders: Sequence[DataFolder]) -> None:
@@ -214,7 +221,7 @@ def _merged(streams: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The entry of a manifest for texts one after the other."""
     if len(streams) == 1:
         return streams[0]
-    merged = {key: value for key, value in streams[0].items() if key not in ("lengths", "source", "files")}
+    merged = {key: value for key, value in streams[0].items() if key not in ("lengths", "source", "files", "links")}
     merged["sentences"] = sum(stream["sentences"] for stream in streams)
     for key, together in (("tokens", sum), ("longest", max), ("unknown", sum)):
         values: list[Any] = [stream.get(key) for stream in streams]

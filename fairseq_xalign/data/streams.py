@@ -13,6 +13,7 @@ import numpy as np
 
 from fairseq_xalign.constants import EOS, FIRST_PIECE
 from fairseq_xalign.data.lengths import LengthCounts
+from fairseq_xalign.data.links import LinkTokens
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import pair_name
@@ -178,6 +179,7 @@ class BitextStream:
             ``<s> y1 </s> y2 </s> ...`` in the second, each half at most ``limit / 2``. A pair that does not
             fit is left out (Appendix G.3) and counted.
         counted: how many pairs of each length there are; without it they are counted where that is needed.
+        links: of the pairs (``data/links.py``), for objectives that read them.
     """
 
     kind = "bitext"
@@ -190,12 +192,14 @@ class BitextStream:
         limit: int,
         packing: str,
         counted: LengthCounts | None = None,
+        links: LinkTokens | None = None,
     ) -> None:
         if packing not in PACKING_MODES:
             raise UserError(f"--tlm-packing {packing!r}", remedy=f"Choose from {', '.join(PACKING_MODES)}")
         self.name, self.languages, self.mapped = f"bitext/{pair_name((source, target))}", (source, target), tokens
         self.limit, self.share, self.counted = limit, packing == "halves", counted
         self.framing = 2 if self.share else 1
+        self.links = links
 
     def __len__(self) -> int:
         return len(self.mapped[0])

@@ -7,11 +7,29 @@ between words (Thai, Japanese kana) give runs, not words: segment them first.
 
 from __future__ import annotations
 
+import re
+
 import regex
 
+from fairseq_xalign.errors import unknown_name
+
 WORD = regex.compile(r"(?V1)\p{Han}|[[\p{L}\p{M}\p{N}\u200C\u200D]--\p{Han}]+|\S")
+
+
+SPACED = re.compile(r"[^ \t]+")
+WORD_KINDS = {"split": WORD, "space": SPACED}
+"""What links may count as a word: what :func:`split_words` finds, or what spaces and tabs separate.
+
+Another white space may be a word of text that is tokenized already: KFTT's Japanese counts the ideographic space."""
 
 
 def split_words(text: str) -> list[str]:
     """Return the words of a line in their original case; index i of a link is position i in this list."""
     return WORD.findall(text)
+
+
+def word_spans(text: str, kind: str = "split") -> list[tuple[int, int]]:
+    """Return where each word of a line begins and ends, in characters; ``kind`` is one of ``WORD_KINDS``."""
+    if kind not in WORD_KINDS:
+        raise unknown_name("--words", kind, tuple(WORD_KINDS))
+    return [match.span() for match in WORD_KINDS[kind].finditer(text)]

@@ -27,6 +27,8 @@ class PackedBatch:
             what is seen there, which with DICT-MLM may be a translation).
         keys: a 64-bit name of each sequence's draw, int64 [B], or None; random choices about a sequence are functions
             of its key alone.
+        links: places in ``tokens`` of pieces whose words are linked, int64 [2, L], or None: the piece in the pair's
+            source language, and the one in its target language, whichever side comes first.
     """
 
     tokens: Tensor
@@ -39,6 +41,7 @@ class PackedBatch:
     targets: Tensor | None = None
     target_languages: Tensor | None = None
     keys: Tensor | None = None
+    links: Tensor | None = None
 
     def __len__(self) -> int:
         return self.starts.numel() - 1
@@ -143,7 +146,7 @@ def concatenate(batches: list[PackedBatch]) -> PackedBatch:
         parts = [getattr(b, name) for b in batches]
         if any(p is None for p in parts):
             return None
-        return torch.cat([p + o if shift else p for p, o in zip(parts, offsets)])
+        return torch.cat([p + o if shift else p for p, o in zip(parts, offsets)], dim=-1)
 
     starts = [b.starts[:-1] + o for b, o in zip(batches, offsets)]
     end = torch.tensor([offsets[-1]], dtype=torch.int32, device=batches[0].starts.device)
@@ -160,4 +163,5 @@ def concatenate(batches: list[PackedBatch]) -> PackedBatch:
         joined("targets"),
         joined("target_languages"),
         joined("keys"),
+        joined("links", shift=True),
     )

@@ -60,6 +60,10 @@ class Loss:
     others: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
 
+LINKS = "links"
+"""In an objective's ``needs``: batches of pairs bring the links of their words (``PackedBatch.links``)."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a data folder offers beside text; objectives say in ``needs`` which of it they use.
@@ -132,7 +136,7 @@ class Objective:
         stream: ``mono`` or ``bitext``, or None where it needs no text.
         token_level: its terms are hidden tokens; with ``--objective-mix mixture`` all such objectives of a list share
             one denominator.
-        needs: which of :class:`Resources` it uses.
+        needs: which of :class:`Resources` it uses, and :data:`LINKS`.
         memory: beginnings of names in its module: what a new run makes itself, whatever the checkpoint that it starts
             from holds, and without which no run can be resumed.
         figure: what its mean is logged as; ``further_figures``: what ``Loss.others`` is logged as.

@@ -31,7 +31,7 @@ from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXTURE
 from fairseq_xalign.objectives.dict_mlm import Translations
 from fairseq_xalign.objectives.masking import Vocabulary
-from fairseq_xalign.objectives.objective import Context, Objective, Resources
+from fairseq_xalign.objectives.objective import LINKS, Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key, permutation_sample
 from fairseq_xalign.objectives.view import (
     DEFAULTS,
@@ -284,10 +284,11 @@ class AlignMLMTask(TrainingTask):
             bitext = self.folder.require("bitext", split) if training else self.folder.bitext(split)
             counted = self.folder.lengths("bitext", split)
             streams += [
-                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, self._packing, counted.get(pair))
+                BitextStream(pair[0], pair[1], files, cfg.tokens_per_sample, self._packing, counted.get(pair),
+                             self._links(pair, split))
                 for pair, files in bitext.items()
                 if set(pair) <= set(self.trained)
-            ]
+            ]  # fmt: skip
         streams = [s for s in streams if len(s)]
         if not streams:
             there = [stream_title(s) for s in self.folder.manifest["streams"] if s["kind"] != "dictionary"]
@@ -298,6 +299,24 @@ class AlignMLMTask(TrainingTask):
                 + ("--train-subset" if split == cfg.train_subset else "--valid-subset or --disable-validation"),
             )  # fmt: skip
         return streams
+
+    def _links(self, pair: tuple[str, str], split: str) -> Any:
+        """The links of a bitext, where an objective reads them.
+
+        Raises:
+            UserError: it has none.
+        """
+        if LINKS not in self._needed:
+            return None
+        links = self.folder.links(split)
+        if pair not in links:
+            names = " and ".join(objective.name for objective in self.objectives if LINKS in objective.needs)
+            raise UserError(
+                f"bitext {split} {pair_name(pair)} has no word links, but {names} reads them", self.cfg.data,
+                remedy=f"Make them with `xalign-preprocess links`, and binarize again with --bitext {pair_name(pair)}="
+                f"FILE,FILE --links {pair_name(pair)}=FILE --split {split}; or leave {names} out",
+            )  # fmt: skip
+        return links[pair]
 
     def _how_to_add(self, split: str) -> str:
         """The part of a remedy that adds text, where that is possible."""
@@ -329,6 +348,7 @@ class AlignMLMTask(TrainingTask):
             resource=self.resources.translations,
             split=split,
             folder=cfg.data,
+            links=LINKS in self._needed,
         )
         return Collater(streams, options)
 
@@ -350,6 +370,8 @@ class AlignMLMTask(TrainingTask):
             "--tlm-packing": self._packing,
             "the text": self.folder.checksum(self.kinds, self.cfg.train_subset, self.trained),
         }
+        if LINKS in self._needed:
+            settings["word links"] = self.folder.checksum(self.kinds, self.cfg.train_subset, self.trained, links=True)
         if self._needed & DICTIONARY:
             settings["dictionaries"] = sorted(d.sha256 for d in self.dictionaries.values())
         if self.criterion.mix != MIXTURE:

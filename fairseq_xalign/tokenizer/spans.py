@@ -48,6 +48,24 @@ def pieces_of(spans: np.ndarray, begin: int, end: int) -> tuple[int, int] | None
     return (int(covered[0]), int(covered[-1])) if len(covered) else None
 
 
+def piece_ranges(spans: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """The pieces that stand for some of each word's characters: the first one, and the one after the last.
+
+    Args:
+        spans: of the pieces of a text, in order, int64 [n, 2].
+        words: where the characters of each word begin and end, in order, int64 [w, 2].
+
+    Returns: int64 [w, 2]; begin and end are equal for a word that no piece stands for.
+
+    >>> piece_ranges(np.array([[0, 2], [2, 5], [6, 7]]), np.array([[0, 5], [5, 6], [6, 7]])).tolist()
+    [[0, 2], [2, 2], [2, 3]]
+    """
+    # Where a normaliser reorders characters, a piece may begin before the one ahead of it.
+    begins, ends = np.maximum.accumulate(spans[:, 0]), np.maximum.accumulate(spans[:, 1])
+    first = np.searchsorted(ends, words[:, 0], side="right")
+    return np.stack([first, np.maximum(first, np.searchsorted(begins, words[:, 1], side="left"))], axis=1)
+
+
 def characters_of(spans: np.ndarray, first: int, last: int) -> tuple[int, int]:
     """Where the characters of the pieces ``first`` to ``last`` (included) begin and end."""
     return int(spans[first : last + 1, 0].min()), int(spans[first : last + 1, 1].max())

@@ -88,7 +88,7 @@ def test_a_file_that_disagrees_with_the_manifest_is_refused(data, name, how, mes
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda m: m.update(format=2), "format 2 is newer than this fairseq_xalign, which knows formats up to 1"),
+        (lambda m: m.update(format=3), "format 3 is newer than this fairseq_xalign, which knows formats up to 2"),
         (lambda m: m.pop("format"), "it has no format number"),
         (lambda m: m.pop("streams"), "damaged: KeyError"),
         (lambda m: m.pop("vocabulary"), "damaged: KeyError"),

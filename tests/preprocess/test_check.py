@@ -190,7 +190,7 @@ def test_another_tokenizer_is_found(data, made, capsys, tmp_path):
 
 def test_a_newer_manifest_is_the_only_problem(data, capsys):
     manifest = json.loads((data / "manifest.json").read_text())
-    (data / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    (data / "manifest.json").write_text(json.dumps(manifest | {"format": 3}))
     assert [where for where, _ in problems(data, capsys)] == ["manifest.json"]
 
 

@@ -24,10 +24,15 @@ FORM = "A Pharaoh line is `0-0 1-2`: source word, hyphen, target word, counted f
 def read(path: str | Path) -> Iterator[Links]:
     """Yield the links of every line; a line of another form is a :class:`UserError`."""
     for number, line in read_lines(path):
-        found = [LINK.fullmatch(part) for part in line.split()]
-        if not all(found):
-            raise UserError(f"{line.split()[found.index(None)]!r} is not a link", path, number, FORM)
-        yield {(int(match[1]), int(match[2])) for match in found if match}
+        yield links_of(line, path, number)
+
+
+def links_of(line: str, path: str | Path, number: int) -> Links:
+    """The links of line ``number`` of a file; a line of another form is a :class:`UserError`."""
+    found = [LINK.fullmatch(part) for part in line.split()]
+    if not all(found):
+        raise UserError(f"{line.split()[found.index(None)]!r} is not a link", path, number, FORM)
+    return {(int(match[1]), int(match[2])) for match in found if match}
 
 
 def read_gold(path: str | Path, first: int = 0) -> Iterator[tuple[Links, Links]]:
