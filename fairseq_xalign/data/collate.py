@@ -16,8 +16,9 @@ from fairseq_xalign.data.streams import BitextStream, MonoStream, Stream, damage
 from fairseq_xalign.data.windows import Window
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import Vocabulary, mask_tokens
+from fairseq_xalign.objectives.negatives import keeps_second, other_units, swaps_side
 from fairseq_xalign.objectives.random import combine, uniform
-from fairseq_xalign.objectives.view import View
+from fairseq_xalign.objectives.view import OWN_SIDES, View
 
 SIDE_ORDER = -1
 """Name of the draw that decides which side of a pair comes first."""
@@ -70,6 +71,30 @@ class _Draws:
         return self.number[np.unique(self.sequence, return_index=True)[1]]
 
 
+@dataclass(frozen=True)
+class _Texts:
+    """Single sides of pairs, each to be a sequence of its own.
+
+    Attributes:
+        stream, unit, side: where each is, int64 [n].
+        lengths: its tokens, int64 [n].
+        key: names its draw, int64 [n].
+    """
+
+    stream: np.ndarray
+    unit: np.ndarray
+    side: np.ndarray
+    lengths: np.ndarray
+    key: np.ndarray
+
+    def at(self, places: np.ndarray) -> _Texts:
+        return _Texts(*(value[places] for value in vars(self).values()))
+
+    @staticmethod
+    def joined(parts: Sequence[_Texts]) -> _Texts:
+        return _Texts(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts))))
+
+
 class Collater:
     """Builds the ``sample`` of one batch of a window."""
 
@@ -112,7 +137,9 @@ class Collater:
         else:
             draws = draws if view.packing == "halves" else draws.single()
             batch = self._lay_out_joined(window, draws, view)
-        self._check_ids(batch, window.stream[draws.firsts()])
+        of_draws = window.stream[draws.firsts()]
+        beside = np.repeat(of_draws, view.others)  # texts of other pairs, after all pairs
+        self._check_ids(batch, np.concatenate([np.repeat(of_draws, 1 + (view.sides == "apart")), beside]))
         if view.rates is None:
             return batch
         return mask_tokens(batch, self.options.vocabulary, view.rates, view.switch, self.options.resource)
@@ -121,13 +148,13 @@ class Collater:
         """Refuse ids outside the vocabulary, which would end in an IndexError far from the damaged file.
 
         Args:
-            streams: the stream of each sequence, or of each pair of sequences.
+            streams: the stream of each sequence.
         """
         ids = batch.tokens.numpy().view(np.uint64)  # one maximum finds what is too large and what is negative
         size = self.options.vocabulary.size
         if ids.max(initial=0) >= size:
             wrong = np.searchsorted(batch.starts.numpy(), np.flatnonzero(ids >= size), side="right") - 1
-            found = np.unique(streams[wrong * len(streams) // len(batch)])
+            found = np.unique(streams[wrong])
             raise damaged_ids([self.streams[s].name for s in found], size, self.options.folder)
 
     def _lay_out_mono(self, window: Window, draws: _Draws) -> PackedBatch:
@@ -155,30 +182,61 @@ class Collater:
         return (coin < 0.5).numpy()
 
     def _lay_out_apart(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
-        """Two sequences per pair, ``<s> x </s>`` and ``<s> y </s>``, side by side."""
+        """Two sequences per pair, ``<s> x </s>`` and ``<s> y </s>``, side by side; then any texts of other pairs."""
         number, count = draws.number, draws.count
         keys = window.key[number]
         swapped = self._swapped(keys, view)
-        lengths = window.lengths[number].copy()  # [count, 2], in the order in which sides are laid out
-        lengths[swapped] = lengths[swapped][:, ::-1]
-        sizes = 1 + lengths.reshape(-1)  # [2 * count]
+        sides = np.stack([swapped, ~swapped], axis=1).astype(np.int64).reshape(-1)  # [2 * count]: 0 is the source
+        second = combine(torch.from_numpy(keys), torch.full((count,), SECOND_SIDE, dtype=torch.int64)).numpy()
+        texts = _Texts(
+            np.repeat(window.stream[number], 2), np.repeat(window.unit[number], 2), sides,
+            window.lengths[number].reshape(-1)[np.repeat(2 * np.arange(count), 2) + sides],
+            np.stack([keys, second], axis=1).reshape(-1),
+        )  # fmt: skip
+        others = [self._other_texts(window, number, swapped, n, view) for n in range(view.others)]
+        if others:  # text n of pair i follows text n - 1 of pair i
+            between = np.arange(count * view.others).reshape(view.others, count).T.reshape(-1)
+            texts = _Texts.joined([texts, _Texts.joined(others).at(between)])
+        batch = self._lay_out_texts(texts)
+        to = batch.starts[: 2 * count].long().numpy().reshape(count, 2) + 1  # in the order in which sides are laid out
+        return replace(batch, links=self._links(window, number, to, swapped))
+
+    def _other_texts(self, window: Window, number: np.ndarray, swapped: np.ndarray, n: int, view: View) -> _Texts:
+        """Text n of other pairs of the stream for each draw: see ``objectives.negatives.corpus_negatives``.
+
+        The first of a few candidates that fits is taken; where none does, the pair's own, which is no negative.
+        """
+        keys, unit, of_stream = torch.from_numpy(window.key[number]), window.unit[number].copy(), window.stream[number]
+        replaced = keeps_second(keys, n).numpy() == swapped  # whether the second side in the files is replaced
+        if view.others_from == OWN_SIDES:
+            replaced = replaced ^ swaps_side(keys, n).numpy()
+        sides, lengths = replaced.astype(np.int64), np.zeros(len(number), dtype=np.int64)
+        for s in np.unique(of_stream):
+            ours, stream = np.flatnonzero(of_stream == s), self.streams[s]
+            own = torch.from_numpy(unit[ours])
+            candidates = other_units(keys[torch.from_numpy(ours)], own, len(stream), n).numpy()
+            fits = stream.lengths(candidates.reshape(-1))[:, 0].reshape(candidates.shape) >= 0
+            chosen = candidates[np.arange(len(ours)), fits.argmax(axis=1)]
+            unit[ours] = np.where(fits.any(axis=1), chosen, unit[ours])
+            lengths[ours] = stream.lengths(unit[ours])[np.arange(len(ours)), sides[ours]]
+        name = torch.full_like(keys, SECOND_SIDE - 1 - n)
+        return _Texts(of_stream, unit, sides, lengths, combine(keys, name).numpy())
+
+    def _lay_out_texts(self, texts: _Texts) -> PackedBatch:
+        """One sequence ``<s> x </s>`` for each text."""
+        sizes = 1 + texts.lengths
         starts = np.concatenate([[0], np.cumsum(sizes)])
         tokens = np.full(starts[-1], BOS, dtype=np.int64)
-        languages = np.empty((count, 2), dtype=np.int64)
-        to = starts[:-1].reshape(count, 2) + 1  # [count, 2], in the order in which sides are laid out
-        for s in np.unique(window.stream[number]):
-            stream, ours = self.streams[s], window.stream[number] == s
+        languages = np.empty(len(sizes), dtype=np.int64)
+        for s in np.unique(texts.stream):
+            stream = self.streams[s]
             assert isinstance(stream, BitextStream)
-            for place in (0, 1):
-                for side in (0, 1):
-                    here = ours & ((side != place) == swapped)
-                    stream.write(side, window.unit[number[here]], lengths[here, place], tokens, to[here, place])
-                    languages[here, place] = self.options.languages[stream.languages[side]]
+            for side in (0, 1):
+                here = (texts.stream == s) & (texts.side == side)
+                stream.write(side, texts.unit[here], texts.lengths[here], tokens, starts[:-1][here] + 1)
+                languages[here] = self.options.languages[stream.languages[side]]
         positions = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
-        second = combine(torch.from_numpy(keys), torch.full((count,), SECOND_SIDE, dtype=torch.int64)).numpy()
-        both = np.stack([keys, second], axis=1).reshape(-1)
-        batch = as_batch(tokens, starts, positions, np.repeat(languages.reshape(-1), sizes), both)
-        return replace(batch, links=self._links(window, number, to, swapped))
+        return as_batch(tokens, starts, positions, np.repeat(languages, sizes), texts.key)
 
     def _lay_out_joined(self, window: Window, draws: _Draws, view: View) -> PackedBatch:
         """``<s> x </s> y </s>``, or with packed halves ``<s> x1 </s> x2 </s> ... <s> y1 </s> y2 </s> ...``.

@@ -92,6 +92,8 @@ FIELDS = {
 """Options and the fields of EncoderConfig that they set."""
 LANGUAGES = "encoder.embed_languages.weight"
 TOKENS = "encoder.embed_tokens.weight"
+POOLER, FOREIGN_POOLER = ".pooler.", "foreign.pooler.dense."
+"""Part of the names of an objective's pooler, and how those of a published BERT begin in a converted checkpoint."""
 SHAPE_FREE = (
     "dropout",
     "attention_dropout",
@@ -246,6 +248,10 @@ class XAlignModel(BaseFairseqModel):
             state_dict[TOKENS][rows] = own[TOKENS][rows].to(state_dict[TOKENS])
         if LANGUAGES in own and LANGUAGES not in state_dict:  # at first they change nothing
             state_dict[LANGUAGES] = torch.zeros_like(own[LANGUAGES])
+        for key in own:  # an objective's pooler begins as the one that the encoder was published with
+            published = FOREIGN_POOLER + key.rpartition(".")[2]
+            if POOLER in key and key.startswith("objectives.") and published in state_dict:
+                state_dict.setdefault(key, state_dict[published])
         fit_state_dict(state_dict, own, ("heads.", "objectives.", "decoder.", "foreign."))
 
 

@@ -47,6 +47,7 @@ class Passes:
             group.append(name)
         self._joined: dict[str, tuple[PackedBatch, Tensor]] = {}
         self._losses: dict[str, Tensor] = {}
+        self._layers: dict[tuple[str, int], Tensor] = {}
 
     def _group(self, name: str) -> list[str]:
         return next((g for g in self._groups if name in g), [name])
@@ -58,8 +59,12 @@ class Passes:
             self._joined[group[0]] = batch, self.encoder(batch)
         return self._joined[group[0]]
 
-    def features(self, name: str) -> Tensor:
-        """The encoder's output [T, D] for the batch ``name``."""
+    def features(self, name: str, layer: int | None = None) -> Tensor:
+        """The encoder's output [T, D] for the batch ``name``, or that of a ``layer`` in a pass that ends there."""
+        if layer is not None:
+            if (name, layer) not in self._layers:
+                self._layers[name, layer] = self.encoder(self.batches[name], layer=layer)
+            return self._layers[name, layer]
         group = self._group(name)
         shares = self._pass(group)[1].split([len(self.batches[n].tokens) for n in group])
         return shares[group.index(name)]
@@ -90,8 +95,8 @@ class BatchReading:
     def __init__(self, passes: Passes, name: str) -> None:
         self.passes, self.name, self.batch = passes, name, passes.batches[name]
 
-    def features(self) -> Tensor:
-        return self.passes.features(self.name)
+    def features(self, layer: int | None = None) -> Tensor:
+        return self.passes.features(self.name, layer)
 
     def token_losses(self) -> Tensor:
         return self.passes.token_losses(self.name)

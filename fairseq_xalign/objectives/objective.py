@@ -74,12 +74,14 @@ class Resources:
         translations: single tokens and their translations (``dict_mlm.Translations``), for
             ``needs = {"translations"}``.
         pairs: pairs of the training bitext, for ``needs = {"pairs"}``.
+        fingerprints: what tells equal texts (``fingerprint.Fingerprints``), for ``needs = {"fingerprints"}``.
     """
 
     where: str
     entries: Any = None
     translations: Any = None
     pairs: int | None = None
+    fingerprints: Any = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Context:
         number: the window and the batch in it: where this batch stands in the order of all workers' batches.
         dummy: whether the batch is one that a worker without data was given, and counts for nothing.
         modules: what objectives own, by their names.
+        fingerprints: what tells equal texts (``fingerprint.Fingerprints``), or None.
     """
 
     entries: Any = None
@@ -103,6 +106,7 @@ class Context:
     number: tuple[int, int] = (0, 0)
     dummy: bool = False
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    fingerprints: Any = None
 
 
 class Draw(Protocol):
@@ -118,8 +122,9 @@ class Reading(Protocol):
 
     batch: PackedBatch
 
-    def features(self) -> Tensor:
-        """The encoder's output at every token, [T, D]."""
+    def features(self, layer: int | None = None) -> Tensor:
+        """The encoder's output at every token, [T, D]; or that of a ``layer`` (0: the embeddings), in a pass of its
+        own."""
         ...
 
     def token_losses(self) -> Tensor:

@@ -14,6 +14,7 @@ from fairseq_xalign.objectives.mlm import MaskedLM
 from fairseq_xalign.objectives.moco import Moco, PPAWeights
 from fairseq_xalign.objectives.objective import NoOptions, Objective, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
+from fairseq_xalign.objectives.tpp import TranslationPairs
 from fairseq_xalign.options import flag
 
 
@@ -91,6 +92,11 @@ PRESETS: dict[str, Preset] = {
         language_embeddings=False,
         Options=PPAWeights,
         drops_zero=True,
+    ),
+    "tpp": Preset(
+        "TPP: telling pairs of translations from others (Mishra and Haghighi 2021, section 2)",
+        "TPPCriterion",
+        ((TranslationPairs, 1.0),),
     ),
 }
 """The criterions by name."""

@@ -8,5 +8,8 @@ from fairseq_xalign.objectives.mlm import MaskedLM
 from fairseq_xalign.objectives.moco import Moco
 from fairseq_xalign.objectives.objective import Objective
 from fairseq_xalign.objectives.tlm import TranslationLM
+from fairseq_xalign.objectives.tpp import TranslationPairs
 
-OBJECTIVES: dict[str, type[Objective]] = {o.name: o for o in (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco)}
+OBJECTIVES: dict[str, type[Objective]] = {
+    o.name: o for o in (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco, TranslationPairs)
+}

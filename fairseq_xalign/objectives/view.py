@@ -16,6 +16,8 @@ from fairseq_xalign.objectives.masking import MaskingOptions, Switch
 
 MONO, BITEXT = "mono", "bitext"
 """The kinds of streams: text of one language, and pairs of translations."""
+OTHER_SIDE, OWN_SIDES = "other", "either"
+"""From which side of another pair a text comes: the one that it replaces, or either."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ class View:
         positions: of joined sides, ``reset`` or ``continue`` in the second half.
         shuffle_order: of bitext, whether a fair coin decides which side comes first.
         segments: of joined sides, ``pair`` (the second is segment 1) or ``zero``.
+        others: of sides that are apart, how many texts of other pairs of the stream are read with each pair, after
+            all pairs: text n of pair i is sequence 2P + i * others + n (``objectives.negatives`` says which).
+        others_from: which side of its pair such a text comes from, ``other`` or ``either``.
     """
 
     stream: str
@@ -105,6 +110,8 @@ class View:
     positions: str = "reset"
     shuffle_order: bool = False
     segments: str = "pair"
+    others: int = 0
+    others_from: str = OTHER_SIDE
 
     @classmethod
     def of(cls, stream: str, settings: Settings, hides: bool = True, switch: Switch | None = None) -> View:

@@ -30,6 +30,7 @@ from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXTURE
 from fairseq_xalign.objectives.dict_mlm import Translations
+from fairseq_xalign.objectives.fingerprint import Fingerprints
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.objective import LINKS, Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key, permutation_sample
@@ -223,6 +224,7 @@ class AlignMLMTask(TrainingTask):
             self._all_entries if "entries" in self._needed else None,
             self._translations if "translations" in self._needed else None,
             self._training_pairs if "pairs" in self._needed else None,
+            Fingerprints.of(self.tokenizer) if "fingerprints" in self._needed else None,
         )
 
     def objective_context(self, device: torch.device, sample: dict[str, Any], training: bool) -> Context:
@@ -234,7 +236,8 @@ class AlignMLMTask(TrainingTask):
             entries = self._entries[device]
         number = tuple(sample["number"])
         key = name_key(self.cfg.seed, "entries", *number)
-        return Context(entries, key, training, self._turn, number, self._dummy and training)
+        dummy, fingerprints = self._dummy and training, self.resources.fingerprints
+        return Context(entries, key, training, self._turn, number, dummy, fingerprints=fingerprints)
 
     @property
     def _training_pairs(self) -> int:

@@ -7,6 +7,7 @@ from fairseq_xalign.data.windows import Budget, deal_batches, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import MaskingOptions
+from fairseq_xalign.objectives.negatives import keeps_second
 from fairseq_xalign.objectives.view import View
 from tests.support.toy import VOCABULARY, bitext, mono, planner
 
@@ -124,3 +125,37 @@ def test_a_budget_that_cannot_hold_every_kind_is_refused():
         deal_batches(order, sizes, kinds, Budget(sequences=1))
     assert [b.tolist() for b in deal_batches(order, sizes, kinds, Budget(tokens=140))] == [[0, 1, 2, 3]]
     assert [b.tolist() for b in deal_batches(order, sizes, kinds, Budget(tokens=110))] == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize(("others_from", "number"), [("other", 1), ("either", 3)])
+@pytest.mark.parametrize("swap", [False, True])
+def test_texts_of_other_pairs_follow_all_pairs_and_replace_the_side_that_is_not_kept(
+    tmp_path, others_from, number, swap
+):
+    stream = bitext(tmp_path, ("en", "de"), PAIRS * 4, limit=48, packing="pairs")
+    view = View("bitext", sides="apart", shuffle_order=swap, others=number, others_from=others_from)
+    texts = [[[0, *m[i].tolist()] for i in range(len(stream))] for m in stream.mapped]
+    sides, kept_coins = set(), set()
+    for sample in samples([stream], bitext=view):
+        units = sample["units"]["bitext"][:, 1].tolist()
+        found, count = list(sequences(sample, "bitext")), len(units)
+        keys = PackedBatch.from_dict(sample["streams"]["bitext"]).keys
+        assert len(found) == count * (2 + number) and len(set(keys.tolist())) == len(keys)
+        for n in range(number):
+            for i, second in enumerate(keeps_second(keys[0 : 2 * count : 2], n).tolist()):
+                tokens, languages, positions = found[2 * count + i * number + n]
+                side = languages[0] - 1
+                assert set(languages) == {side + 1} and positions == list(range(len(tokens)))
+                assert tokens in texts[side][: units[i]] + texts[side][units[i] + 1 :], "of another pair"
+                kept = found[2 * i + second][1][0] - 1
+                sides.add((kept, side))
+                kept_coins.add(second)
+    assert kept_coins == {False, True}
+    assert sides == ({(0, 1), (1, 0)} if others_from == "other" else {(0, 0), (0, 1), (1, 0), (1, 1)})
+
+
+def test_the_only_pair_of_a_stream_stands_beside_its_own_text(tmp_path):
+    stream = bitext(tmp_path, ("en", "de"), [4], limit=48, packing="pairs")
+    (sample,) = samples([stream], bitext=View("bitext", sides="apart", others=2))
+    first, second, *others = [tokens for tokens, _, _ in sequences(sample, "bitext")]
+    assert all(tokens in (first, second) for tokens in others) and len(others) == 2

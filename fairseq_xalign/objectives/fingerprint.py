@@ -1,0 +1,92 @@
+"""Fingerprints of texts: equal for texts that differ in case, digits, punctuation or subword boundaries only.
+
+A text that a batch holds twice is no negative example of itself, and neither is one that only spells it differently.
+Ids alone do not tell this ("Hello" and "hello" may have no piece in common), so the letters of all pieces of a text
+are hashed as one string, by a polynomial whose value does not depend on where the pieces are cut (Karp and Rabin,
+"Efficient randomized pattern-matching algorithms", 1987), for all texts of a batch at once.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_xalign.objectives.batch import PackedBatch
+from fairseq_xalign.objectives.random import mix
+
+BASE = 0x5851F42D4C957F2D
+"""What the polynomial is evaluated at: odd, so that no power of it is 0 modulo 2^64."""
+IDS = 0x14057B7EF767814F
+"""Added to fingerprints of texts without letters, which are made of ids."""
+BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
+BYTE_SPACE = "\u0120"
+"""How byte-level vocabularies write a space; every other character of theirs stands for a byte."""
+KEPT_CATEGORIES = ("L", "M", "Co")
+"""Letters, their marks, and the symbols of transliterated text."""
+
+
+def letters(symbol: str, byte_level: bool = False) -> str:
+    """The letters of a piece in lower case, without the marks of word boundaries, digits and punctuation."""
+    if BYTE_PIECE.fullmatch(symbol):
+        return chr(0x10FE00 + int(symbol[3:5], 16))  # a character that no text has, for each byte
+    if byte_level:
+        return "".join(c for c in symbol.casefold() if c.isalpha() or ord(c) > 127).replace(BYTE_SPACE.casefold(), "")
+    folded = unicodedata.normalize("NFKC", symbol).casefold()
+    return "".join(c for c in folded if unicodedata.category(c).startswith(KEPT_CATEGORIES))
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Fingerprints of the sequences of a batch.
+
+    Attributes:
+        values: the polynomial over the letters of each piece, int64 [V].
+        lengths: how many letters each piece has, int64 [V]; specials have none.
+    """
+
+    values: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Fingerprints:
+        """Those of a tokenizer's pieces (``tokenizer.tokenizer.Tokenizer``)."""
+        symbols = tokenizer.symbols()
+        pieces = {*tokenizer.natural_ids, *tokenizer.derived_ids}
+        byte_level = any(symbols[i].startswith(BYTE_SPACE) for i in tokenizer.natural_ids)
+        found = [letters(symbol, byte_level) if i in pieces else "" for i, symbol in enumerate(symbols)]
+        lengths = torch.tensor([len(text) for text in found], dtype=torch.int64)
+        characters = torch.tensor([ord(c) for text in found for c in text], dtype=torch.int64)
+        rows = torch.arange(len(found)).repeat_interleave(lengths)
+        within = torch.arange(len(characters)) - (lengths.cumsum(0) - lengths)[rows]
+        powers = _powers(int(lengths.max()) if len(lengths) else 0)
+        values = torch.zeros(len(found), dtype=torch.int64).index_add(0, rows, mix(characters) * powers[within])
+        return cls(values, lengths)
+
+    def __call__(self, batch: PackedBatch) -> Tensor:
+        """A fingerprint of each sequence, int64 [B] on the CPU; of texts without letters, one of their ids."""
+        tokens, starts = batch.tokens.cpu(), batch.starts.cpu().long()
+        count = len(starts) - 1
+        rows = torch.arange(count).repeat_interleave(starts[1:] - starts[:-1])  # [T]
+        lengths = self.lengths[tokens]  # [T]
+        before = lengths.cumsum(0) - lengths
+        before = before - before[starts[:-1]][rows]  # letters of the sequence ahead of each token
+        nothing = torch.zeros(count, dtype=torch.int64)
+        total = nothing.index_add(0, rows, lengths)
+        place = torch.arange(len(rows)) - starts[rows]
+        powers = _powers(max(int(total.max()), batch.longest) if count else 0)
+        by_letters = nothing.index_add(0, rows, self.values[tokens] * powers[before])
+        by_ids = nothing.index_add(0, rows, mix(tokens) * powers[place]) + IDS
+        return torch.where(total > 0, mix(by_letters + total), mix(by_ids))
+
+
+def _powers(largest: int) -> Tensor:
+    """BASE ** 0, ..., BASE ** largest modulo 2^64, int64 [largest + 1]."""
+    powers = torch.ones(1, dtype=torch.int64)
+    while len(powers) <= largest:  # B^(n + i) = B^n B^i
+        powers = torch.cat([powers, powers * (powers[-1] * BASE)])
+    return powers[: largest + 1]

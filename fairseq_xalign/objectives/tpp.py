@@ -1,0 +1,179 @@
+"""Translation pair prediction: do two texts translate each other? (TPP: Mishra and Haghighi 2021, section 2.)
+
+P(translation | s, t) = sigmoid(f(s) . f(t)), with one encoder f for both languages; the loss is the binary
+cross-entropy over pairs of translations and as many pairs that are none. A pair is never joined into one sequence, so
+that the score is symmetric. Text and released code differ in what f is and where negatives come from: options have
+both, and the text's are the defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_xalign.objectives.negatives import Negatives, Texts, batch_negatives, corpus_negatives
+from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, option
+from fairseq_xalign.objectives.sentences import SentenceOptions, sentence_vectors
+from fairseq_xalign.objectives.view import BITEXT, OTHER_SIDE, OWN_SIDES, Settings, View
+from fairseq_xalign.options import at_least
+
+HEADS = CLS, POOLER, POOLER_LINEAR, MEAN = "cls", "pooler", "pooler-linear", "mean"
+"""What f(x) is: the last layer's ``<s>``; BERT's pooler on it; another linear layer on that; the mean over pieces."""
+BATCH_SOURCE, BATCH_EITHER, CORPUS, CORPUS_EITHER_LANG = NEGATIVES = (
+    "batch-source", "batch-either", "corpus", "corpus-either-lang",
+)  # fmt: skip
+"""Where the text of a negative comes from."""
+LOSSES = BCE, COSINE = "bce", "cosine"
+
+
+@dataclass(frozen=True)
+class TPPOptions(SentenceOptions):
+    """The variants of TPP that the paper and the released code describe."""
+
+    tpp_head: str = option(
+        CLS,
+        "what represents a text: cls, the output at <s> (the default; TPP, section 2); pooler, a tanh layer on it as "
+        "BERT has; pooler-linear, a new linear layer on that (the released code); or mean, the mean over the pieces",
+        HEADS,
+    )
+    tpp_negatives: str = option(
+        BATCH_SOURCE,
+        "where negatives come from: batch-source replaces the first text of a pair by that of another pair of the "
+        "batch (the default; TPP, Figure 2); batch-either replaces either text; corpus replaces either text by one of "
+        "any other pair; corpus-either-lang takes that in either language (the released code)",
+        NEGATIVES,
+    )
+    tpp_num_negatives: int = option(1, "number of negatives per pair; 1 by default (TPP, section 2)")
+    tpp_loss: str = option(
+        BCE,
+        "loss of a pair: bce, the binary cross-entropy of the dot product (the default; TPP, section 2), or cosine, "
+        "1 - cos of a translation and max(0, cos - margin) of a negative (an option of the released code)",
+        LOSSES,
+    )
+    tpp_margin: float = option(0.0, "margin of --tpp-loss cosine; 0 by default")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, tpp_num_negatives=self.tpp_num_negatives)
+
+    @property
+    def from_corpus(self) -> bool:
+        return self.tpp_negatives in (CORPUS, CORPUS_EITHER_LANG)
+
+
+class TPPHead(nn.Module):
+    """BERT's pooler (a dense layer with tanh), and the linear layer of the released code on it.
+
+    ``pooler`` begins as the pooler of the encoder that training starts from, where that has one.
+    """
+
+    def __init__(self, width: int, std: float, linear: bool) -> None:
+        super().__init__()
+        self.pooler = nn.Linear(width, width)
+        self.linear = nn.Linear(width, width) if linear else None
+        nn.init.normal_(self.pooler.weight, std=std)
+        nn.init.zeros_(self.pooler.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """vectors [B, D] of ``<s>`` -> [B, D]."""
+        pooled = torch.tanh(self.pooler(vectors))
+        return pooled if self.linear is None else self.linear(pooled)
+
+
+def pair_logits(left: Tensor, right: Tensor) -> Tensor:
+    """f(s) . f(t) of each pair: [N, D], [N, D] -> [N], in float32 at least: half precision ends at 65,504."""
+    wide = torch.promote_types(left.dtype, torch.float32)
+    with torch.autocast(left.device.type, enabled=False):
+        return (left.to(wide) * right.to(wide)).sum(-1)
+
+
+def pair_losses(left: Tensor, right: Tensor, labels: Tensor, loss: str = BCE, margin: float = 0.0) -> Tensor:
+    """The loss of each pair, [N].
+
+    Args:
+        left, right: vectors, [N, D].
+        labels: 1 for translations, 0 for pairs that are none, [N].
+    """
+    if loss == BCE:
+        logits = pair_logits(left, right)
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none")
+    wide = torch.promote_types(left.dtype, torch.float32)
+    with torch.autocast(left.device.type, enabled=False):
+        signs = 2 * labels.to(wide) - 1
+        return F.cosine_embedding_loss(left.to(wide), right.to(wide), signs, margin, reduction="none")
+
+
+class TranslationPairs(Objective):
+    """Telling pairs of translations from others; a mean over pairs, positive and negative ones."""
+
+    name = "tpp"
+    Options = TPPOptions
+    stream = BITEXT
+    needs = frozenset({"fingerprints"})
+    figure = Figure("loss")
+    further_figures = (Figure("accuracy"), Figure("logit"), Figure("negatives"), Figure("rejected"), Figure("dropped"))
+
+    def view(self, settings: Settings) -> View:
+        others = self.options.tpp_num_negatives if self.options.from_corpus else 0
+        side = OWN_SIDES if self.options.tpp_negatives == CORPUS_EITHER_LANG else OTHER_SIDE
+        return View(BITEXT, sides="apart", others=others, others_from=side if others else OTHER_SIDE)
+
+    def module(self, encoder: Any) -> nn.Module | None:
+        self.options.check_layer(encoder)
+        if self.options.tpp_head not in (POOLER, POOLER_LINEAR):
+            return None
+        config = encoder.config
+        return TPPHead(config.width, config.initializer_std, self.options.tpp_head == POOLER_LINEAR)
+
+    def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
+        assert reading is not None
+        chosen = self.negatives(reading, context)  # ahead of the encoder's work, which a GPU then does meanwhile
+        pooling = "mean" if self.options.tpp_head == MEAN else "cls"
+        vectors = sentence_vectors(reading, pooling, self.options.layer)  # [B, D]
+        if self.name in context.modules:
+            vectors = context.modules[self.name](vectors)
+        pairs = pairs_in(reading, self.options)
+        device = vectors.device
+        even = 2 * torch.arange(pairs, device=device)
+        left = torch.cat([even, chosen.left.to(device)])
+        right = torch.cat([even + 1, chosen.right.to(device)])
+        labels = (torch.arange(len(left), device=device) < pairs).float()
+        terms = pair_losses(vectors[left], vectors[right], labels, self.options.tpp_loss, self.options.tpp_margin)
+        logits = pair_logits(vectors[left], vectors[right]).detach()
+        right_ones = ((logits > 0) == (labels > 0.5)).float().sum()
+        return Loss(
+            terms.sum(),
+            len(terms),
+            others={
+                "accuracy": (right_ones, len(terms)),
+                "logit": (logits.abs().sum(), len(terms)),
+                "negatives": (_number(len(chosen.left), device), pairs),
+                "rejected": (_number(chosen.rejected, device), chosen.wanted),
+                "dropped": (_number(chosen.dropped, device), chosen.wanted),
+            },
+        )
+
+    def negatives(self, reading: Reading, context: Context) -> Negatives:
+        """The negatives of a batch."""
+        batch, pairs, options = reading.batch, pairs_in(reading, self.options), self.options
+        assert batch.keys is not None
+        languages = None if batch.languages is None else batch.languages[batch.starts[:-1].long()].cpu()
+        texts = Texts(context.fingerprints(batch), pairs, languages)
+        keys = batch.keys[0 : 2 * pairs : 2].cpu()
+        if options.from_corpus:
+            either = options.tpp_negatives == CORPUS_EITHER_LANG
+            return corpus_negatives(texts, keys, options.tpp_num_negatives, either)
+        return batch_negatives(texts, keys, options.tpp_num_negatives, options.tpp_negatives == BATCH_EITHER)
+
+
+def pairs_in(reading: Reading, options: TPPOptions) -> int:
+    """How many pairs a batch has; texts of the corpus follow them."""
+    return len(reading.batch) // (2 + (options.tpp_num_negatives if options.from_corpus else 0))
+
+
+def _number(value: int, device: torch.device) -> Tensor:
+    return torch.tensor(float(value), device=device)

@@ -1,0 +1,205 @@
+"""TPP's loss: the hand-computed case, a float64 reference, gradients, symmetry, and batches without negatives."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.config import EncoderConfig
+from fairseq_xalign.models.encoder import Encoder
+from fairseq_xalign.objectives.batch import pack
+from fairseq_xalign.objectives.combined import combined_loss
+from fairseq_xalign.objectives.objective import Context, parse_objectives
+from fairseq_xalign.objectives.registry import OBJECTIVES
+from fairseq_xalign.objectives.tpp import HEADS, NEGATIVES, TPPOptions, TranslationPairs, pair_logits, pair_losses
+from fairseq_xalign.objectives.view import DEFAULTS
+
+S1, T1, S2, T2 = ([1.0, 2.0], [0.5, 0.25], [-1.0, 0.5], [1.0, 2.0])
+LEFT = torch.tensor([S1, S2, S1, S2], dtype=torch.float64)
+RIGHT = torch.tensor([T1, T2, T2, T1], dtype=torch.float64)
+LABELS = torch.tensor([1, 1, 0, 0])
+
+
+def test_the_four_pairs_of_d1():
+    assert pair_logits(LEFT, RIGHT).tolist() == [1, 0, 5, -0.375]
+    found = pair_losses(LEFT, RIGHT, LABELS)
+    assert found.tolist() == pytest.approx([0.3132616875, 0.6931471806, 5.0067153485, 0.5231232641], abs=1e-10)
+    assert float(found.mean()) == pytest.approx(1.6340618702, abs=1e-10)
+    assert float(found.sum()) == pytest.approx(6.5362474807, abs=1e-10)
+
+
+def test_the_gradient_of_d1():
+    s1 = torch.tensor(S1, dtype=torch.float64, requires_grad=True)
+    left = torch.stack([s1, LEFT[1], s1, LEFT[3]])
+    pair_losses(left, RIGHT, LABELS).mean().backward()
+    assert s1.grad.tolist() == pytest.approx([0.2147091096, 0.4798447357], abs=1e-10)
+
+
+def test_saturated_scores_keep_their_loss():
+    left, right = torch.tensor([[800.0], [-800.0]]), torch.tensor([[1.0], [1.0]])
+    assert pair_losses(left, right, torch.tensor([0, 1])).tolist() == [800, 800]
+
+
+def test_scores_of_half_precision_are_float32():
+    left = torch.full((1, 768), 16.0, dtype=torch.float16)
+    found = pair_logits(left, left)
+    assert found.dtype == torch.float32 and found.item() == 768 * 256  # float16 ends at 65,504
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert pair_logits(left.float(), left.float() + 0.125).item() == 768 * 16 * 16.125
+
+
+@pytest.mark.parametrize("loss", ["bce", "cosine"])
+def test_gradients_are_those_of_finite_differences(loss):
+    torch.manual_seed(2)
+    left, right = (torch.randn(4, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(lambda a, b: pair_losses(a, b, LABELS, loss, 0.1), (left, right))
+
+
+def test_the_cosine_loss_by_hand():
+    left = torch.tensor([[3.0, 4.0], [3.0, 4.0], [1.0, 0.0]])
+    right = torch.tensor([[4.0, 3.0], [4.0, 3.0], [-1.0, 0.0]])
+    found = pair_losses(left, right, torch.tensor([1, 0, 0]), "cosine", 0.5)
+    assert found.tolist() == pytest.approx([0.04, 0.46, 0.0], abs=1e-6)
+
+
+# The objective on an encoder
+
+
+SHAPE = {"vocab_size": 40, "layers": 2, "heads": 2, "width": 8, "ffn_width": 16, "initializer_std": 0.3}
+NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
+KEY = 1_000_003
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(1)
+    return Encoder(EncoderConfig(**SHAPE, **NO_DROPOUT), "plain").double()
+
+
+def ids_as_fingerprints(batch):
+    """A fingerprint that is the text itself: one number for each different row of ids."""
+    starts = batch.starts.tolist()
+    return torch.tensor([hash(tuple(batch.tokens[a:b].tolist())) for a, b in zip(starts, starts[1:])])
+
+
+PAIRS = [([5, 6, 7], [15, 16]), ([8, 9], [17, 18, 19]), ([10], [20, 21]), ([11, 12, 13], [22])]
+
+
+def batch_of(pairs, more=()):
+    rows = [[0, *side, 2] for pair in pairs for side in pair] + [[0, *row, 2] for row in more]
+    batch = pack(rows)
+    batch.keys = torch.arange(len(rows)) * KEY
+    return batch
+
+
+def loss_of(encoder, pairs, more=(), **options):
+    objective = TranslationPairs(TPPOptions(**options))
+    module = objective.module(encoder)
+    modules = {} if module is None else {"tpp": module.double()}
+    reading = SimpleNamespace(batch=batch_of(pairs, more))
+    reading.features = lambda layer=None: encoder(reading.batch, layer=layer)
+    return (
+        objective.loss(encoder, reading, Context(modules=modules, fingerprints=ids_as_fingerprints)),
+        modules,
+        reading,
+    )
+
+
+def reference(encoder, batch, left, right, labels, head, module):
+    """Sum of the binary cross-entropies in numpy, text by text."""
+    features = encoder(batch).detach().numpy()
+    vectors = []
+    for a, b in zip(batch.starts.tolist(), batch.starts.tolist()[1:]):
+        v = features[a + 1 : b - 1].mean(axis=0) if head == "mean" else features[a]
+        if module is not None:
+            weights = {name: value.detach().numpy() for name, value in module.named_parameters()}
+            v = np.tanh(weights["pooler.weight"] @ v + weights["pooler.bias"])
+            if "linear.weight" in weights:
+                v = weights["linear.weight"] @ v + weights["linear.bias"]
+        vectors.append(v)
+    total = 0.0
+    for i, j, label in zip(left, right, labels):
+        p = 1 / (1 + math.exp(-float(vectors[i] @ vectors[j])))
+        total -= math.log(p if label else 1 - p)
+    return total
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_loss_of_a_batch_equals_a_reference_in_numpy(encoder, head):
+    found, modules, reading = loss_of(encoder, PAIRS, tpp_head=head)
+    chosen = TranslationPairs().negatives(reading, Context(fingerprints=ids_as_fingerprints))
+    left, right = [0, 2, 4, 6, *chosen.left.tolist()], [1, 3, 5, 7, *chosen.right.tolist()]
+    assert len(chosen.left) == 4 and found.count == 8
+    expected = reference(encoder, reading.batch, left, right, [1] * 4 + [0] * 4, head, modules.get("tpp"))
+    assert found.sum.item() == pytest.approx(expected, rel=1e-10)
+    assert found.others["negatives"][0] == 4 and found.others["dropped"][0] == 0
+
+
+@pytest.mark.parametrize("negatives", ["batch-source", "batch-either"])
+def test_a_pair_that_is_turned_round_has_the_same_score(encoder, negatives):
+    """The sum over positives is that of the pairs turned round; a model that joined both texts would differ."""
+    turned = [(t, s) for s, t in PAIRS]
+    one, other = (loss_of(encoder, [pair], tpp_negatives=negatives)[0] for pair in (PAIRS[0], turned[0]))
+    assert one.count == other.count == 1 and one.sum.item() == pytest.approx(other.sum.item(), rel=1e-12)
+
+
+def test_swapping_the_sides_of_negatives_changes_nothing():
+    found, turned = pair_losses(LEFT, RIGHT, LABELS), pair_losses(RIGHT, LEFT, LABELS)
+    assert torch.equal(found, turned)
+
+
+@pytest.mark.parametrize("pairs", [PAIRS[:1], [PAIRS[0]] * 5], ids=["one pair", "equal pairs"])
+@pytest.mark.parametrize("loss", ["bce", "cosine"])
+def test_without_a_negative_the_loss_is_finite_and_over_positives(encoder, pairs, loss):
+    found, _, _ = loss_of(encoder, pairs, tpp_loss=loss)
+    assert found.count == len(pairs) and torch.isfinite(found.sum)
+    assert found.others["dropped"] == (len(pairs), len(pairs)) and found.others["negatives"][0] == 0
+    found.sum.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in encoder.parameters())
+
+
+@pytest.mark.parametrize("negatives", NEGATIVES[2:])
+def test_texts_of_the_corpus_are_read_after_the_pairs(encoder, negatives):
+    more = [[30, 31], [32], [33, 34], [5, 6, 7], [35], [36], [37], [38]]
+    found, _, reading = loss_of(encoder, PAIRS, more, tpp_negatives=negatives, tpp_num_negatives=2)
+    assert len(reading.batch) == 16 and found.count == 4 + 8  # [5, 6, 7] is another pair's text here
+    found, _, _ = loss_of(encoder, PAIRS, [[5, 6, 7], *more[1:]], tpp_negatives=negatives, tpp_num_negatives=2)
+    assert found.others["rejected"] == (1, 8) and found.count == 4 + 7
+
+
+def test_a_layer_below_the_last_one_is_read_and_those_above_are_not_trained(encoder):
+    with torch.no_grad():
+        expected, _, _ = loss_of(encoder, PAIRS, sentence_layer=1)
+        shorter = Encoder(replace(encoder.config, layers=1), "plain").double()
+        shorter.load_state_dict(encoder.state_dict(), strict=False)
+        assert loss_of(shorter, PAIRS)[0].sum.item() == pytest.approx(expected.sum.item(), rel=1e-12)
+    loss_of(encoder, PAIRS, sentence_layer=1)[0].sum.backward()
+    assert encoder.layers[1].qkv.weight.grad is None and encoder.layers[0].qkv.weight.grad.abs().sum() > 0
+    with pytest.raises(UserError, match="--sentence-layer 3: the encoder has 2 layers"):
+        TranslationPairs(TPPOptions(sentence_layer=3)).module(encoder)
+
+
+def test_it_mixes_with_others_by_weight(encoder):
+    """L = TLM + 0.5 TPP, in the units of a trainer that divides by TLM's count."""
+    joined = pack([[0, 5, 4, 2, 15, 2]])
+    joined.masked, joined.targets = torch.tensor([2]), torch.tensor([6])
+    listed = parse_objectives("tlm,tpp:0.5", OBJECTIVES)
+    listed[1] = replace(listed[1], batch="bitext/tpp")
+    batches = {"bitext": joined, "bitext/tpp": batch_of(PAIRS)}
+    total, size, losses = combined_loss(listed, encoder, batches, Context(fingerprints=ids_as_fingerprints))
+    assert size == 1 and losses["tpp"].count == 8
+    expected = losses["tlm"].sum + 0.5 * losses["tpp"].sum / 8
+    assert total.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_views_of_every_choice_of_negatives():
+    views = {n: TranslationPairs(TPPOptions(tpp_negatives=n)).view(DEFAULTS) for n in NEGATIVES}
+    assert {n: (v.others, v.others_from) for n, v in views.items()} == {
+        "batch-source": (0, "other"), "batch-either": (0, "other"), "corpus": (1, "other"),
+        "corpus-either-lang": (1, "either"),
+    }  # fmt: skip
+    assert all(v.sides == "apart" and v.rates is None for v in views.values())
