@@ -328,13 +328,13 @@ def test_the_worked_example_of_contributing_works(tmp_path):
     whole = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     text = whole.partition("## Adding an objective")[2].partition("\n## ")[0]
     file, example = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)[-2:]
-    (line,) = re.findall(r"^    (OBJECTIVES: .*)$", text, re.M)
+    (line,) = re.findall(r"^    (LISTED = .*)$", text, re.M)
     shutil.copytree(ROOT / "fairseq_xalign", tmp_path / "fairseq_xalign", ignore=shutil.ignore_patterns("__pycache__"))
     folder = tmp_path / "fairseq_xalign" / "objectives"
     (folder / "norm.py").write_text(file, "utf-8")
     registry = (folder / "registry.py").read_text("utf-8")
-    (listed,) = re.findall(r"^OBJECTIVES: .*$", registry, re.M)
-    assert line == listed.replace(")}", ", Norm)}"), "the line in CONTRIBUTING.md is out of date"
+    (listed,) = re.findall(r"^LISTED = .*$", registry, re.M)
+    assert line == listed.replace(")", ", Norm)"), "the line in CONTRIBUTING.md is out of date"
     imported = "from fairseq_xalign.objectives.norm import Norm\n"
     (folder / "registry.py").write_text(registry.replace(listed, imported + line), "utf-8")
     names = "from fairseq_xalign.objectives.norm import Norm, NormOptions\n"

@@ -43,8 +43,21 @@ class TiedLMHead(Stack):
         return self.runner(features.device)(TiedLMHead._losses)(self, features, targets)
 
     def _losses(self, features: Tensor, targets: Tensor) -> Tensor:
-        scores = training_scores(self._transformed(features), self.embed_tokens.weight, self.lm_bias)
-        return token_losses(scores, targets)
+        return self._vector_losses(self._transformed(features), targets, True)
+
+    def vector_losses(self, vectors: Tensor, targets: Tensor, biased: bool = True) -> Tensor:
+        """The same where scores are the products of ``vectors`` [N, D] and the embeddings, without this head's layers.
+
+        Args:
+            biased: add the head's output bias.
+        """
+        return self.runner(vectors.device)(TiedLMHead._vector_losses)(self, vectors, targets, biased)
+
+    def _vector_losses(self, vectors: Tensor, targets: Tensor, biased: bool) -> Tensor:
+        if not torch.is_autocast_enabled(vectors.device.type):
+            vectors = vectors.to(self.embed_tokens.weight.dtype)
+        bias = self.lm_bias if biased else None
+        return token_losses(training_scores(vectors, self.embed_tokens.weight, bias), targets)
 
     def _transformed(self, features: Tensor) -> Tensor:
         if self.lm_dense is None or self.lm_norm is None:

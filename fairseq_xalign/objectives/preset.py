@@ -15,6 +15,7 @@ from fairseq_xalign.objectives.moco import Moco, PPAWeights
 from fairseq_xalign.objectives.objective import NoOptions, Objective, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
 from fairseq_xalign.objectives.tpp import TranslationPairs
+from fairseq_xalign.objectives.weam import ExchangeWeight, WordExchange
 from fairseq_xalign.options import flag
 
 
@@ -97,6 +98,14 @@ PRESETS: dict[str, Preset] = {
         "TPP: telling pairs of translations from others (Mishra and Haghighi 2021, section 2)",
         "TPPCriterion",
         ((TranslationPairs, 1.0),),
+    ),
+    "weam": Preset(
+        "WEAM: TLM with 30 % of the tokens hidden, and cross-lingual prediction (Yang et al. 2021, section 2)",
+        "WEAMCriterion",
+        ((TranslationLM, 1.0), (WordExchange, "weam_weight")),
+        {"mask_prob": 0.3, "tlm_packing": "pairs", "tlm_positions": "continue"},
+        language_embeddings=False,
+        Options=ExchangeWeight,
     ),
 }
 """The criterions by name."""

@@ -9,7 +9,7 @@ from fairseq_xalign.objectives.moco import Moco
 from fairseq_xalign.objectives.objective import Objective
 from fairseq_xalign.objectives.tlm import TranslationLM
 from fairseq_xalign.objectives.tpp import TranslationPairs
+from fairseq_xalign.objectives.weam import WordExchange
 
-OBJECTIVES: dict[str, type[Objective]] = {
-    o.name: o for o in (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco, TranslationPairs)
-}
+LISTED = (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco, TranslationPairs, WordExchange)
+OBJECTIVES: dict[str, type[Objective]] = {o.name: o for o in LISTED}
