@@ -272,9 +272,12 @@ def fit_state_dict(state_dict: dict[str, Tensor], own: dict[str, Tensor], option
             state_dict[key] = value
     for key in state_dict.keys() & own.keys():
         if state_dict[key].shape != own[key].shape:
+            ours = key.startswith("objectives.")
             raise UserError(
                 f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",
-                remedy="The data folder's vocabulary or --arch is not that of the checkpoint",
+                remedy="Give the objective the options that the checkpoint was trained with"
+                if ours
+                else "The data folder's vocabulary or --arch is not that of the checkpoint",
             )
 
 

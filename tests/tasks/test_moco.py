@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.support.running import Run, pretrain
+from tests.support.running import Run, finish, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
 
 QUEUE, END, SAVED = 37, 8, 5
 """A queue that no number of pairs divides, so that it wraps at different slots."""
@@ -33,3 +33,93 @@ def test_one_step_an_update_whatever_the_number_of_micro_batches(whole):
     assert int(own["steps"]) == END and int(own["queue.filled"]) == QUEUE
     assert "moco: the queue holds 37 keys" in whole.text
     assert {"moco_loss", "moco_accuracy", "moco_duplicates", "tlm_loss"} <= whole.records("train_inner")[0].keys()
+
+
+def test_a_run_that_is_killed_while_the_queue_wraps_is_resumed_bit_for_bit(data, tmp_path, whole):
+    """Saved in the middle of an epoch, killed two updates later, and resumed from what was saved."""
+    saving = [*FOUR, "--save-interval-updates", SAVED]
+    process = start(data, tmp_path, "mlm", END, *saving, kill_at=SAVED + 2)
+    assert finish(process, tmp_path).status == -9
+    saved = torch.load(next((tmp_path / "checkpoints").glob(f"*_{SAVED}.pt")), weights_only=False)["model"]
+    assert 0 < int(saved["objectives.moco.queue.pointer"]) < QUEUE and int(saved["objectives.moco.steps"]) == SAVED
+    second = done(pretrain(data, tmp_path, "mlm", END, *saving))
+    assert "filling the queue" not in second.text, "once, and never again"
+    assert second.losses() == whole.losses()[SAVED:]
+    assert same_weights(second, whole) and same_optimizer(second, whole)
+
+
+def test_two_workers_equal_one_with_twice_the_micro_batches(data, tmp_path):
+    """The queue, its place and the key encoder; batches hold different numbers of pairs."""
+    options = [*PPA, "--optimizer", "sgd", "--lr", "0.1", "--max-tokens", 200]
+    one = done(pretrain(data, tmp_path / "one", "mlm", SAVED, *options, "--update-freq", 4))
+    two = pretrain_two_workers(data, tmp_path / "two", "mlm", SAVED, *options, "--update-freq", 2)
+    assert [r.status for r in two] == [0, 0], two[0].text[-3000:]
+    assert two[0].losses() == pytest.approx(one.losses(), abs=2e-3)
+    assert same_weights(one, two[0], tolerance=1e-4)
+    assert torch.equal(owned(one)["queue.texts"], owned(two[0])["queue.texts"])
+    assert torch.equal(owned(one)["queue.pointer"], owned(two[0])["queue.pointer"])
+
+
+def test_validation_changes_nothing(data, tmp_path, whole):
+    run = done(pretrain(data, tmp_path, "mlm", END, *FOUR, "--validate-interval-updates", 1))
+    found = run.records("valid")[-1]
+    assert {"valid_moco_loss", "valid_moco_accuracy", "valid_tlm_loss"} <= found.keys()
+    assert len(run.records("valid")) > len(whole.records("valid")) and same_weights(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "with_moco", "with_tlm"),
+    [
+        (["--moco-weight", 0], False, True),
+        (["--tlm-weight", 0], True, False),
+        (["--tlm-sides", "apart"], True, True),
+        (["--moco-queue-init", "gaussian", "--moco-normalize", "z", "--moco-mask-duplicates"], True, True),
+        (["--batch-size", 1], True, True),
+    ],
+    ids=["- MoCo", "- TLM", "MLM for TLM", "gaussian", "one pair"],
+)
+def test_variations_run_by_one_flag_each(data, tmp_path, options, with_moco, with_tlm):
+    run = done(pretrain(data, tmp_path, "mlm", 2, *PPA, *options))
+    figures = run.records("train_inner")[0].keys()
+    assert ("moco_loss" in figures, "tlm_loss" in figures) == (with_moco, with_tlm)
+    assert bool(owned(run)) == with_moco
+
+
+def test_a_new_run_from_a_checkpoint_of_moco_begins_with_a_key_encoder_and_a_queue_of_its_own(data, tmp_path, whole):
+    last = whole.save_dir / "checkpoint_last.pt"
+    run = done(pretrain(data, tmp_path, "mlm", 1, *PPA, "--moco-queue", 20, "--lr", "1e-12",
+                        "--finetune-from-model", last))  # fmt: skip
+    own, model = owned(run), whole.checkpoint()["model"]
+    assert len(own["queue.keys"]) == 20 and int(own["steps"]) == 1 and "filling the queue" in run.text
+    name = "layers.0.qkv.weight"
+    assert torch.allclose(own[f"key_encoder.{name}"], model[f"encoder.{name}"], atol=1e-6)
+    assert torch.allclose(own["head.out.weight"], model["objectives.moco.head.out.weight"], atol=1e-6)
+
+
+# Refused before training
+
+
+def refused(run: Run, message: str) -> None:
+    assert run.status != 0 and message in run.text and "Traceback" not in run.text, run.text[-2000:]
+    assert not run.records("train_inner")
+
+
+def test_a_queue_larger_than_the_bitext_is_refused(data, tmp_path):
+    refused(pretrain(data, tmp_path, "mlm", 1, "--criterion", "ppa"), "--moco-queue 32000 is more than the ")
+
+
+def test_a_checkpoint_without_a_key_encoder_cannot_be_resumed_with_moco(data, tmp_path):
+    done(pretrain(data, tmp_path, "mlm", 1, "--criterion", "xalign", "--objectives", "tlm"))
+    run = pretrain(data, tmp_path, "mlm", 2, "--criterion", "xalign", "--objectives", "tlm,moco", "--moco-queue", 9)
+    refused(run, "holds nothing of moco, which cannot be made up for when a run is resumed. Begin a new run")
+
+
+def test_a_run_is_not_resumed_with_another_queue(data, tmp_path, whole):
+    run = pretrain(data, tmp_path, "mlm", END, *FOUR, "--moco-queue", 20, "--restore-file",
+                   whole.save_dir / "checkpoint_last.pt")  # fmt: skip
+    refused(run, "objectives.moco.queue.keys has shape (37, 16) in the checkpoint, (20, 16) here")
+
+
+def test_language_embeddings_are_not_in_the_paper(data, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 1, *PPA, "--language-embeddings")
+    refused(run, "--criterion ppa has no language embeddings in its paper")
