@@ -10,6 +10,7 @@ from fairseq_xalign.objectives.objective import Objective
 from fairseq_xalign.objectives.tlm import TranslationLM
 from fairseq_xalign.objectives.tpp import TranslationPairs
 from fairseq_xalign.objectives.weam import WordExchange
+from fairseq_xalign.objectives.wordalign import WordAlignment
 
-LISTED = (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco, TranslationPairs, WordExchange)
+LISTED = (MaskedLM, TranslationLM, DictionaryMLM, Align, Moco, TranslationPairs, WordExchange, WordAlignment)
 OBJECTIVES: dict[str, type[Objective]] = {o.name: o for o in LISTED}
