@@ -55,6 +55,8 @@ class XlingCriterion(FairseqCriterion):
             ours = sample["of_language"] == i
             logs[f"sum_loss_{name}"] = losses[ours].sum().detach()
             logs[f"right_{name}"], logs[f"count_{name}"] = right[ours].sum(), ours.sum()
+        if not self.training and "asked" in sample:
+            logs |= self.task.validated.statistics(scores, sample["asked"])
         return loss, size, logs
 
     @staticmethod
@@ -64,7 +66,8 @@ class XlingCriterion(FairseqCriterion):
     def validation_metrics(self, streams: Sequence[Any]) -> list[str]:
         """The names of what :meth:`reduce_metrics` logs of these streams (:class:`LabelledStream`)."""
         each = [f"{figure}_{s.language}" for s in streams for figure in ("loss", "accuracy")]
-        return ["loss", "accuracy", *(each if len(self.task.reported_languages()) > 1 else [])]
+        named = ["loss", "accuracy", *(each if len(self.task.reported_languages()) > 1 else [])]
+        return named + self.task.validated.names()
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:

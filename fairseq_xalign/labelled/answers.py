@@ -114,6 +114,7 @@ QA = Task(
     fixed_labels=frozenset({"answer"}),
     own=own_format,
     named=True,
+    validated=lambda: (AnswerF1(), ExactMatch()),
 )
 
 

@@ -14,7 +14,8 @@ import torch
 
 from fairseq_xalign.data.collate import as_batch
 from fairseq_xalign.data.windows import Window
-from fairseq_xalign.labelled.kind import Encoded, Example, Kind
+from fairseq_xalign.labelled.kind import Encoded, Example, Kind, Row
+from fairseq_xalign.labelled.validated import Asked
 from fairseq_xalign.tokenizer.framing import FRAMES, Frame
 
 
@@ -25,6 +26,8 @@ class LabelledStream:
         limit: longest sequence in subwords.
         frame: what the encoder expects around a text.
         together: how many rows, one after the other, stay in one batch.
+        rows: what the examples were made of, if whole rows are to be scored: all sequences of a row then stay in one
+            batch.
 
     Attributes:
         units: the examples of each unit.
@@ -33,11 +36,18 @@ class LabelledStream:
     kind = "labelled"
     share = False
 
-    def __init__(self, encoded: Encoded, limit: int, frame: Frame = FRAMES["s"], together: int = 1) -> None:
+    def __init__(
+        self,
+        encoded: Encoded,
+        limit: int,
+        frame: Frame = FRAMES["s"],
+        together: int = 1,
+        rows: Sequence[Row] | None = None,
+    ) -> None:
         self.name, self.language, self.limit = f"labelled/{encoded.language}", encoded.language, limit
-        self.examples, self.framing = encoded.examples, frame.before
+        self.examples, self.framing, self.rows = encoded.examples, frame.before, rows
         self.units = [[example] for example in self.examples]
-        if together > 1:
+        if together > 1 or rows is not None:
             by_rows: dict[int, list[Example]] = {}
             for example in self.examples:
                 by_rows.setdefault(example.row // together, []).append(example)
@@ -84,7 +94,13 @@ class LabelledCollater:
         units = [self.streams[s].units[u] for s, u in zip(window.stream[draws], window.unit[draws])]
         counts = [len(unit) for unit in units]
         names = [self.streams[s].language for s in np.repeat(window.stream[draws], counts)]
-        return self.build([e for unit in units for e in unit], names, np.repeat(window.key[draws], counts))
+        examples = [e for unit in units for e in unit]
+        sample = self.build(examples, names, np.repeat(window.key[draws], counts))
+        if self.streams and all(stream.rows is not None for stream in self.streams):
+            of_unit = [self.streams[s] for s in window.stream[draws]]
+            rows = [(s.language, (s.rows or ())[unit[0].row], len(unit)) for s, unit in zip(of_unit, units)]
+            sample["asked"] = Asked(examples, rows)
+        return sample
 
     def build(
         self, examples: Sequence[Example], names: Sequence[str], keys: np.ndarray | None = None

@@ -121,4 +121,5 @@ NER = Task(
     fault=fault,
     place=place,
     parts=by_type,
+    validated=lambda: (ChunkF1(),),
 )

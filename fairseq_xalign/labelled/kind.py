@@ -137,6 +137,7 @@ class Task:
         parts: the metrics of parts of the answers, such as one type of entity, which are reported apart.
         own: whether a file that ``score`` gets is in the task's own format, and not JSON lines.
         named: whether items of its own format have ids, by which predictions and gold labels are matched.
+        validated: the metrics that validation measures during training, besides the accuracy of units.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Task:
     parts: Callable[[Sequence[Pair]], list[Metric]] = lambda pairs: []
     own: Callable[[str | Path], bool] = lambda path: not json_lines.is_json_lines(path)
     named: bool = False
+    validated: Callable[[], Sequence[Metric]] = tuple
 
 
 class Kind(ABC):

@@ -64,6 +64,7 @@ POS = Task(
     pos_rows,
     pos_answers,
     fixed_labels=conllu.UPOS_TAGS,
+    validated=lambda: (ChunkF1(),),
 )
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
+from fairseq.logging import metrics
 from fairseq.tasks import register_task
 
 from fairseq_xalign.constants import SPLITS
+from fairseq_xalign.criterions.sums import summed
 from fairseq_xalign.criterions.xalign import config_of
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
 from fairseq_xalign.data.sampling import temperature_probabilities
@@ -23,7 +25,8 @@ from fairseq_xalign.labelled.code_switching import TOGETHER, switched
 from fairseq_xalign.labelled.few_shot import FewShot
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind
-from fairseq_xalign.labelled.registry import KINDS
+from fairseq_xalign.labelled.registry import KINDS, task_of
+from fairseq_xalign.labelled.validated import Validated
 from fairseq_xalign.options import at_least, name_list, share
 from fairseq_xalign.tasks.base import StreamDataset, TrainingConfig, TrainingTask
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -252,6 +255,30 @@ class XlingTask(TrainingTask):
         """Every language that scores are logged for, the same on all ranks."""
         return self._reported
 
+    @property
+    def validated(self) -> Validated:
+        """What validation scores besides accuracy."""
+        return Validated(self.kind, task_of(self.kind, self.folder.name), self.folder.labels, self._chosen("valid"))
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
+        """Add the scores of whole rows: sums over the batches of validation, and what follows from them."""
+        super().reduce_metrics(logging_outputs, criterion)
+        validated = self.validated
+        sums = summed(logging_outputs) if logging_outputs and not criterion.training and validated.metrics else {}
+        kept = {key: value for key, value in sums.items() if key in validated.sum_names()}
+        for key, value in kept.items():
+            metrics.log_scalar_sum(f"_{key}", value)  # fairseq does not print a name that begins with _
+
+        def score_of(name: str) -> Any:
+            def score(meters: Any) -> float:
+                found = {key: float(meters[f"_{key}"].sum) for key in kept}
+                return round(validated.scores(found)[name], 2)
+
+            return score
+
+        for name in validated.names() if kept else ():
+            metrics.log_derived(name, score_of(name))
+
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if split in self.datasets:
             return
@@ -297,7 +324,8 @@ class XlingTask(TrainingTask):
                 f"{split} {language}: few-shot, {len(rows)} of {total:,} rows, drawn with seed {self.few_shot.seed} "
                 f"and repeated to {self.few_shot.upsample:,}"
             )
-        return LabelledStream(encoded, self._longest(), self.frame, together)
+        scored = split != self.cfg.train_subset and bool(self.validated.metrics)
+        return LabelledStream(encoded, self._longest(), self.frame, together, rows if scored else None)
 
     def _switched(self, rows: list[Any], split: str, language: str) -> list[Any]:
         """Two rows for each, with one text in the language of ``--code-switch``; what has no partner is logged."""
