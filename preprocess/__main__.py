@@ -13,6 +13,7 @@ COMMANDS = {
     "derive": "preprocess.derive",
     "order": "preprocess.order",
     "parser": "preprocess.parser",
+    "bitext": "preprocess.bitext",
     "links": "preprocess.links",
     "dictionary": "preprocess.dictionary",
     "binarize": "preprocess.binarize",

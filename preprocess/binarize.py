@@ -49,7 +49,7 @@ from fairseq_xalign.options import (
     pair_splits,
     share,
 )
-from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, count_lines, cut, encode_chunk
+from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, cut, encode_chunk, equal_lines
 from preprocess.link_files import LinkReport, ask_links
 from preprocess.parallel import available_cores, map_in_order
 from preprocess.parts import Part, dictionary_name, fingerprint, links_name, text_entry, text_names
@@ -266,12 +266,7 @@ def _asked_text(
     for pair, sides in bitext:
         stream = {"kind": "bitext", **_pair(language_pair(pair, "--bitext", known)), "split": split}
         stream = _new(stream, list(sides), seen)
-        lines = [count_lines(side) for side in sides]
-        if lines[0] != lines[1]:
-            raise UserError(
-                f"{sides[0]} has {lines[0]} lines, but {sides[1]} has {lines[1]}",
-                remedy="Line i of one file must be the translation of line i of the other",
-            )
+        equal_lines(sides)
         yield stream
 
 

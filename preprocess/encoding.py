@@ -120,6 +120,31 @@ def _groups(streams: Sequence[io.BufferedReader], size: int) -> Iterator[list[An
         yield rows
 
 
+def chunk_texts(chunk: Chunk, side: int) -> list[str]:
+    """The lines of one of a chunk's files; an error names their place in the file."""
+    path, part = chunk.paths[side], chunk.parts[side]
+    if isinstance(part, bytes):
+        lines = decoded_lines(io.BytesIO(part), path, beginning=chunk.first_line == 1)
+    else:
+        lines = read_lines(path, *part)
+    try:
+        return [text for _, text in lines]
+    except UserError as error:
+        line = None if error.line is None else error.line + chunk.first_line - 1
+        raise UserError(error.what, error.where, line, error.remedy) from error
+
+
+def equal_lines(paths: Sequence[str]) -> int:
+    """How many lines two parallel files have; UserError where they differ."""
+    source, target = map(count_lines, paths)
+    if source != target:
+        raise UserError(
+            f"{paths[0]} has {source} lines, but {paths[1]} has {target}",
+            remedy="Line i of one file must be the translation of line i of the other",
+        )
+    return source
+
+
 class ChunkEncoder:
     """Encodes chunks with the tokenizer of a folder; each worker has one.
 
@@ -142,7 +167,7 @@ class ChunkEncoder:
             UserError: with the file and its absolute line, for text that is not valid and for text the tokenizer
                 fails on.
         """
-        files = [self._read(chunk, side) for side in range(len(chunk.paths))]
+        files = [chunk_texts(chunk, side) for side in range(len(chunk.paths))]
         sides = files[:MOST_SIDES]
         kept = [i for i, texts in enumerate(zip(*sides)) if all(text and not text.isspace() for text in texts)]
         ids = [self._encode_side(chunk, side, texts, kept) for side, texts in enumerate(sides)]
@@ -180,18 +205,6 @@ class ChunkEncoder:
         result.lengths.append(lengths)
         result.unknown.append(unknown)
         result.worst.append(worst)
-
-    def _read(self, chunk: Chunk, side: int) -> list[str]:
-        path, part = chunk.paths[side], chunk.parts[side]
-        if isinstance(part, bytes):
-            lines = decoded_lines(io.BytesIO(part), path, beginning=chunk.first_line == 1)
-        else:
-            lines = read_lines(path, *part)
-        try:
-            return [text for _, text in lines]
-        except UserError as error:
-            line = None if error.line is None else error.line + chunk.first_line - 1
-            raise UserError(error.what, error.where, line, error.remedy) from error
 
     def _encode_side(self, chunk: Chunk, side: int, texts: list[str], kept: list[int]) -> list[list[int]]:
         """Ids of the lines ``kept`` (numbers within the chunk, from 0)."""

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "evaluate": GROUND | EVALUATE | {"tokenizer", "objectives", "models", "data", "labelled", "api"},
     "convert": GROUND | {"tokenizer", "objectives", "models", "data", "labelled"},
     "api": GROUND | {"tokenizer", "objectives", "models", "data", "labelled", "convert"},  # opens others' models
-    "preprocess": GROUND | {"tokenizer", "objectives", "data", "labelled"},
+    "preprocess": GROUND | {"tokenizer", "objectives", "data", "labelled", "evaluate.metrics"},
     "criterions": GROUND | {"objectives", "models", "labelled"},
     "tasks": GROUND
     | {
