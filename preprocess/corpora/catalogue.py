@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preprocess.corpora import (
+    bitext,
     dictionaries,
     english,
     intents,
@@ -21,6 +22,7 @@ MODULES = (
     english,
     verses,
     interface,
+    bitext,
     ntrex,
     intents,
     labelled,

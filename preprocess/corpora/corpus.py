@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from fairseq_xalign.cli import say
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_json, write_json
+from fairseq_xalign.files import read_json, sha256, write_json
 from preprocess.corpora.archive import Archive
 
 CORPUS_FILE = "corpus.json"
@@ -142,9 +143,18 @@ class Corpus:
                 "dropped": dict(folder.dropped),
                 **folder.notes,
                 "archives": {archive.file: archive.sha256 for archive in self.archives},
+                **self._taken(archives),
                 "files": {name: folder.files[name] for name in sorted(folder.files)},
             },
         )
+
+    def _taken(self, archives: dict[str, Path]) -> dict[str, Any]:
+        """The checksums found of archives for which none is known."""
+        unknown = [archive.file for archive in self.archives if not archive.sha256 and archive.file in archives]
+        found = {name: sha256(archives[name]) for name in unknown}
+        for name, digest in found.items():
+            say(f"{self.name}: no checksum of {name} is known beforehand; what was taken has the SHA-256 {digest}")
+        return {"taken": found} if found else {}
 
     def state(self, path: Path) -> str:
         """How the folder ``path`` stands: ``ready``, ``missing``, ``outdated`` or ``damaged``. Reads no corpus file."""
