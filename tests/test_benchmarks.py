@@ -26,6 +26,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("binarize", [], "equal bytes: yes"),
         ("derive", [], "trans,inv"),
         ("predict", [], "times as fast"),
+        ("finetune", [], "times as fast"),
         ("encode", [], "vectors agree to 0.0001: yes"),
         ("mnmt_throughput", ["--contenders", "ours,fairseq,products"], "ours is ... times faster"),
         ("decode", [], "translations equal to ours"),
@@ -36,6 +37,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
 )
 def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp_path):
     pytest.importorskip("transformers" if script in ("predict", "encode") else "torch")
+    pytest.importorskip("accelerate" if script == "finetune" else "torch")
     done = run(warm_python(), BENCHMARKS / f"{script}.py", "--small", "--json", tmp_path / "out.json", *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert said in done.stdout
