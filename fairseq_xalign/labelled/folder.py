@@ -30,6 +30,7 @@ class LabelledFolder:
         labels: names, in the order of the head's outputs.
         name: the task (pos, ner, classification), or the user's own name for the set.
         pieces: how many subwords of a text are read, where the folder says it (documents); else None.
+        set: the published set that it was made of, as ``benchmark`` calls it; empty for the user's own files.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class LabelledFolder:
     labels: list[str]
     name: str
     pieces: int | None = None
+    set: str = ""
 
     @classmethod
     def open(cls, path: str | Path) -> LabelledFolder:
@@ -58,7 +60,10 @@ class LabelledFolder:
         pieces = values.get("pieces")
         if pieces is not None and (isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 1):
             raise UserError(f'"pieces" must be a whole number of subwords, not {pieces!r}', file, remedy=MADE_WITH)
-        return cls(path, KINDS[values["task"]], labels, str(values.get("name", "")), pieces)
+        made_of = values.get("set", "")
+        if not isinstance(made_of, str):
+            raise UserError(f'"set" must be a name, not {made_of!r}', file, remedy=MADE_WITH)
+        return cls(path, KINDS[values["task"]], labels, str(values.get("name", "")), pieces, made_of)
 
     def languages(self, split: str) -> list[str]:
         """Languages that have a file for this split, sorted."""

@@ -88,6 +88,15 @@ def read_items(
     return [_item(record, kind, known, predictions) for record in records]
 
 
+def set_of(task: str, predictions: str | Path) -> str | None:
+    """The published set that predict's lines say they are of; None where they do not, or not the same one."""
+    if TASKS[task].own(predictions):
+        return None
+    named = {row.get("set") for _, row in json_lines.read(predictions, JSON_LINES)}
+    known = named.pop() if len(named) == 1 else None
+    return known if isinstance(known, str) and known else None
+
+
 def _nothing_to_score(predictions: str | Path) -> UserError:
     return UserError(
         "no items to score: the file is empty", predictions, remedy="Write it with xalign-evaluate predict"

@@ -128,10 +128,9 @@ def predict(
     labeller = load_labeller(checkpoint).to(chosen_device)
     _choose_answers(labeller, n_best, max_answer_length)
     if text is not None:
-        inputs = _text_input(text, languages, labeller.kind)
-    else:
-        inputs = _folder_inputs(LabelledFolder.open(data or ""), labeller, split, languages)
-    return _predictions(labeller, inputs, batch_tokens, with_gold=text is None)
+        return _predictions(labeller, _text_input(text, languages, labeller.kind), batch_tokens, None)
+    folder = LabelledFolder.open(data or "")
+    return _predictions(labeller, _folder_inputs(folder, labeller, split, languages), batch_tokens, folder)
 
 
 def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: int | None) -> None:
@@ -150,9 +149,13 @@ def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: i
 
 
 def _predictions(
-    labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int, with_gold: bool
+    labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int, folder: LabelledFolder | None
 ) -> Iterator[Row]:
-    """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end."""
+    """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end.
+
+    Args:
+        folder: where the rows are from; None for a text, which has no gold labels.
+    """
     cut, notes, labels = 0, Counter[str](), set(labeller.labels)
     task = task_of(labeller.kind, labeller.learned)
     for language, rows in inputs:
@@ -163,7 +166,9 @@ def _predictions(
             encoded = labeller.encode(chunk, language)
             cut += encoded.cut
             notes += encoded.notes
-            for label in (label for row in chunk for label in labeller.kind.labels_of(row)) if with_gold else ():
+            for label in (
+                (label for row in chunk for label in labeller.kind.labels_of(row)) if folder is not None else ()
+            ):
                 notes[f"gold labels {label!r}, which the model does not know and never predicts"] += label not in labels
             for index, (row, prediction) in enumerate(
                 zip(chunk, labeller.predict(encoded, len(chunk), batch_tokens), strict=True), start
@@ -171,6 +176,8 @@ def _predictions(
                 line = {"id": row.get("id", f"{language}:{index}"), "language": language}
                 if task is not None:
                     line["task"] = task.name
+                if folder is not None and folder.set:
+                    line["set"] = folder.set
                 yield line | labeller.kind.line(row, prediction)
     for what, number in (+notes).items():
         cli.say(f"{number:,} {what}")

@@ -27,6 +27,8 @@ from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, write
 from fairseq_xalign.labelled.registry import TASKS
 from fairseq_xalign.options import name_list, pair_name
 
+BENCHMARK = "benchmark"
+"""The setting that says which corpus the labels are of."""
 EXAMPLE = """example:
   xalign-evaluate score --task pos --predictions pred.jsonl --json > run1/source.json
   xalign-evaluate result run1 --objective align_mlm --source en --target de --task pos --seed 1
@@ -55,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="Record a setting of the run. Repeat it for more settings. compare reads benchmark, training "
         "(translate-train, few-shot, joint, feature-based), dictionary_share, overlap, alpha and parallel_share "
-        "(shares from 0 to 1), and keeps runs apart that differ in one of them.",
+        "(shares from 0 to 1), and keeps runs apart that differ in one of them. By default the benchmark is the "
+        "published set that `benchmark` made the labelled folder of.",
     )
     parser.add_argument("--dictionary", help="Dictionary used in pre-training, for instance '25 %% frequent'.")
     parser.add_argument(
@@ -141,7 +144,7 @@ def result(
     for name in targets:
         place = folder / name if several else folder
         found = Gathered.nothing() if failed else gather(folder, source, name, task, several)
-        kept = dict(settings or {})
+        kept = {**({BENCHMARK: found.set} if found.set else {}), **(settings or {})}
         if found.predictions:
             kept[PREDICTIONS] = {key: os.path.relpath(file, place) for key, file in found.predictions.items()}
         gathered = Result(

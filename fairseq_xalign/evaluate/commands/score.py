@@ -18,7 +18,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import significance
 from fairseq_xalign.evaluate.report.scores import Rival, score_report, scores_text
 from fairseq_xalign.evaluate.report.tables import json_text
-from fairseq_xalign.labelled.predictions import read_items
+from fairseq_xalign.labelled.predictions import read_items, set_of
 from fairseq_xalign.labelled.registry import TASKS
 from fairseq_xalign.options import at_least
 
@@ -105,7 +105,9 @@ def score(
         bootstrap: number of resamples; 0 for no intervals.
         seed: of the resampling.
 
-    Returns: ``predictions`` (the file's name), and what ``evaluate/report/scores.py`` describes.
+    Returns:
+        ``predictions`` (the file's name), ``set`` (the published set, where the lines name one), and what
+        ``evaluate/report/scores.py`` describes.
 
     Raises:
         UserError: for files that cannot be read, do not fit each other, or hold labels of another task.
@@ -117,4 +119,6 @@ def score(
         raise UserError("--against needs resamples, and --bootstrap is 0", remedy="Leave --bootstrap out")
     items = read_items(task, predictions, gold, language)
     rival = Rival(read_items(task, against, gold, language), str(against)) if against else None
-    return {"predictions": str(predictions), **score_report(task, items, split, bootstrap, seed, rival)}
+    made_of = set_of(task, predictions)
+    about = {"predictions": str(predictions), **({"set": made_of} if made_of else {})}
+    return about | score_report(task, items, split, bootstrap, seed, rival)

@@ -25,6 +25,8 @@ class Gathered:
     alignment: dict[str, float]
     retrieval: float | None
     predictions: dict[str, Path]
+    set: str = ""
+    """The published set that the scores are of, where they name one."""
 
     @classmethod
     def nothing(cls) -> Gathered:
@@ -71,6 +73,7 @@ def gather(folder: Path, source: str, target: str, task: str, several: bool = Fa
         _alignment(alignment, source, target),
         _retrieval(retrieval, source, target),
         {name: file for name, file in predictions.items() if file is not None},
+        first["set"] if isinstance(first.get("set"), str) else "",
     )
 
 

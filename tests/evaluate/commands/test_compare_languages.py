@@ -190,6 +190,19 @@ def test_predictions_of_other_items_are_refused(tmp_path, capsys):
         compare([folder], by="language", against="mlm")
 
 
+@pytest.mark.parametrize(("metric", "name"), [("f1", "F1"), ("exact_match", "EM")])
+def test_runs_on_mlqa_stand_beside_the_printed_rows_of_their_metric(metric, name, tmp_path):
+    row = printed("weam.1", "mBERT+WEAM", "zero-shot", name)
+    runs = [run(target, 50.0, metric=metric, benchmark="mlqa", task="qa") for target in TARGETS]
+    text = compare([write(tmp_path, *runs)], by="language", paper="weam.1", metric=metric)
+    beside = next(line for line in text.splitlines() if line.startswith("[printed] mBERT+WEAM (WEAM Table 1)"))
+    assert all(f"{row[language]:.1f}" in beside.split() for language in ("en", *TARGETS))
+    unnamed = [run(target, 50.0, metric=metric, benchmark=None, task="qa") for target in TARGETS]
+    assert "[printed] mBERT" not in compare(
+        [write(tmp_path / "own", *unnamed)], by="language", paper="weam.1", metric=metric
+    )
+
+
 def test_printed_rows_stand_beside_their_own_task_corpus_metric_and_training_only():
     for benchmark, training, shown in (("xnli", None, 9), ("xnli", "translate-train", 6), ("intents", None, 0)):
         settings = {"benchmark": benchmark} | ({"training": training} if training else {})

@@ -52,6 +52,13 @@ def test_figures_without_a_word_about_themselves_are_taken(tmp_path):
     assert made.score("zs", "accuracy") == 60.0 and made.signature == {}
 
 
+def test_the_set_that_the_scores_name_is_the_benchmark_unless_another_is_given(tmp_path):
+    files = folder(tmp_path, source=FILES["source.json"] | {"set": "xnli"})
+    assert result(files, **ASKED).settings["benchmark"] == "xnli"
+    assert result(files, **ASKED, settings={"benchmark": "mine"}).settings["benchmark"] == "mine"
+    assert "benchmark" not in result(folder(tmp_path), **ASKED).settings
+
+
 WRONG = [
     ({"source": scored("ner", en=9, de=6)}, "source.json: scores of the task ner, not pos. Give --task ner"),
     ({"target": scored("ner", de=6)}, "target.json: scores of the task ner, not pos. Give --task ner"),

@@ -70,6 +70,18 @@ def test_json_lines_of_several_languages(tmp_path, capsys):
     assert "split:test|lang:hi" in only["signatures"]["hi"]["accuracy"]
 
 
+def test_the_published_set_that_predictions_name_is_passed_on(tmp_path, capsys):
+    rows = [
+        tagged("1", "hi", "NOUN", "NOUN") | {"set": "xtreme"},
+        tagged("2", "hi", "NOUN", "VERB") | {"set": "xtreme"},
+    ]
+    report = scores(capsys, "--task", "pos", "--predictions", write(tmp_path / "p.jsonl", lines(*rows)))
+    assert report["set"] == "xtreme"
+    rows[1].pop("set")
+    report = scores(capsys, "--task", "pos", "--predictions", write(tmp_path / "q.jsonl", lines(*rows)))
+    assert "set" not in report
+
+
 def test_conllu_gold_and_predicted(tmp_path, capsys):
     gold = write(tmp_path / "g.conllu", conllu("das/DET Haus/NOUN", "geht/VERB"))
     guess = write(tmp_path / "p.conllu", conllu("das/DET Haus/ADJ", "geht/VERB"))
