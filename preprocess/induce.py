@@ -16,10 +16,10 @@ from typing import Any
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
+from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.inputs import regular
 from fairseq_xalign.options import at_least
-from preprocess.fast_align import Links
 from preprocess.links import align
 from preprocess.words import check_parallel, word_pairs
 

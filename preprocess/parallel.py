@@ -37,7 +37,7 @@ def map_in_order(
     Args:
         setup: called once in every worker, makes its state.
         work: called with that state and a job. Both must pickle by name: workers are spawned.
-        jobs: taken as they are needed.
+        jobs: taken as they are needed; job number i is done by worker i mod ``workers``, after its earlier ones.
         workers: processes; with 1, or a single job, all is done in this process.
 
     Raises:

@@ -14,18 +14,23 @@ import regex
 from fairseq_xalign.errors import unknown_name
 
 WORD = regex.compile(r"(?V1)\p{Han}|[[\p{L}\p{M}\p{N}\u200C\u200D]--\p{Han}]+|\S")
-
-
 SPACED = re.compile(r"[^ \t]+")
 WORD_KINDS = {"split": WORD, "space": SPACED}
 """What links may count as a word: what :func:`split_words` finds, or what spaces and tabs separate.
 
 Another white space may be a word of text that is tokenized already: KFTT's Japanese counts the ideographic space."""
+SEPARATOR = "|||"
+"""What stands between the two sides of a line of parallel text, as aligners read it."""
 
 
 def split_words(text: str) -> list[str]:
     """Return the words of a line in their original case; index i of a link is position i in this list."""
     return WORD.findall(text)
+
+
+def space_words(text: str) -> list[str]:
+    """Return the words of a line that is tokenized already: what spaces and tabs separate."""
+    return SPACED.findall(text)
 
 
 def word_spans(text: str, kind: str = "split") -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ NAMES = (
     "xtreme",
     "encode",
     "align",
+    "links",
     "retrieve",
     "bleu",
     "result",

@@ -1,25 +1,26 @@
-"""Word links of an encoder's vectors in context, scored against links made by people."""
+"""Word links scored against links made by people: those of a file, or of an encoder's vectors in context."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fairseq_xalign import cli
-from fairseq_xalign.api.encoder import TextEncoder
 from fairseq_xalign.data.formats import pharaoh
+from fairseq_xalign.data.words import SEPARATOR, space_words
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import significance
-from fairseq_xalign.evaluate.metrics.link_errors import METRICS, GoldLinks, Links
+from fairseq_xalign.evaluate.metrics.link_errors import GoldLinks, Links, link_scores
+from fairseq_xalign.evaluate.report.tables import number, text_table
 from fairseq_xalign.files import read_lines
+
+if TYPE_CHECKING:  # links of a file are scored without torch
+    from fairseq_xalign.api.encoder import TextEncoder
 
 Found = list[list[tuple[int, int]]]
 """What ``TextEncoder.align`` returns for lists of sentences."""
-SEPARATOR = "|||"
-"""What stands between the two sides of a line, as aligners read it."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +52,73 @@ def read_linked_text(files: Sequence[str | Path], gold: str | Path, one_based: b
             not have, and files of unequal length.
     """
     source, target = _sides(files)
-    links: list[GoldLinks] = []
-    for number, (sure, possible) in enumerate(pharaoh.read_gold(gold, int(one_based)), 1):
-        if number <= len(source):
-            lengths = len(source[number - 1]), len(target[number - 1])
-            wrong = next((link for link in sorted(possible) if link[0] >= lengths[0] or link[1] >= lengths[1]), None)
-            if wrong is not None:
-                raise UserError(
-                    f"a link to source word {wrong[0] + one_based} and target word {wrong[1] + one_based} of a pair "
-                    f"with {lengths[0]} and {lengths[1]} words",
-                    gold,
-                    number,
-                    "Give the text whose words were linked"
-                    + ("" if one_based else ", and --one-based if the links count from 1"),
-                )
-        links.append(GoldLinks(sure, possible))
+    links = []
+    for line, found in enumerate(_gold_links(gold, one_based), 1):
+        if line <= len(source):
+            _check_places(found.possible, source[line - 1], target[line - 1], gold, line, one_based)
+        links.append(found)
     if len(links) != len(source):
         raise UserError(
             f"{len(links)} lines of links for {len(source)} sentence pairs", gold, remedy="Give a line for each pair"
         )
-    if not any(link.possible for link in links):
-        raise UserError("no links: every line is empty", gold, remedy="Give links made by people")
+    _check_not_empty(links, gold)
     return LinkedText(source, target, links)
+
+
+def read_found_links(
+    found: str | Path, gold: str | Path, one_based: bool = False, text: LinkedText | None = None
+) -> list[tuple[GoldLinks, Links]]:
+    """Read the links that an aligner has found, and those made by people.
+
+    Args:
+        found: Pharaoh lines, counted from 0.
+        gold: Pharaoh lines, one for each of ``found``; see ``data/formats/pharaoh.py``.
+        one_based: whether the gold links count words from 1.
+        text: the sentence pairs, if it is to be checked that the found links lie within them.
+
+    Raises:
+        UserError: for files of unequal length, gold links on no line, and a link to a word that its sentence does not
+            have.
+    """
+    every = list(pharaoh.read(found))
+    links = text.gold if text else list(_gold_links(gold, one_based))
+    if len(every) != len(links):
+        raise UserError(
+            f"{len(every)} lines of links, but {gold} has {len(links)}", found, remedy="Link the text of the gold links"
+        )
+    _check_not_empty(links, gold)
+    if text:
+        for line, (places, source, target) in enumerate(zip(every, text.source, text.target), 1):
+            _check_places(places, source, target, found, line)
+    if not one_based and min(min(link) for gold_links in links for link in gold_links.possible) > 0:
+        cli.say(f"{gold}: no link has the place 0. If it counts words from 1, add --one-based")
+    return list(zip(links, every))
+
+
+def _gold_links(path: str | Path, one_based: bool) -> Iterator[GoldLinks]:
+    for sure, possible in pharaoh.read_gold(path, int(one_based)):
+        yield GoldLinks(sure, possible)
+
+
+def _check_not_empty(links: Sequence[GoldLinks], path: str | Path) -> None:
+    if not any(link.possible for link in links):
+        raise UserError("no links: every line is empty", path, remedy="Give links made by people")
+
+
+def _check_places(
+    links: Links, source: Sequence[str], target: Sequence[str], path: str | Path, line: int, one_based: bool = False
+) -> None:
+    """Refuse a link to a word that its sentence does not have."""
+    wrong = next((link for link in sorted(links) if link[0] >= len(source) or link[1] >= len(target)), None)
+    if wrong is not None:
+        raise UserError(
+            f"a link to source word {wrong[0] + one_based} and target word {wrong[1] + one_based} of a pair with "
+            f"{len(source)} and {len(target)} words",
+            path,
+            line,
+            "Give the text whose words were linked"
+            + ("" if one_based else ", and --one-based if the links count from 1"),
+        )
 
 
 def _sides(files: Sequence[str | Path]) -> tuple[list[list[str]], list[list[str]]]:
@@ -88,10 +134,10 @@ def _sides(files: Sequence[str | Path]) -> tuple[list[list[str]], list[list[str]
                     number,
                     f"Write `source {SEPARATOR} target`, or give two files: --bitext XX-YY=FILE,FILE",
                 )
-            source.append(_words(sides[0]))
-            target.append(_words(sides[1]))
+            source.append(space_words(sides[0]))
+            target.append(space_words(sides[1]))
     else:
-        source, target = ([_words(line) for _, line in read_lines(file)] for file in files)
+        source, target = ([space_words(line) for _, line in read_lines(file)] for file in files)
         if len(source) != len(target):
             raise UserError(
                 f"{len(source)} lines, but {files[1]} has {len(target)}",
@@ -105,10 +151,6 @@ def _sides(files: Sequence[str | Path]) -> tuple[list[list[str]], list[list[str]
     if not source:
         raise UserError("no sentences: the file is empty", files[0], remedy="Give one pair of sentences per line")
     return source, target
-
-
-def _words(line: str) -> list[str]:
-    return [word for word in re.split("[ \t]", line) if word]
 
 
 def _visible(sentences: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[list[int]]]:
@@ -136,8 +178,7 @@ def link_report(
         samples: bootstrap resamples; 0 for no intervals.
 
     Returns:
-        ``source``, ``target`` (languages), ``scores`` {aer, precision, recall, f1: per cent}, ``intervals`` {name:
-        [low, high]} (95 %), ``links`` {found, sure, possible}, ``pairs`` and ``signature``.
+        ``source``, ``target`` (languages), and what :func:`link_scores` returns.
     """
     known = [name if name in encoder.languages else None for name in languages]
     (source, source_places), (target, target_places) = _visible(text.source), _visible(text.target)
@@ -157,38 +198,19 @@ def link_report(
         (gold, {(ours[i], theirs[j]) for i, j in links})
         for gold, links, ours, theirs in zip(text.gold, cast(Found, found), source_places, target_places)
     ]
-    counts = METRICS[0].statistics(pairs)
-    totals = counts.sum(axis=0)
-    scores = {metric.name: float(metric.score(totals)) for metric in METRICS}
-    # Of precision and recall, as aligners report it; with sure links alone it is 100 minus the error rate.
-    precision, recall = scores["precision"], scores["recall"]
-    scores["f1"] = _harmonic(precision, recall)
-    intervals = {}
-    if samples:
-        for metric in METRICS:
-            bounds = significance.bootstrap(metric.score, counts, samples)
-            intervals[metric.name] = [bounds.low, bounds.high]
-    return {
-        "source": languages[0],
-        "target": languages[1],
-        "scores": scores,
-        "intervals": intervals,
-        "links": {
-            "found": int(totals[2]),
-            "sure": int(totals[3]),
-            "possible": sum(len(gold.possible) for gold in text.gold),
-        },
-        "pairs": len(pairs),
-        "signature": METRICS[0].signature(
-            len(pairs),
-            method=method,
-            threshold=threshold if method == "softmax" else None,
-            layer=layer,
-            bootstrap=samples or None,
-            seed=significance.SEED if samples else None,
-        ),
-    }
+    scores = link_scores(
+        pairs, samples, method=method, threshold=threshold if method == "softmax" else None, layer=layer
+    )
+    return {"source": languages[0], "target": languages[1], **scores}
 
 
-def _harmonic(precision: float, recall: float) -> float:
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+def links_table(report: dict[str, Any]) -> str:
+    """The figures of :func:`link_scores` as text, with their signature."""
+    names = {"aer": "alignment error rate", "precision": "precision", "recall": "recall", "f1": "F1"}
+    rows = []
+    for key, value in report["scores"].items():
+        bounds = report["intervals"].get(key)
+        shown = number(value, 2) + (f" [{number(bounds[0], 2)}, {number(bounds[1], 2)}]" if bounds else "")
+        rows.append([names[key], shown])
+    rows += [[f"links, {name}", str(count)] for name, count in report["links"].items()]
+    return text_table(["measure", "value"], rows) + "\n" + report["signature"] + "\n"

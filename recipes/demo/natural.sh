@@ -2,21 +2,13 @@
 # Sourced by run.sh; uses the functions and settings of recipes/lib.
 #
 # Text: Bible verses and user interfaces in both languages, which are the bitext, and the demo's English.
-# Dictionary: induced from the bitext if systran-align is installed (Python 3.11), otherwise made of the names of symbols from
-# CLDR (needs npm) and of emoji. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) if the
+# Dictionary: induced from the bitext. Labels: intents of Home Assistant, and parts of speech (UD English EWT, tested on PUD) if the
 # language has any.
 
 source recipes/lib/treebanks.sh
 
-can_induce() { "$PYTHON" -c "import systran_align" 2> /dev/null; }
-
 natural_fetch() {
     preprocess fetch verses ui intents
-    if ! can_induce; then
-        title "no systran-align (the extra 'align', Python 3.11): the dictionary is made of names of symbols"
-        preprocess fetch emoji
-        preprocess fetch cldr || title "CLDR's dictionary needs npm; going on with the smaller emoji dictionary"
-    fi
     for n in $NATURAL; do
         preprocess fetch "ud-$(treebank_of "$n")-pud" || title "no PUD treebank for $n: parts of speech are left out"
     done
@@ -34,15 +26,7 @@ natural_data() {
     cat "$WORK/text/train.en.txt" "$folder/train.pair.en.txt" > "$folder/train.en.txt"
     preprocess subword --input en="$folder/train.en.txt" --input "$n=$folder/train.pair.$n.txt" --model-type bpe \
         --vocab-size "$NATURAL_VOCABULARY" --character-coverage 0.9995 --output "$folder/subword"
-    if can_induce; then
-        words=(--bitext "$folder/train.pair.en.txt,$folder/train.pair.$n.txt")
-        echo "induced" > "$folder/dictionary.name"
-    else
-        cat "$XALIGN_CACHE"/{cldr,emoji}/en-"$n".txt > "$folder/words.txt" 2> /dev/null || cat "$XALIGN_CACHE/emoji/en-$n.txt" > "$folder/words.txt"
-        words=(--muse "$folder/words.txt")
-        echo "names of symbols" > "$folder/dictionary.name"
-    fi
-    preprocess dictionary "${words[@]}" --source en --target "$n" --pieces mean --subword "$folder/subword" --output "$folder/words.tsv"
+    preprocess dictionary --bitext "$folder/train.pair.en.txt,$folder/train.pair.$n.txt" --source en --target "$n" --pieces mean --subword "$folder/subword" --output "$folder/words.tsv"
     preprocess binarize --subword "$folder/subword" --split train --output "$folder/data" --mono en="$folder/train.en.txt" \
         --mono "$n=$folder/train.pair.$n.txt" --bitext "en-$n=$folder/train.pair.en.txt,$folder/train.pair.$n.txt" \
         --dictionary "en-$n=$folder/words.tsv"
@@ -65,7 +49,7 @@ natural_run() {
     local n=$1 objective=$2 seed=$3 home=$WORK/natural.$1 about=() folder task
     folder=$WORK/runs/en-$n/$objective.seed$seed
     pretrain "$objective" "$home/data" "$folder/pretrain" "$seed" "${ALPHAS%% *}"
-    if uses_dictionary "$objective"; then about=(--dictionary "$(cat "$home/dictionary.name")"); fi
+    if uses_dictionary "$objective"; then about=(--dictionary induced); fi
     if [ "$objective" = xlm ]; then
         "$PYTHON" recipes/lib/parallel_share.py "$home/data" --tokens-per-sample "${XLM_BLOCK:-$BLOCK}" > "$folder/parallel.json"
         about=(--setting "parallel_seen=$(cat "$folder/parallel.json")")

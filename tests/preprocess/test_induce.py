@@ -52,8 +52,6 @@ def entries(place, tokenizer):
 @pytest.mark.parametrize("given", [True, False])
 def test_the_dictionary_of_a_made_up_language_is_recovered(tmp_path, capsys, given):
     source, target = parallel(tmp_path, swap=not given)
-    if not given:
-        pytest.importorskip("systran_align")
     tokenizer = trained_on(tmp_path / "sub", source, target)
     options = ["--links", word_for_word(tmp_path, source)] if given else []
     assert dictionary(tmp_path, source, target, "--pieces", "mean", *options) == 0

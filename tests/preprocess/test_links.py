@@ -1,5 +1,6 @@
 """``xalign-preprocess links``: Pharaoh files, words, and links of both directions combined."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
-from preprocess import fast_align
 from preprocess.__main__ import main
-from preprocess.links import SYMMETRIZE
+from preprocess.aligners import diagonal, numbered_text
+from preprocess.aligners.registry import ALIGNERS
+from preprocess.aligners.symmetrize import SYMMETRIZE
+from preprocess.link_files import read_note
+from preprocess.parts import fingerprint
 from preprocess.words import split_words
 from tests.support.made_up import parallel, vocabulary
 from tests.support.samples import write_lines
@@ -48,35 +52,6 @@ def test_nothing_but_white_space_is_between_words(text):
     assert "".join("".join(split_words(text)).split()) == "".join(text.split())
 
 
-FORWARD, BACKWARD = {(0, 0), (1, 1), (1, 2), (3, 4)}, {(0, 0), (1, 1), (2, 1), (4, 5), (3, 3)}
-
-
-@pytest.mark.parametrize(
-    ("how", "expected"),
-    [
-        ("intersect", {(0, 0), (1, 1)}),
-        ("union", FORWARD | BACKWARD),
-        # (1, 2) and (2, 1) are neighbours of (1, 1), each with one free word; (3, 3) and (3, 4) touch none of these, so
-        # of the two the forward one is added at last; (4, 5) is then its diagonal neighbour with both words free
-        ("gdfa", {(0, 0), (1, 1), (1, 2), (2, 1), (3, 4), (4, 5)}),
-    ],
-)
-def test_directions_combine_as_published(how, expected):
-    forward, backward = set(FORWARD), set(BACKWARD) - {(3, 3)} if how == "gdfa" else set(BACKWARD)
-    assert SYMMETRIZE[how](forward, backward) == expected
-
-
-@settings(max_examples=60)
-@given(LINKS, LINKS)
-def test_grown_links_lie_between_intersection_and_union(forward, backward):
-    grown = SYMMETRIZE["gdfa"](forward, backward)
-    assert forward & backward <= grown <= forward | backward
-    for side in (0, 1):  # a word that a direction links is left without any only if all its partners have others
-        words = {link[side] for link in grown}
-        lonely = {link for link in forward | backward if link[side] not in words}
-        assert {link[1 - side] for link in lonely} <= {link[1 - side] for link in grown}
-
-
 @settings(max_examples=60)
 @given(st.lists(LINKS, max_size=5))
 def test_a_pharaoh_file_is_read_back_as_written(tmp_path_factory, every):
@@ -96,26 +71,6 @@ def test_another_form_is_refused_with_its_line(tmp_path, line):
         list(pharaoh.read(str(path)))
 
 
-def test_the_search_takes_the_most_probable_word_or_none():
-    import numpy as np
-
-    ids = {"<eps>": 1, "a": 2, "b": 3, "x": 4, "y": 5, "z": 6}
-    rows = [("a", "x", 0.9), ("b", "y", 0.9), ("<eps>", "z", 0.9), ("a", "z", 1e-4)]
-    given, emitted = (np.array([ids[row[place]] for row in rows]) for place in (0, 1))
-    table = fast_align.Table(ids, given, emitted, np.array([row[2] for row in rows], np.float32))
-    pairs = [(["a", "b"], ["y", "x", "z"]), ([], ["x"]), (["a"], []), (["b", "a"], ["x"])]
-    assert fast_align.best_links(table, pairs) == [{(1, 0), (0, 1)}, set(), set(), {(1, 0)}]
-    assert fast_align.best_links(table, []) == []
-
-
-def test_the_diagonal_is_preferred_and_probabilities_add_to_one():
-    chances = fast_align.diagonal(3, 6)
-    assert chances.shape == (6, 4)
-    assert chances.sum(1) == pytest.approx([1] * 6)
-    assert (chances[:, 0] == fast_align.NULL_PROBABILITY).all()
-    assert chances[:, 1:].argmax(1)[[0, 1, 3, 5]].tolist() == [0, 0, 1, 2]
-
-
 def test_words_are_prepared_for_another_aligner_line_for_line(tmp_path):
     source = write_lines(tmp_path / "a", ["Ein Haus.", "", "nur  hier"])
     target = write_lines(tmp_path / "b", ["A house.", "x", ""])
@@ -126,42 +81,25 @@ def test_words_are_prepared_for_another_aligner_line_for_line(tmp_path):
 
 def test_files_of_unequal_length_are_refused_by_name(tmp_path, capsys):
     source, target = write_lines(tmp_path / "a", ["x"] * 3), write_lines(tmp_path / "b", ["x"] * 2)
-    pytest.importorskip("systran_align")
     assert links(source, target, tmp_path / "out") == 1
     assert f"{source} has 3 lines, but {target} has 2. Line i" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_without_the_package_the_remedy_is_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "systran_align", None)
-    source = write_lines(tmp_path / "a", ["x"])
-    assert links(source, source, tmp_path / "out") == 1
-    error = capsys.readouterr().err
-    assert 'pip install "fairseq_xalign[align]"' in error
-    assert "3.12" in error and "--prepare" in error
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_failure_of_the_package_is_one_line_with_its_reason(tmp_path):
-    pytest.importorskip("systran_align")
-    missing = tmp_path / "missing"
-    with pytest.raises(UserError, match=f"systran-align failed: RuntimeError: .*{missing}"):
-        fast_align._estimate(missing, tmp_path / "forward", tmp_path / "backward")
-
-
 def test_text_that_is_not_utf8_is_named(tmp_path, capsys):
-    pytest.importorskip("systran_align")
     source = write_lines(tmp_path / "a", ["x", "y"])
     (tmp_path / "b").write_bytes(b"x\n\xff\n")
     assert links(source, tmp_path / "b", tmp_path / "out") == 1
     assert f"{tmp_path / 'b'}:2: invalid UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("aligner", ALIGNERS)
 @pytest.mark.parametrize("how", sorted(SYMMETRIZE))
-def test_the_translation_of_a_made_up_language_is_linked(tmp_path, how):
-    pytest.importorskip("systran_align")
+def test_the_translation_of_a_made_up_language_is_linked(tmp_path, how, aligner):
+    if aligner == "fast_align":
+        pytest.importorskip("systran_align")
     source, target = parallel(tmp_path)
-    assert links(source, target, tmp_path / "out", "--symmetrize", how) == 0
+    assert links(source, target, tmp_path / "out", "--symmetrize", how, "--aligner", aligner) == 0
     words, right, wrong, missed = vocabulary(), 0, 0, 0
     found = list(pharaoh.read(str(tmp_path / "out")))
     texts = [[split_words(line) for line in Path(path).read_text().splitlines()] for path in (source, target)]
@@ -174,7 +112,6 @@ def test_the_translation_of_a_made_up_language_is_linked(tmp_path, how):
 
 
 def test_empty_sides_have_empty_lines_and_all_empty_is_no_error(tmp_path):
-    pytest.importorskip("systran_align")
     source, target = parallel(tmp_path)
     lines = Path(target).read_text().splitlines()
     lines[1] = lines[7] = " "
@@ -187,12 +124,15 @@ def test_empty_sides_have_empty_lines_and_all_empty_is_no_error(tmp_path):
     assert (tmp_path / "out").read_text() == "\n\n\n"
 
 
-def test_the_same_text_gives_the_same_links_on_any_number_of_threads(tmp_path):
-    pytest.importorskip("systran_align")
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_the_same_text_gives_the_same_links_on_any_number_of_threads(tmp_path, aligner):
+    if aligner == "fast_align":
+        pytest.importorskip("systran_align")
     source, target = parallel(tmp_path, 400)
     written = []
     for threads in ("1", "2"):
         command = ["links", "--source", f"xx={source}", "--target", f"yy={target}", "--output", str(tmp_path / "out")]
+        command += ["--aligner", aligner]
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
         call = [sys.executable, "-m", "preprocess", *command]
         subprocess.run(call, env=environment, check=True, capture_output=True, cwd=Path(__file__).parents[2])
@@ -200,20 +140,64 @@ def test_the_same_text_gives_the_same_links_on_any_number_of_threads(tmp_path):
     assert written[0] == written[1]
 
 
-def test_the_search_agrees_with_the_aligner_of_the_package(tmp_path):
-    """Its links are grow-diag-final-and over both directions; the rest is ties and what the table leaves out."""
-    package = pytest.importorskip("systran_align")
+def test_the_same_text_gives_the_same_links_in_any_number_of_processes(tmp_path):
     source, target = parallel(tmp_path, 300)
+    found = [list(diagonal.directions(source, target, processes=processes)) for processes in (1, 2)]
+    assert found[0] == found[1]
+
+
+def test_a_note_beside_the_links_says_what_they_count_and_how_they_were_made(tmp_path):
+    source, target = parallel(tmp_path, 20)
+    assert links(source, target, tmp_path / "out", "--words", "space", "--symmetrize", "union") == 0
+    note = read_note(tmp_path / "out", fingerprint(tmp_path / "out")[1])
+    assert (note["words"], note["aligner"], note["symmetrize"], note["lines"]) == ("space", "diagonal", "union", 20)
+    assert note["source"] == {"file": source, "sha256": fingerprint(source)[1]}
+
+
+def test_the_words_of_tokenized_text_are_those_that_spaces_and_tabs_separate(tmp_path):
+    source = write_lines(tmp_path / "a", ["don't  \u3000\tstop", "don't", "stop", "\u3000"] * 5)
+    target = write_lines(tmp_path / "b", ["n'arrête 。 pas", "n'arrête", "pas", "。"] * 5)
+    assert links(source, target, tmp_path / "out", "--words", "space") == 0
+    assert (tmp_path / "out").read_text().splitlines() == ["0-0 1-1 2-2", "0-0", "0-0", "0-0"] * 5
+    command = ["links", "--source", f"fr={source}", "--target", f"en={target}", "--words", "space"]
+    assert main([*command, "--prepare", str(tmp_path / "words")]) == 0
+    assert (tmp_path / "words").read_text().splitlines()[0] == "don't \u3000 stop ||| n'arrête 。 pas"
+
+
+def test_a_word_that_other_aligners_read_as_the_border_is_refused_for_them(tmp_path, capsys):
+    source, target = write_lines(tmp_path / "a", ["x", "a ||| b"]), write_lines(tmp_path / "b", ["x", "y"])
+    command = ["links", "--source", f"xx={source}", "--target", f"yy={target}", "--words", "space"]
+    assert main([*command, "--prepare", str(tmp_path / "out")]) == 1
+    assert f"{source}:2: the word |||" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+
+
+def test_a_pair_that_is_too_long_has_an_empty_line_and_is_counted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(numbered_text, "LONGEST", 16)
+    source = write_lines(tmp_path / "a", ["a b", "a b c d e", "a"] * 3)
+    target = write_lines(tmp_path / "b", ["x y", "x y z w", "x"] * 3)
     assert links(source, target, tmp_path / "out") == 0
-    with open(tmp_path / "words", "w") as stream:
-        fast_align.prepare(source, target, stream, empty=False)
-    tables = str(tmp_path / "forward"), str(tmp_path / "backward")
-    package.generate_alignment_probabilities(
-        str(tmp_path / "words"), *tables, favor_diagonal=True, variational_bayes=True, beam_threshold=fast_align.PRUNED
-    )
-    aligner = package.Aligner(*tables)
-    same = of_either = 0
-    for line, found in zip((tmp_path / "words").read_text().splitlines(), pharaoh.read(str(tmp_path / "out"))):
-        theirs = {tuple(link) for link in aligner.align(*(side.split() for side in line.split("|||")))["alignments"]}
-        same, of_either = same + len(theirs & found), of_either + len(theirs | found)
-    assert same / of_either > 0.98
+    assert (tmp_path / "out").read_text().splitlines() == ["0-0 1-1", "", "0-0"] * 3
+    assert "3 sentence pairs are too long for links" in capsys.readouterr().err
+
+
+def test_a_pipe_can_be_linked(tmp_path):
+    source, target = parallel(tmp_path, 20)
+    assert links(source, target, tmp_path / "out") == 0
+    command = f"{sys.executable} -m preprocess links --output {tmp_path}/piped --source xx=<(cat {source})"
+    command += f" --target yy={target}"
+    subprocess.run(["bash", "-c", command], check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    assert (tmp_path / "piped").read_bytes() == (tmp_path / "out").read_bytes()
+
+
+def test_a_full_disk_for_temporary_files_is_one_line(tmp_path, monkeypatch):
+    source, target = parallel(tmp_path, 20)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(*_, **__):
+        raise full
+
+    monkeypatch.setattr(numbered_text, "_by_frequency", refuse)
+    with pytest.raises(UserError, match="cannot write: No space left on device"):
+        list(diagonal.directions(source, target, processes=1))

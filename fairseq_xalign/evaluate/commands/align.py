@@ -10,7 +10,7 @@ words are the mean of their pieces.
 
 With --bitext and --gold, the words of parallel sentences are linked by their vectors in context, as
 load_encoder(...).align does, and the links are compared with those made by people: alignment error rate, precision,
-recall and F1.
+recall and F1. The links of a file are measured by `xalign-evaluate links`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.data.dictionary import Dictionary, is_dictionary
 from fairseq_xalign.data.formats import header, word_list
 from fairseq_xalign.errors import UserError, unknown_language, unknown_name
-from fairseq_xalign.evaluate.linking import link_report, read_linked_text
+from fairseq_xalign.evaluate.linking import link_report, links_table, read_linked_text
 from fairseq_xalign.evaluate.metrics.word_pairs import (
     alignment_report,
     derived_pairs,
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure and print."""
     if args.bitext or args.gold:
         report = align_words(args.checkpoint, **_words_options(args))
-        print(json_text(report) if args.json else _links_text(report), end="")
+        print(json_text(report) if args.json else links_table(report), end="")
         return
     languages = name_list(args.languages) if args.languages else None
     report = align(
@@ -283,15 +283,4 @@ def _text(report: dict[str, Any]) -> str:
     rows = [[f"alignment ({name})", number(value, 2)] for name, value in report["alignment"].items()]
     rows += [[f"P@{k} {kind}", number(v, 2)] for kind, at in report["precision"].items() for k, v in at.items()]
     rows += [["mean cosine", number(report["mean_cosine"], 4)]]
-    return text_table(["measure", "value"], rows) + "\n" + report["signature"] + "\n"
-
-
-def _links_text(report: dict[str, Any]) -> str:
-    names = {"aer": "alignment error rate", "precision": "precision", "recall": "recall", "f1": "F1"}
-    rows = []
-    for key, value in report["scores"].items():
-        bounds = report["intervals"].get(key)
-        shown = number(value, 2) + (f" [{number(bounds[0], 2)}, {number(bounds[1], 2)}]" if bounds else "")
-        rows.append([names[key], shown])
-    rows += [[f"links, {name}", str(count)] for name, count in report["links"].items()]
     return text_table(["measure", "value"], rows) + "\n" + report["signature"] + "\n"

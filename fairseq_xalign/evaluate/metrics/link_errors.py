@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fairseq_xalign.evaluate.metrics import significance
 from fairseq_xalign.evaluate.metrics.labels import Metric, ratio
 
 Links = frozenset[tuple[int, int]] | set[tuple[int, int]]
@@ -71,3 +73,40 @@ class LinkErrorRate(LinkMetric):
 
 
 METRICS: tuple[LinkMetric, ...] = (LinkErrorRate(), LinkPrecision(), LinkRecall())
+
+
+def link_scores(
+    pairs: Sequence[tuple[GoldLinks, Links]], samples: int = significance.SAMPLES, **settings: Any
+) -> dict[str, Any]:
+    """Every figure of found links, whoever found them.
+
+    Args:
+        pairs: the gold and the found links of each sentence pair.
+        samples: bootstrap resamples; 0 for no intervals.
+        settings: how the links were found; those that are not None go into the signature.
+
+    Returns:
+        ``scores`` {aer, precision, recall, f1: per cent}, ``intervals`` {name: [low, high]} (95 %), ``links`` {found,
+        sure, possible}, ``pairs`` and ``signature``.
+    """
+    counts = METRICS[0].statistics(pairs)
+    totals = counts.sum(axis=0)
+    scores = {metric.name: float(metric.score(totals)) for metric in METRICS}
+    # Of precision and recall, as aligners report it; with sure links alone it is 100 minus the error rate.
+    precision, recall = scores["precision"], scores["recall"]
+    scores["f1"] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    intervals = {}
+    if samples:
+        for metric in METRICS:
+            bounds = significance.bootstrap(metric.score, counts, samples)
+            intervals[metric.name] = [bounds.low, bounds.high]
+    possible = sum(len(gold.possible) for gold, _ in pairs)
+    return {
+        "scores": scores,
+        "intervals": intervals,
+        "links": {"found": int(totals[2]), "sure": int(totals[3]), "possible": possible},
+        "pairs": len(pairs),
+        "signature": METRICS[0].signature(
+            len(pairs), **settings, bootstrap=samples or None, seed=significance.SEED if samples else None
+        ),
+    }

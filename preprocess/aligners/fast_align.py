@@ -17,14 +17,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from fairseq_xalign import cli
 from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.errors import UserError
-from preprocess.words import check_parallel, word_pairs
+from preprocess.words import check_parallel, lowered, word_pairs, write_words
 
 Words = list[str]
 
@@ -43,31 +42,12 @@ systran_align.generate_alignment_probabilities(*sys.argv[2:], **json.loads(sys.a
 CELLS = 500_000
 """Pairs of words looked up at once: bounds the memory of the search."""
 MISSING = (
-    'Install it with pip install "fairseq_xalign[align]". It has no wheel for Python 3.12 and above: there, write the '
-    "words with --prepare, align them with any other aligner, and use its Pharaoh file"
+    'Use --aligner diagonal, or install it with pip install "fairseq_xalign[align]" on Python 3.11: it has no wheel '
+    "for later ones"
 )
 
 
-def prepare(source: str, target: str, stream: IO[str], empty: bool) -> int:
-    """Write ``words ||| words`` lines, lower-cased, to a text stream; ``empty``: pairs with an empty side too.
-
-    Returns:
-        the number of lines written.
-    """
-    written = 0
-    for one, other in word_pairs(source, target):
-        if empty or (one and other):
-            stream.write(" ".join(lowered(one)) + " ||| " + " ".join(lowered(other)) + "\n")
-            written += 1
-    return written
-
-
-def lowered(words: Words) -> Words:
-    """The words as the aligner sees them."""
-    return [word.lower() for word in words]
-
-
-def directions(source: str, target: str) -> Iterator[tuple[Links, Links]]:
+def directions(source: str, target: str, words: str = "split") -> Iterator[tuple[Links, Links]]:
     """The links of every line: each target word's to its best source word, and each source word's to its best target.
 
     Deterministic, and on one core for that reason: over several threads systran-align adds in a varying order.
@@ -83,14 +63,14 @@ def directions(source: str, target: str) -> Iterator[tuple[Links, Links]]:
     with tempfile.TemporaryDirectory(prefix="xalign-links-") as folder:
         text, forward, backward = (Path(folder) / name for name in ("text", "forward", "backward"))
         with text.open("w", encoding="utf-8", newline="\n") as stream:
-            written = prepare(source, target, stream, empty=False)
+            written = write_words(source, target, stream, words, empty=False)
         if not written:
             yield from ((set(), set()) for _ in range(total))
             return
         cli.say(f"fast_align: estimating two directions from {written} sentence pairs, on one core")
         _estimate(text, forward, backward)
         tables = Table.load(forward), Table.load(backward)
-    for batch in _batches(cli.progress(word_pairs(source, target), "link", total)):
+    for batch in _batches(cli.progress(word_pairs(source, target, words), "link", total)):
         there = best_links(tables[0], batch)
         back = best_links(tables[1], [(other, one) for one, other in batch])
         yield from ((one, {(s, t) for t, s in other}) for one, other in zip(there, back))
@@ -122,7 +102,7 @@ def _estimate(text: Path, forward: Path, backward: Path) -> None:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise UserError(
             ": ".join([f"systran-align {why}", *last]),
-            remedy="If memory ran out, give less text; see --prepare for another aligner",
+            remedy="If memory ran out, give less text, or use --aligner diagonal",
         )
 
 
