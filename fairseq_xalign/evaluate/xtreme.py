@@ -3,12 +3,16 @@
 A submission is a folder with a folder per task, in which ``test-{language}.tsv`` has one label per line, or for tagging
 one tag per line and an empty line after each sentence, and ``test-{language}.json`` has the answer to each question by
 its id. XTREME's ``evaluate.py`` compares line by line, so the order is that of its test files.
+
+Of retrieval, Tatoeba's file has for each English sentence the number, from 0, of the line that was found in the other
+language; XTREME sorts the English sentences, and so does :func:`write_submission`. BUCC's has a pair of ids per line,
+and only for sentences that were taken for translations.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,40 +23,8 @@ from fairseq_xalign.files import atomic_folder
 
 Line = dict[str, Any]
 WITH_PREDICT = "Write it with xalign-evaluate predict"
-
-
-@dataclass(frozen=True)
-class XtremeTask:
-    """A task of the benchmark.
-
-    Attributes:
-        task: ours, as in the lines of ``predict``.
-        languages: those of the test set; XTREME's average is over all of them.
-        missing: what a unit without a prediction becomes, where an empty line would be read as something else.
-    """
-
-    task: str
-    languages: tuple[str, ...]
-    missing: str = ""
-
-
-_PAWSX = "de en es fr ja ko zh"
-_XNLI = "ar bg de el en es fr hi ru sw th tr ur vi zh"
-_PANX = (
-    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi "
-    "yo zh"
-)
-_UDPOS = "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
-TASKS = {
-    "udpos": XtremeTask("pos", tuple(_UDPOS.split()), "X"),
-    "panx": XtremeTask("ner", tuple(_PANX.split()), "O"),
-    "pawsx": XtremeTask("pairs", tuple(_PAWSX.split())),
-    "xnli": XtremeTask("pairs", tuple(_XNLI.split())),
-    "xquad": XtremeTask("qa", tuple("ar de el en es hi ru th tr vi zh".split())),
-    "mlqa": XtremeTask("qa", tuple("ar de en es hi vi zh".split())),
-    "tydiqa": XtremeTask("qa", tuple("ar bn en fi id ko ru sw te".split())),
-}
-"""By XTREME's name. Sentence retrieval (BUCC, Tatoeba) needs no fine-tuning and is left out."""
+RETRIEVAL = "retrieval"
+"""What the lines of ``retrieve --predictions`` call their task."""
 
 
 @dataclass
@@ -68,6 +40,89 @@ class Written:
     items: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     absent: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class XtremeTask:
+    """A task of the benchmark.
+
+    Attributes:
+        task: ours, as in the lines of ``predict``.
+        languages: those of the test set; XTREME's average is over all of them.
+        file: gives the parts of one language's file.
+        missing: what a unit without a prediction becomes, where an empty line would be read as something else.
+        prediction: what a prediction must be: its type, and in words.
+        needs: fields of a line besides language and prediction.
+    """
+
+    task: str
+    languages: tuple[str, ...]
+    file: Callable[[Sequence[Line], XtremeTask, Written], Iterator[str]]
+    missing: str = ""
+    prediction: tuple[Any, str] = (str | None, "a text")
+    needs: tuple[str, ...] = ()
+
+
+def _tags(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
+    """A tag per line, an empty line after each sentence."""
+    for line in lines:
+        tags, gold = line["prediction"], line.get("gold")
+        cut = len(gold) - len(tags) if isinstance(gold, list) else 0
+        tags = [*tags, *[None] * cut]
+        written.missing += tags.count(None)
+        yield "".join(f"{task.missing if tag is None else tag}\n" for tag in tags) + "\n"
+
+
+def _labels(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
+    """A label per line."""
+    for line in lines:
+        written.missing += line["prediction"] is None
+        yield f"{line['prediction'] or ''}\n"
+
+
+def _answers(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
+    """The answers by the ids of their questions, as one object."""
+    answers = {str(line["id"]): line["prediction"] for line in lines}
+    written.missing += sum(answer is None for answer in answers.values())
+    yield json.dumps({name: answer or "" for name, answer in answers.items()}, ensure_ascii=False) + "\n"
+
+
+def _numbers(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
+    """The line found for each English sentence; these in the order of their texts, which is that of Python's sort."""
+    for line in sorted(lines, key=lambda line: str(line["text"]).strip()):
+        written.missing += line["prediction"] is None
+        yield f"{task.missing if line['prediction'] is None else line['prediction']}\n"
+
+
+def _pairs(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
+    """The ids of a sentence and of its translation; nothing for a sentence without one."""
+    for line in lines:
+        if line["prediction"] is not None:
+            yield f"{line['id']}\t{line['prediction']}\n"
+
+
+_TAGS, _NUMBER = (list, "a list of tags"), (int | None, "the number of a line, from 0")
+
+_PAWSX = "de en es fr ja ko zh"
+_XNLI = "ar bg de el en es fr hi ru sw th tr ur vi zh"
+_PANX = (
+    "af ar bg bn de el en es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr ms my nl pt ru sw ta te th tl tr ur vi "
+    "yo zh"
+)
+_UDPOS = "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
+_TATOEBA = "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh"
+TASKS = {
+    "udpos": XtremeTask("pos", tuple(_UDPOS.split()), _tags, "X", _TAGS),
+    "panx": XtremeTask("ner", tuple(_PANX.split()), _tags, "O", _TAGS),
+    "pawsx": XtremeTask("pairs", tuple(_PAWSX.split()), _labels),
+    "xnli": XtremeTask("pairs", tuple(_XNLI.split()), _labels),
+    "xquad": XtremeTask("qa", tuple("ar de el en es hi ru th tr vi zh".split()), _answers),
+    "mlqa": XtremeTask("qa", tuple("ar de en es hi vi zh".split()), _answers),
+    "tydiqa": XtremeTask("qa", tuple("ar bn en fi id ko ru sw te".split()), _answers),
+    "tatoeba": XtremeTask(RETRIEVAL, tuple(_TATOEBA.split()), _numbers, "-1", _NUMBER, ("text",)),
+    "bucc2018": XtremeTask(RETRIEVAL, tuple("de fr ru zh".split()), _pairs, needs=("id",)),
+}
+"""By XTREME's name."""
 
 
 def write_submission(name: str, predictions: str | Path, output: str | Path) -> Written:
@@ -92,7 +147,7 @@ def write_submission(name: str, predictions: str | Path, output: str | Path) -> 
         raise UserError("no predictions in it", predictions, remedy=WITH_PREDICT)
     with atomic_folder(Path(output) / name) as folder:
         for language, lines in by_language.items():
-            text = "".join(_file(lines, task, written))
+            text = "".join(task.file(lines, task, written))
             suffix = "json" if task.task == "qa" else "tsv"
             (folder / f"test-{language}.{suffix}").write_text(text, encoding="utf-8")
             written.items[language] = len(lines)
@@ -101,7 +156,7 @@ def write_submission(name: str, predictions: str | Path, output: str | Path) -> 
 
 
 def _check(line: Line, name: str, task: XtremeTask, path: str | Path, number: int) -> None:
-    for key in ("language", "prediction"):
+    for key in ("language", "prediction", *task.needs):
         if key not in line:
             raise UserError(f'no "{key}"', path, number, WITH_PREDICT)
     said = line.get("task", task.task)
@@ -115,23 +170,6 @@ def _check(line: Line, name: str, task: XtremeTask, path: str | Path, number: in
             "Predict XTREME's languages, by its codes, with --languages",
         )
     prediction = line["prediction"]
-    tags = task.task in ("pos", "ner")
-    if not isinstance(prediction, list if tags else str | None) or (tags and not prediction):
-        what = "a list of tags" if tags else "a text"
+    type_, what = task.prediction
+    if not isinstance(prediction, type_) or isinstance(prediction, bool) or prediction == []:
         raise UserError(f'"prediction" must be {what}, not {prediction!r}', path, number, WITH_PREDICT)
-
-
-def _file(lines: Iterable[Line], task: XtremeTask, written: Written) -> Iterator[str]:
-    """The parts of one language's file."""
-    if task.task == "qa":
-        answers = {str(line["id"]): line["prediction"] for line in lines}
-        written.missing += sum(answer is None for answer in answers.values())
-        yield json.dumps({name: answer or "" for name, answer in answers.items()}, ensure_ascii=False) + "\n"
-        return
-    for line in lines:
-        labels = line["prediction"] if isinstance(line["prediction"], list) else [line["prediction"]]
-        gold = line.get("gold")
-        labels += [None] * (len(gold) - len(labels)) if isinstance(gold, list) else []  # a sentence that was cut
-        written.missing += labels.count(None)
-        yield "".join(f"{task.missing if label is None else label}\n" for label in labels)
-        yield "\n" if isinstance(line["prediction"], list) else ""

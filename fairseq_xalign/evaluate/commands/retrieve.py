@@ -13,6 +13,7 @@ and so on, and the encoder is opened once.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.evaluate.metrics.alignment import MARGIN_NEIGHBOURS, MARGINS
-from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances, retrieval_accuracy, text_numbers
+from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances, retrieval_accuracy, retrieved, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
-from fairseq_xalign.files import read_lines
+from fairseq_xalign.evaluate.xtreme import RETRIEVAL
+from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import BATCH_HELP, LAYER_HELP, POOLING_HELP, check_layer, encode_sentences
@@ -36,7 +38,8 @@ from fairseq_xalign.tokenizer.framing import frame_of
 EXAMPLE = """example:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de
   xalign-evaluate retrieve --checkpoint multilingual-e5-small --source de=tatoeba.deu-eng.deu \\
-    --target en=tatoeba.deu-eng.eng --source fr=tatoeba.fra-eng.fra --target en=tatoeba.fra-eng.eng --margin ratio"""
+    --target en=tatoeba.deu-eng.eng --source fr=tatoeba.fra-eng.fra --target en=tatoeba.fra-eng.eng --margin ratio \\
+    --predictions tatoeba.jsonl"""
 Side = tuple[str, str | Path]
 """(language, file of sentences)."""
 
@@ -78,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument("--json", action="store_true", help="Print JSON.")
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE",
+        help="Also write the sentence of the source that is found for each sentence of the target, as lines of JSON "
+        "that the command xtreme takes.",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
         batch_tokens=args.batch_tokens,
         bf16=args.bf16,
         device=args.device,
+        predictions=args.predictions,
     )
     for found in report["pairs"]:
         if any(found["duplicates"].values()):
@@ -159,6 +169,7 @@ def retrieve_pairs(
     batch_tokens: int | None = None,
     bf16: bool = False,
     device: str | None = None,
+    predictions: str | Path | None = None,
 ) -> dict[str, Any]:
     """Retrieval accuracy of one encoder between the two sides of each of several pairs.
 
@@ -173,6 +184,7 @@ def retrieve_pairs(
         batch_tokens: tokens per batch.
         bf16: compute in bfloat16.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
+        predictions: file for what is found of the source for each sentence of the target: its line, from 0.
 
     Returns:
         ``pairs`` (see :func:`retrieve`), and ``forward``, ``backward`` and ``mean``, the means over them.
@@ -202,6 +214,7 @@ def retrieve_pairs(
         )
 
     found = []
+    lines: list[str] = []
     for (source, target), sides in zip(pairs, texts):
         fields: dict[str, Any] = {
             "pooling": pooling,
@@ -215,6 +228,11 @@ def retrieve_pairs(
         except ValueError as error:
             raise UserError(str(error), checkpoint) from None
         distances = normalized_distances(*both)
+        if predictions is not None:
+            best = retrieved(both[1], both[0], centre, margin, neighbours).tolist()
+            lines += (
+                _prediction_line(source[0], number, text, row) for number, (text, row) in enumerate(zip(sides[1], best))
+            )
         found.append(
             {
                 "source": source[0],
@@ -224,8 +242,17 @@ def retrieve_pairs(
                 "duplicates": {name: len(lines) - len(set(lines)) for name, lines in zip(("source", "target"), sides)},
             }
         )
+    if predictions is not None:
+        with atomic_file(predictions) as out:
+            out.writelines(lines)
     means = {name: sum(one[name] for one in found) / len(found) for name in ("forward", "backward", "mean")}
     return {"pairs": found, **means}
+
+
+def _prediction_line(language: str, number: int, text: str, found: int) -> str:
+    """A line of ``--predictions``: the sentence ``text`` of the target, and the line of the source that is nearest."""
+    line = {"id": str(number), "language": language, "task": RETRIEVAL, "text": text}
+    return json.dumps(line | {"prediction": found if found >= 0 else None}, ensure_ascii=False) + "\n"
 
 
 def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], list[str]]:

@@ -1,8 +1,8 @@
 """Write predictions as a submission to the XTREME benchmark.
 
-Each call writes the folder of one task below --output, with one file per language: test-de.tsv for tags and labels,
-test-de.json for answers. XTREME's evaluate.py and its leaderboard read the folder. It needs predictions for every
-language of the task; those that are missing are reported.
+Each call writes the folder of one task below --output, with one file per language: test-de.tsv for tags, labels and
+retrieval, test-de.json for answers. XTREME's evaluate.py and its leaderboard read the folder. It needs predictions for
+every language of the task; those that are missing are reported.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from fairseq_xalign.evaluate.xtreme import TASKS, write_submission
 
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/ner --data PANX --output panx.jsonl
-  xalign-evaluate xtreme --task panx --predictions panx.jsonl --output SUBMISSION"""
+  xalign-evaluate xtreme --task panx --predictions panx.jsonl --output SUBMISSION
+  xalign-evaluate xtreme --task tatoeba --predictions tatoeba.jsonl --output SUBMISSION"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``xalign-evaluate xtreme``."""
     parser.add_argument("--task", required=True, choices=TASKS, help="XTREME's name of the task.")
-    parser.add_argument("--predictions", required=True, metavar="FILE", help="JSON lines written by predict.")
+    parser.add_argument(
+        "--predictions",
+        required=True,
+        metavar="FILE",
+        help="JSON lines written by predict, or for tatoeba by retrieve --predictions.",
+    )
     parser.add_argument(
         "--output",
         required=True,

@@ -61,18 +61,12 @@ def retrieval_accuracy(
         raise ValueError(
             f"two matrices of one shape [n, D] are needed, not {list(source.shape)} and {list(target.shape)}"
         )
-    source, target = source.float(), target.float()
-    if centre:
-        source, target = source - source.mean(dim=0), target - target.mean(dim=0)
     first, second = texts or (torch.arange(len(source)), torch.arange(len(target)))
-
-    def found(queries: Tensor, candidates: Tensor) -> Tensor:
-        if margin is None:
-            return nearest(queries, candidates)[:, 0].cpu()
-        return nearest_by_margin(queries, candidates, margin, neighbours).cpu()
-
-    forward = _accuracy(found(source, target), first, second)
-    backward = _accuracy(found(target, source), second, first)
+    there, back = (
+        retrieved(queries, candidates, centre, margin, neighbours)
+        for queries, candidates in ((source, target), (target, source))
+    )
+    forward, backward = _accuracy(there, first, second), _accuracy(back, second, first)
     text = signature(
         "retrieval",
         per="sentence",
@@ -83,6 +77,25 @@ def retrieval_accuracy(
         **fields,
     )
     return Retrieval(forward, backward, (forward + backward) / 2, text)
+
+
+def retrieved(
+    queries: Tensor,
+    candidates: Tensor,
+    centre: bool = False,
+    margin: str | None = None,
+    neighbours: int = MARGIN_NEIGHBOURS,
+) -> Tensor:
+    """The row of ``candidates`` [m, D] that answers each row of ``queries`` [n, D], int64 [n]; -1 for a zero vector.
+
+    The other arguments are those of :func:`retrieval_accuracy`.
+    """
+    queries, candidates = queries.float(), candidates.float()
+    if centre:
+        queries, candidates = queries - queries.mean(dim=0), candidates - candidates.mean(dim=0)
+    if margin is None:
+        return nearest(queries, candidates)[:, 0].cpu()
+    return nearest_by_margin(queries, candidates, margin, neighbours).cpu()
 
 
 def _accuracy(found: Tensor, query: Tensor, candidate: Tensor) -> float:

@@ -130,3 +130,19 @@ def test_values_out_of_range_are_refused(run, capsys, options, message):
     pair = ["--source", f"en={run / 'a'}", "--target", f"xx={run / 'b'}"]
     assert main(["retrieve", "--checkpoint", str(run), *pair, *options]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_predictions_say_which_source_sentence_each_target_sentence_finds(run, tmp_path, capsys):
+    sides = ["--source", f"de={run}/a", "--target", f"en={run}/a"]
+    command = ["retrieve", "--checkpoint", str(run), *sides, "--predictions", str(tmp_path / "p.jsonl"), "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["backward"] == 100.0
+    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["language"], row["text"], row["prediction"]) for row in rows] == [
+        ("de", text, n) for n, text in enumerate(LINES)
+    ]
+    assert (
+        main(["xtreme", "--task", "tatoeba", "--predictions", str(tmp_path / "p.jsonl"), "--output", str(tmp_path)])
+        == 0
+    )
+    assert (tmp_path / "tatoeba" / "test-de.tsv").read_text("utf-8") == "2\n3\n1\n0\n"

@@ -6,6 +6,9 @@ import pytest
 import seqeval.metrics
 
 from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.xtreme import TASKS, Written
+from fairseq_xalign.files import read_lines
+from tests.support.public_data import public_files
 
 GOLD = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
 GUESS = [["B-PER", "I-PER"], ["O", "B-ORG"]]
@@ -58,6 +61,33 @@ def test_labels_are_one_per_line_and_answers_are_named_by_their_questions(tmp_pa
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["mlqa", "xnli"], "the other task stays"
 
 
+def test_tatoeba_has_the_line_found_for_each_english_sentence_in_xtremes_order(tmp_path):
+    """XTREME sorts the English side; its own labels are then the lines of the originals in the other language."""
+    english = ["Where?", "Come in.", "A dog.", "come"]
+    found = [0, 1, 3, None]
+    lines = [
+        {"id": str(n), "language": "af", "task": "retrieval", "text": text, "prediction": row}
+        for n, (text, row) in enumerate(zip(english, found))
+    ]
+    assert submit("tatoeba", predictions(tmp_path / "t", *lines), tmp_path / "out") == 0
+    assert (tmp_path / "out/tatoeba/test-af.tsv").read_text("utf-8") == "3\n1\n0\n-1\n"
+
+
+def test_xtremes_published_labels_of_tatoeba_are_the_order_of_the_originals():
+    # The first ten labels of Afrikaans in XTREME's repository, mock_test_data/labels/tatoeba/test-af.tsv.
+    (file,) = public_files("retrieval/tatoeba-v1/tatoeba.afr-eng.eng*")
+    english = [text for _, text in read_lines(file)]
+    lines = [{"id": str(n), "language": "af", "text": t, "prediction": n} for n, t in enumerate(english)]
+    made = "".join(TASKS["tatoeba"].file(lines, TASKS["tatoeba"], Written()))
+    assert made.split()[:10] == "308 441 713 233 757 35 93 939 872 52".split()
+
+
+def test_bucc_has_the_ids_of_the_pairs_that_were_taken(tmp_path):
+    pairs = [{"id": f"de-{n}", "language": "de", "prediction": p} for n, p in enumerate(("en-7", None, "en-2"))]
+    assert submit("bucc2018", predictions(tmp_path / "b", *pairs), tmp_path / "out") == 0
+    assert (tmp_path / "out/bucc2018/test-de.tsv").read_text("utf-8") == "de-0\ten-7\nde-2\ten-2\n"
+
+
 @pytest.mark.parametrize(
     ("task", "line", "said"),
     [
@@ -65,6 +95,12 @@ def test_labels_are_one_per_line_and_answers_are_named_by_their_questions(tmp_pa
         ("panx", {"language": "da", "prediction": ["O"]}, ":1: language 'da' is not one of panx's"),
         ("udpos", tag("de", 0), ":1: labels of the task ner, and udpos has those of pos"),
         ("panx", {"language": "de", "prediction": "O"}, """:1: "prediction" must be a list of tags, not 'O'"""),
+        ("tatoeba", {"language": "de", "prediction": 3}, ':1: no "text"'),
+        (
+            "tatoeba",
+            {"language": "de", "text": "a", "prediction": "3"},
+            ':1: "prediction" must be the number of a line',
+        ),
         ("xnli", {"language": "de", "prediction": ["a"]}, """:1: "prediction" must be a text, not ['a']"""),
     ],
 )
