@@ -32,6 +32,7 @@ from fairseq_xalign.files import atomic_folder, read_json
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.corpus import CORPUS_FILE, Corpus
+from preprocess.sets import SETS
 
 CACHE_VARIABLE = "XALIGN_CACHE"
 ARCHIVES = ".archives"
@@ -99,6 +100,12 @@ def default_cache() -> Path:
 
 def known_corpus(name: str) -> Corpus:
     """Return the corpus of that name; :class:`UserError` with similar names if there is none."""
+    if name in SETS and name not in CORPORA and (known := SETS[name]).published:
+        raise UserError(
+            f"no checksum of {name} is known, so it is not downloaded",
+            remedy=f"Get {known.files} from {known.address} (licence: {known.licence}), then run xalign-preprocess "
+            f"benchmark {name} --from DIR",
+        )
     if name not in CORPORA:
         raise unknown_name("corpus", name, list(CORPORA))
     return CORPORA[name]

@@ -30,6 +30,7 @@ from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
 from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
 from fairseq_xalign.options import language_code, name_list, named_files
+from preprocess.corpora.catalogue import CORPORA
 from preprocess.sets import SETS
 from preprocess.sets.published import Part, PublishedSet, checked
 
@@ -125,6 +126,8 @@ def benchmark(
     kind = kind_of(task.name)
     if known is not None:
         parts = _parts_of_set(known, folder, inputs, dropped)
+        if known.published and name not in CORPORA:
+            cli.say(f"{name}: no checksum of its files is known; columns and labels are checked")
     elif dropped:
         raise UserError(f"--drop: the task {name} reads your own files", remedy="Leave these examples out of them")
     else:

@@ -64,6 +64,11 @@ class PublishedSet:
     dropped: tuple[str, ...] = ()
     pieces: int | None = None
 
+    @property
+    def published(self) -> bool:
+        """Whether the address is its makers', and not a command of ours."""
+        return self.address.startswith("https://")
+
 
 @dataclass(frozen=True)
 class Found:

@@ -144,6 +144,8 @@ def test_list_names_every_corpus_with_licence_size_and_needs(tmp_path, capsys):
     [
         (["sotuu"], "Did you mean 'sotu'?"),
         ([], "no corpus named"),
+        (["paws-x"], "no checksum of paws-x is known, so it is not downloaded. Get {lang}/train.tsv"),
+        (["mlqa"], "benchmark mlqa --from DIR"),
         (["sotu", "--from", "/nowhere/at/all"], "no such folder"),
     ],
 )
