@@ -37,6 +37,7 @@ from fairseq_xalign.objectives.objective import (
     option,
 )
 from fairseq_xalign.objectives.pooling import pool
+from fairseq_xalign.objectives.sentences import SentenceOptions
 from fairseq_xalign.objectives.view import BITEXT, Settings, View
 from fairseq_xalign.options import at_least, positive, share
 
@@ -50,7 +51,7 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class MocoOptions:
+class MocoOptions(SentenceOptions):
     """The hyper-parameters of PPA, section 3.1, and the choices that its text leaves open."""
 
     moco_queue: int = option(32_000, "number of keys in the queue of moco; 32000 by default (PPA, section 3.1)")
@@ -91,6 +92,7 @@ class MocoOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(1, moco_queue=self.moco_queue, moco_width=self.moco_width)
         share(whole=True, moco_momentum=self.moco_momentum)
         positive(moco_temperature=self.moco_temperature)
@@ -152,13 +154,16 @@ class MomentumContrast(nn.Module):
 
     def queries(self, encoder: Any, texts: PackedBatch) -> Tensor:
         """z of every text under the encoder that is trained, [P, d]."""
-        return self.head(pool(encoder(texts), texts.starts, self.options.moco_pooling, edges=False))
+        return self.head(self._vectors(encoder, texts))
 
     @torch.no_grad()
     def keys(self, encoder: Any, texts: PackedBatch) -> Tensor:
         """z of every text under the key encoder, [P, d], computed in the precision of ``encoder``."""
-        features = self._reader(encoder)(texts)
-        return self.key_head(pool(features, texts.starts, self.options.moco_pooling, edges=False))
+        return self.key_head(self._vectors(self._reader(encoder), texts))
+
+    def _vectors(self, encoder: Any, texts: PackedBatch) -> Tensor:
+        features = encoder(texts, self.options.layer)
+        return pool(features, texts.starts, self.options.moco_pooling, edges=False)
 
     def _reader(self, encoder: Any) -> Any:
         """The key encoder, or a copy in half precision where the model was converted to it."""
@@ -211,7 +216,7 @@ class Moco(Objective):
     needs = frozenset({"pairs"})
     memory = ("key_encoder.", "key_head.", "queue.", "steps")
     figure = LOSS
-    further_figures = (Figure("accuracy", factor=100.0), Figure("duplicates", factor=100.0))
+    further_figures = (Figure("accuracy"), Figure("duplicates"))
 
     def view(self, settings: Settings) -> View:
         return View(BITEXT, sides="apart", packing="pairs", shuffle_order=True)
@@ -228,6 +233,7 @@ class Moco(Objective):
             )
 
     def module(self, encoder: Any) -> MomentumContrast:
+        self.options.check_layer(encoder)
         return MomentumContrast(encoder, self.options)
 
     def begin(self, module: nn.Module, encoder: Any, seed: int, batches: Draw) -> None:

@@ -20,8 +20,8 @@ class SentenceOptions:
 
     sentence_layer: int = option(
         -1,
-        "layer whose output represents texts in objectives about whole texts (tpp): 0 for the embeddings, -1, the "
-        "default, for the last one; layers above it are not trained by these objectives",
+        "layer whose output represents texts in objectives about whole texts (moco, tpp): 0 for the embeddings, -1, "
+        "the default, for the last one; layers above it are not trained by these objectives",
     )
 
     def __post_init__(self) -> None:

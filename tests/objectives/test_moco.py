@@ -212,7 +212,7 @@ class Naive:
         return z / z.square().sum().sqrt() if normalize in ("z", "both") else z
 
     def vector(self, ids, encoder):
-        features = encoder(pack([ids]))
+        features = encoder(pack([ids]), self.changes.get("sentence_layer"))
         return features[1:-1].mean(0) if self.changes.get("moco_pooling") == "mean" else features[0]
 
     def update(self, micro_batches):
@@ -309,7 +309,13 @@ def check(out: Path, world: int, micro_batches: int, updates: int, changes: dict
 VARIATIONS = [
     {"moco_normalize": "z", "moco_pooling": "mean", "moco_mask_duplicates": True, "moco_temperature": 0.2},
     {"moco_normalize": "both", "moco_denominator": "queue-only", "moco_temperature": 0.5},
-    {"moco_normalize": "none", "moco_momentum": 0.5, "moco_temperature": 5.0},
+    {
+        "moco_normalize": "none",
+        "moco_momentum": 0.5,
+        "moco_temperature": 5.0,
+        "moco_pooling": "mean",
+        "sentence_layer": 0,
+    },
 ]
 
 
