@@ -114,7 +114,7 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
         (
             nothing,
             ["--criterion", "masked_lm"],
-            "--criterion masked_lm does not work with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, ppa, tlm, ",
+            "--criterion masked_lm does not work with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, ppa, ",
         ),
         (nothing, ["--criterion", "xling"], "--criterion xling does not work with --task align_mlm"),
         (nothing, [*XALIGN, "align"], "--objectives align reads no text.*--objectives mlm,align"),
