@@ -31,6 +31,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("mnmt_throughput", ["--contenders", "ours,fairseq,products"], "ours is ... times faster"),
         ("decode", [], "translations equal to ours"),
         ("beam_width", [], "length ratio"),
+        ("objectives", [], "wordalign"),
         ("startup", ["--contenders", "ours,fairseq"], "ours / fairseq"),
         ("startup", ["--simulate"], "large to small"),
     ],
