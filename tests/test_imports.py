@@ -52,7 +52,6 @@ MAY_IMPORT_FAIRSEQ = (
     "tasks/",
     "criterions/",
     "models/xalign_",
-    "models/mnmt",
     "compat/",
     "optimizers/",
     "__main__.py",

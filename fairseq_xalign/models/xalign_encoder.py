@@ -6,21 +6,21 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Optional
 
 import torch
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import HALF
-from fairseq_xalign.models.compiled import AUTO, COMPILE, OFF
-from fairseq_xalign.models.config import ATTENTION, POSITIONS, Config, EncoderConfig, same_value
+from fairseq_xalign.models.compiled import AUTO, OFF
+from fairseq_xalign.models.config import Config, EncoderConfig, same_value
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import PRESETS, preset
+from fairseq_xalign.models.xalign_options import TransformerOptions
 from fairseq_xalign.options import at_least, flag
 
 
 @dataclass
-class XAlignEncoderConfig(FairseqDataclass):
+class XAlignEncoderConfig(TransformerOptions):
     """Changes to the shape that ``--arch`` names; what is left out stays as it is there."""
 
     encoder_layers: Optional[int] = field(default=None, metadata={"help": "number of layers (default: that of --arch)"})
@@ -33,23 +33,6 @@ class XAlignEncoderConfig(FairseqDataclass):
     encoder_attention_heads: Optional[int] = field(
         default=None, metadata={"help": "number of attention heads (default: that of --arch)"}
     )
-    max_positions: Optional[int] = field(
-        default=None, metadata={"help": "longest sequence that has positions (default: that of --arch)"}
-    )
-    positions: ChoiceEnum(("preset", *POSITIONS)) = field(  # type: ignore[valid-type]
-        default="preset",
-        metadata={
-            "help": "kind of positions: learned (the papers), sinusoidal, or rotary, which learns faster in small "
-            "models (default: that of --arch)"
-        },
-    )
-    dropout: Optional[float] = field(default=None, metadata={"help": "dropout probability (default: that of --arch)"})
-    attention_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability of attention weights (default: that of --arch)"}
-    )
-    activation_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability inside feed-forward blocks (default: that of --arch)"}
-    )
     embedding_std: Optional[float] = field(
         default=None, metadata={"help": "standard deviation of the initial token embeddings (default: that of --arch)"}
     )
@@ -59,20 +42,6 @@ class XAlignEncoderConfig(FairseqDataclass):
             "help": "add a learned language embedding to each token, as XLM and DICT-MLM have in ALIGN-MLM, Appendix G "
             "(default: none, as ALIGN-MLM and MLM have; --criterion align_mlm refuses them); "
             "with --finetune-from-model, a checkpoint that has none gets them, zeros at first"
-        },
-    )
-    attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
-        default="fused",
-        metadata={
-            "help": "how attention is computed: by the fastest kernel (fused, the default), or over padded sequences "
-            "(plain), a slow reference with equal results"
-        },
-    )
-    compile: ChoiceEnum(COMPILE) = field(  # type: ignore[valid-type]
-        default=AUTO,
-        metadata={
-            "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
-            "(the default: on a GPU, where there is a compiler), on, or off; the first updates wait for the compiler"
         },
     )
 

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass import ChoiceEnum
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.compiled import AUTO, COMPILE, OFF
-from fairseq_xalign.models.config import ACTIVATIONS, ATTENTION, POSITIONS, DecoderConfig, EncoderConfig
+from fairseq_xalign.models.compiled import AUTO, OFF
+from fairseq_xalign.models.config import ACTIVATIONS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.presets import BARE_HEAD, TRANSLATION
 from fairseq_xalign.models.translation import TranslationModel, size_line
 from fairseq_xalign.models.xalign_encoder import Float32Modules, continued, fit_state_dict
+from fairseq_xalign.models.xalign_options import TransformerOptions
 from fairseq_xalign.objectives.translation import TranslationBatch
 from fairseq_xalign.options import at_least, flag
 
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class XAlignTranslationConfig(FairseqDataclass):
+class XAlignTranslationConfig(TransformerOptions):
     """Changes to the shape that ``--arch`` names; what is left out stays as it is there."""
 
     encoder_layers: Optional[int] = field(
@@ -79,40 +80,9 @@ class XAlignTranslationConfig(FairseqDataclass):
             "(default: one for all)"
         },
     )
-    max_positions: Optional[int] = field(
-        default=None, metadata={"help": "longest sequence that has learned positions (default: that of --arch)"}
-    )
-    positions: ChoiceEnum(("preset", *POSITIONS)) = field(  # type: ignore[valid-type]
-        default="preset",
-        metadata={
-            "help": "kind of positions: learned, sinusoidal (Vaswani et al. 2017), or rotary, which learns faster in "
-            "small models (default: that of --arch)"
-        },
-    )
     activation_fn: ChoiceEnum(("preset", *ACTIVATIONS)) = field(  # type: ignore[valid-type]
         default="preset",
         metadata={"help": "activation inside feed-forward blocks (default: that of --arch, relu in all of ours)"},
-    )
-    dropout: Optional[float] = field(default=None, metadata={"help": "dropout probability (default: that of --arch)"})
-    attention_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability of attention weights (default: that of --arch)"}
-    )
-    activation_dropout: Optional[float] = field(
-        default=None, metadata={"help": "dropout probability inside feed-forward blocks (default: that of --arch)"}
-    )
-    attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
-        default="fused",
-        metadata={
-            "help": "how attention is computed: by the fastest kernel (fused, the default), or over padded sequences "
-            "(plain), a slow reference with equal results"
-        },
-    )
-    compile: ChoiceEnum(COMPILE) = field(  # type: ignore[valid-type]
-        default=AUTO,
-        metadata={
-            "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
-            "(the default: on a GPU, where there is a compiler), on, or off; the first updates wait for the compiler"
-        },
     )
 
 
