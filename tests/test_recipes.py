@@ -34,7 +34,7 @@ def part(name: str):
 
 @pytest.mark.parametrize(
     ("ablation", "runs"),
-    [("dictionary", 4), ("overlap", 3), ("alpha", 3), ("parallel", 5)],
+    [("dictionary", 4), ("overlap", 3), ("alpha", 3), ("parallel", 5), ("syntax", 4)],
     ids=lambda value: str(value),
 )
 def test_an_ablation_runs_every_value_with_the_objectives_that_read_it_and_no_other(ablation, runs):
@@ -59,7 +59,7 @@ def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--ablation", "nope"], "no ablation 'nope'; there are: alpha dictionary overlap parallel"),
+        (["--ablation", "nope"], "no ablation 'nope'; there are: alpha dictionary overlap parallel syntax"),
         (["--conf", "nope"], "no configuration 'nope'; there are: demo gpu paper"),
         (["--stage", "two"], "'two' is not a whole number"),
         (["--work"], "--work needs a value"),

@@ -62,11 +62,27 @@ def write_text(folder: CorpusFolder, name: str, lines: list[str]) -> None:
             stream.line(line)
 
 
+def tag(word: str) -> str:
+    return TAGS[len(word) % len(TAGS)]
+
+
+def tree(words: list[str]) -> Iterator[tuple[int, str, str]]:
+    """Number, word, and head with relation: the first verb governs nouns, what else there is depends on a neighbour."""
+    root = next((n for n, word in enumerate(words, 1) if tag(word) == "VERB"), 1)
+    for n, word in enumerate(words, 1):
+        if n == root:
+            yield n, word, "0\troot"
+        elif tag(word) == "NOUN":
+            yield n, word, f"{root}\t{'nsubj' if n < root else 'obj'}"
+        else:
+            yield n, word, f"{n + 1 if n < root else n - 1}\t{'amod' if tag(word) == 'ADJ' else 'dep'}"
+
+
 def write_treebank(folder: CorpusFolder, name: str, trees: list[list[str]], language: str) -> None:
     with folder.open(name) as stream:
         for words in trees:
             words = text(words, language).split()
-            rows = [f"{n}\t{w}\t_\t{TAGS[len(w) % len(TAGS)]}\t_\t_\t0\t_\t_\t_" for n, w in enumerate(words, 1)]
+            rows = [f"{n}\t{word}\t_\t{tag(word)}\t_\t_\t{relation}\t_\t_" for n, word, relation in tree(words)]
             stream.tree(rows, len(words))
 
 
