@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-SHOWN = ("nll_loss", "mlm_loss", "tlm_loss", "dict_loss", "align_cosine", "accuracy", "wps")
+SHOWN = ("nll_loss", "mlm_loss", "tlm_loss", "dict_loss", "align_cosine", "tpp_loss", "tpp_accuracy", "accuracy", "wps")
 SECONDS = 20.0
 
 

@@ -36,6 +36,9 @@ TREEBANKS = {
     "chinese": "zh",
 }
 """The languages of treebanks, by their names."""  # fmt: skip
+FURTHER = ("ar", "hi", "ja")
+"""Languages of the parallel corpora of TPP."""
+BITEXT = ("wikidata", *(f"{name}-en-{target}" for name in ("tatoeba", "wikimatrix") for target in FURTHER))
 TAGS = ("NOUN", "VERB", "ADJ", "X")
 
 
@@ -47,8 +50,9 @@ def sentences(count: int, seed: int) -> list[list[str]]:
 
 
 def text(words: list[str], language: str) -> str:
-    """A sentence as a line: outside English every word ends in the language's first letter."""
-    return " ".join(words if language == "en" else [word + language[0] for word in words]) + " ."
+    """A sentence as a line: outside English every word ends in the language's first letter, or its last one."""
+    mark = language[0] if language in NATURAL else language[-1]
+    return " ".join(words if language == "en" else [word + mark for word in words]) + " ."
 
 
 def splits() -> Iterator[tuple[str, list[list[str]]]]:
@@ -92,8 +96,13 @@ def build(name: str, folder: CorpusFolder) -> None:
     if name in ("sotu", "factbook", "wikitext-103"):
         write_text(folder, "text.en.txt", [text(words, "en") for words in sentences(LINES, len(name))])
     elif name == "ntrex":
-        for language in languages:
+        for language in (*languages, *FURTHER):
             write_text(folder, f"test.{language}.txt", [text(words, language) for words in sentences(10, 4)])
+    elif name in BITEXT:
+        for split, trees in splits():
+            for target in FURTHER if name == "wikidata" else [name.rsplit("-", 1)[1]]:
+                for side in ("en", target):
+                    write_text(folder, f"{split}.en-{target}.{side}.txt", [text(words, side) for words in trees])
     elif name in ("emoji", "cldr"):
         words = sorted({word for words in sentences(LINES, 1) for word in words})
         for language in NATURAL:
@@ -127,7 +136,7 @@ def build(name: str, folder: CorpusFolder) -> None:
 
 WANTED = (
     "sotu", "factbook", "wikitext-103", "verses", "ui", "ntrex", "intents", "emoji", "cldr",
-    "ud-english-ewt", *(f"ud-{name}-pud" for name in TREEBANKS), *smallest_sets.SETS,
+    "ud-english-ewt", *(f"ud-{name}-pud" for name in TREEBANKS), *smallest_sets.SETS, *BITEXT,
 )  # fmt: skip
 
 

@@ -1,0 +1,241 @@
+# Encoders trained further on parallel text, and what that changes: retrieval and zero-shot tasks, before and after (TPP, PPA, WEAM).
+# Sourced by a recipe's run.sh after options, jobs, training, treebanks and transfer.
+#
+# A row of a paper's table is one model, or one for each language. For a row R of ROWS a configuration may say
+#   CHAIN_R      on what it is trained: corpora of `xalign-preprocess fetch`, % standing for each language, joined by + where they are
+#                mixed; > begins the next step, which goes on from the checkpoint of the one before; "best" takes each language's chain
+#                of BEST. With @each behind it there is a model for each language; otherwise one for all. Default: CHAIN
+#   OPTIONS_R    more options of fairseq-train. Default: none
+
+more_settings() {
+    START=""                        # the encoder that training begins with: a checkpoint, or a folder or hub name of transformers
+    SUBWORD=""                      # its subword folder (empty: the folder of the checkpoint)
+    LANGUAGES=""                    # languages beside English
+    ROWS="" ALL_ROWS=""             # the rows that are run, and those of which the last stage prints the commands
+    CHAIN="" BEST=""                # BEST: LANGUAGE:CHAIN, one word for each language
+    CRITERION="" OPTIONS=""         # of fairseq-train, for every row
+    SEEDS=1
+    PAIRS=10000000                  # at most this many pairs per language for training
+    MOST_WORDS=""                   # longest English sentence in words; no limit if empty
+    VALID_PAIRS=100
+    EPOCHS=""                       # passes over the pairs of a step (empty: UPDATES)
+    UPDATES=1000
+    BATCH=16                        # pairs
+    LENGTH=128                      # longest pair in pieces
+    LEARNING_RATE=2e-5 WARMUP=100 WEIGHT_DECAY=0.01 CLIP_NORM=1.0
+    ADAM_BETAS="(0.9, 0.999)"
+    EQUAL=1                         # 1: languages are drawn equally often
+    RETRIEVAL_POOLING=mean_all
+    TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
+    TASK_SEEDS="1 2"
+    MINUTES_PER_RUN=10
+    GIGABYTES_PER_RUN=3
+    MEGABYTES_PER_RUN=1500
+}
+more_smallest_settings() {
+    LANGUAGES=$(cut -d ' ' -f 1,2 <<< "$LANGUAGES") START=made-up SUBWORD="" PAIRS=100 VALID_PAIRS=10 MOST_WORDS="" UPDATES=2 EPOCHS="" BATCH=4
+    LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 ARCH=xalign_tiny ENCODERS="start=made-up"
+}
+
+# The chain of a row, without @each; whether it has a model for each language; its steps, one per line, for the languages of a model.
+setting_of() { local name=$1_$2; echo "${!name:-${3:-}}"; }
+chain_of() { local chain; chain=$(setting_of CHAIN "$1" "$CHAIN"); echo "${chain%@each}"; }
+is_single() { case $(setting_of CHAIN "$1" "$CHAIN") in *@each) return 0 ;; *) return 1 ;; esac; }
+steps_of() { # ROW LANGUAGES
+    local chain one
+    chain=$(chain_of "$1")
+    if [ "$chain" = best ]; then
+        chain=""
+        for one in $BEST; do [ "${one%%:*}" != "$2" ] || chain=${one#*:}; done
+        [ -n "$chain" ] || { echo "run.sh: BEST has no chain of corpora for $2" >&2; exit 2; }
+    fi
+    tr '>' '\n' <<< "$chain"
+}
+# each_model COMMAND...: call it with ROW LANGUAGES SEED NAME for every model; languages are separated by commas.
+each_model() {
+    local row seed languages
+    for seed in $SEEDS; do for row in $ROWS; do
+        if is_single "$row"; then
+            for languages in $LANGUAGES; do "$@" "$row" "$languages" "$seed" "$row.$languages.seed$seed"; done
+        else
+            "$@" "$row" "$(tr ' ' ',' <<< "$LANGUAGES")" "$seed" "$row.seed$seed"
+        fi
+    done; done
+}
+model_names() { each_model echo | awk '{ print $4 }'; }
+print_steps() { steps_of "$1" "$2"; }
+all_steps() { each_model print_steps | awk '!seen[$0]++'; }
+corpora_in() { # STEP: the names of its corpora
+    local one n
+    for one in ${1//+/ }; do
+        case "$one" in *%*) for n in $LANGUAGES; do echo "${one//%/$n}"; done ;; *) echo "$one" ;; esac
+    done
+}
+languages_in() { # STEP: those of LANGUAGES that its corpora have
+    local n corpus found
+    for n in $LANGUAGES; do
+        found=""
+        for corpus in $(corpora_in "$1"); do
+            if [ -f "$XALIGN_CACHE/$corpus/train.en-$n.$n.txt" ] || [ -f "$XALIGN_CACHE/$corpus/train.$n.txt" ]; then found=1; fi
+        done
+        [ -z "$found" ] || echo "$n"
+    done
+}
+folder_of() { echo "$WORK/$1/$(tr '+%' '_x' <<< "$2")"; }
+
+posttraining_dry_run() {
+    local models one
+    models=$(model_names | wc -l)
+    echo "configuration $CONFIG into $WORK: $START on English with $LANGUAGES"
+    for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
+    echo "$models models, ${EPOCHS:+$EPOCHS passes}${EPOCHS:-$UPDATES updates} of $BATCH pairs per step ($DEVICE), zero-shot on ${TASKS:-nothing}" | sed 's/passes[0-9.]*/passes/'
+    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((models * MEGABYTES_PER_RUN + 200)) MB of disk, $((models * MINUTES_PER_RUN / JOBS)) minutes after the download, without the zero-shot tasks, $JOBS runs at a time"
+}
+
+# Stage 0
+fetch_bitext() {
+    local step
+    title "stage 0: fetch (cache: $XALIGN_CACHE)"
+    # shellcheck disable=SC2046 # several corpora
+    preprocess fetch ntrex $(for step in $(all_steps); do corpora_in "$step"; done | awk '!seen[$0]++') > "$WORK/fetch.log"
+}
+
+# Stage 1: prepare_step STEP: its text, split by English sentence
+prepare_step() {
+    local folder corpus corpora=()
+    folder=$(folder_of text "$1")
+    [ ! -f "$folder/counts.json" ] || return 0
+    for corpus in $(corpora_in "$1"); do corpora+=(--corpus "$XALIGN_CACHE/$corpus"); done
+    if [ -n "$MOST_WORDS" ]; then corpora+=(--most-words "$MOST_WORDS"); fi
+    "$PYTHON" recipes/lib/prepare_bitext.py "${corpora[@]}" --languages "$(languages_in "$1" | paste -sd ' ')" --output "$folder" --lines "$PAIRS" \
+        --valid-lines "$VALID_PAIRS" --test-lines "$VALID_PAIRS" --least-words 1
+}
+
+# Stage 2: the encoder that training begins with, and binarize_step STEP: a data folder in its vocabulary
+prepare_start() {
+    ENCODERS="start=$START"
+    prepare_encoder start
+    SUBWORD=${SUBWORD:-$(checkpoint_of start)}
+    if [ -f "$SUBWORD" ]; then SUBWORD=$(dirname "$SUBWORD"); fi
+    [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
+}
+binarize_step() {
+    local text data split n streams
+    text=$(folder_of text "$1") data=$(folder_of data "$1")
+    [ ! -f "$data/ready" ] || return 0
+    for split in train valid; do
+        streams=()
+        for n in $(languages_in "$1"); do streams+=(--bitext "en:$n=$text/$split.en-$n.en.txt,$text/$split.en-$n.$n.txt"); done
+        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}"
+    done
+    touch "$data/ready"
+}
+
+# Stage 3: posttrain ROW LANGUAGES SEED NAME
+posttrain() {
+    local folder=$WORK/runs/$4 previous step number=0 updates weights preset=""
+    [ ! -f "$folder/checkpoint" ] || return 0
+    previous=$(checkpoint_of start)
+    while read -r step; do
+        number=$((number + 1))
+        updates=$(updates_of "$step" "$2")
+        weights=$(equal_weights "$step" "$2")
+        if [ ! -f "$folder/step$number/done" ]; then
+            title "train $4, step $number: $step, $updates updates"
+            # shellcheck disable=SC2046,SC2086 # several words
+            train "$4" "$folder/step$number/train.log" "$updates" "$(folder_of data "$step")" --task align_mlm $(sed -n 1p "$WORK/encoders/start/arch") \
+                --criterion "$CRITERION" $OPTIONS $(setting_of OPTIONS "$1") --finetune-from-model "$previous" --languages "en,$2" \
+                ${weights:+--sampling-weights "$weights"} --batch-size "$BATCH" --update-freq "$UPDATE_FREQUENCY" --tokens-per-sample "$LENGTH" \
+                --lr "$LEARNING_RATE" --warmup-updates "$WARMUP" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$3" \
+                --save-dir "$folder/step$number" --save-interval-updates "$SAVE_INTERVAL" --keep-interval-updates 1 < /dev/null
+            touch "$folder/step$number/done"
+        fi
+        previous=$folder/step$number/checkpoint_last.pt
+    done <<< "$(steps_of "$1" "$2")"
+    echo "$previous" > "$folder/checkpoint"
+}
+updates_of() { # STEP LANGUAGES: how many updates EPOCHS passes take; languages that are drawn equally often all count as the largest
+    if [ -z "$EPOCHS" ]; then echo "$UPDATES"; return; fi
+    "$PYTHON" - "$(folder_of text "$1")/counts.json" "$2" "$EPOCHS" "$((BATCH * UPDATE_FREQUENCY))" "$EQUAL" <<'PY'
+import json, math, sys
+path, languages, epochs, batch, equal = sys.argv[1:]
+with open(path, encoding="utf-8") as file:
+    counts = json.load(file)["pairs"]
+sizes = [counts[name]["train"] for name in languages.split(",") if name in counts]
+print(math.ceil(float(epochs) * (max(sizes) * len(sizes) if equal else sum(sizes)) / int(batch)))
+PY
+}
+equal_weights() { # STEP LANGUAGES
+    local n weights=()
+    [ -n "$EQUAL" ] || return 0
+    for n in $(languages_in "$1"); do case ",$2," in *",$n,"*) weights+=("en-$n:1") ;; esac; done
+    [ ${#weights[@]} -lt 2 ] || (IFS=,; echo "${weights[*]}")
+}
+
+# Stage 4: retrieve_ntrex NAME CHECKPOINT LANGUAGES: sentences of NTREX-128, both directions
+retrieve_ntrex() {
+    local n pairs=() file=$WORK/retrieval/$1.json
+    [ ! -f "$file" ] || return 0
+    mkdir -p "$WORK/retrieval"
+    for n in ${3//,/ }; do
+        if [ ! -f "$XALIGN_CACHE/ntrex/test.$n.txt" ]; then title "NTREX-128 has no $n"; continue; fi
+        pairs+=(--source "$n=$XALIGN_CACHE/ntrex/test.$n.txt" --target "en=$XALIGN_CACHE/ntrex/test.en.txt")
+    done
+    evaluate retrieve --checkpoint "$2" "${pairs[@]}" --pooling "$RETRIEVAL_POOLING" --json > "$file.part" && mv "$file.part" "$file"
+}
+retrieve_model() { retrieve_ntrex "$4" "$(cat "$WORK/runs/$4/checkpoint")" "$2"; }
+
+# Stage 5: the zero-shot tasks of recipes/xtreme, of the first encoder and of every model
+zero_shot() {
+    local name encoders
+    [ -n "$TASKS" ] || return 0
+    title "stage 5: zero-shot tasks ($TASKS)"
+    encoders="start=$(checkpoint_of start)"
+    for name in $(model_names); do encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"; done
+    bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
+        --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" > "$WORK/zero-shot.log" ||
+        { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
+}
+
+# Stage 6: the table, and a command for each row of the paper's
+posttraining_tables() {
+    local row summary=()
+    title "stage 6: table, and a command for each row"
+    if [ -n "$TASKS" ]; then summary=(--zero-shot "$WORK/zero-shot/summary.md"); fi
+    "$PYTHON" recipes/lib/posttraining_table.py --retrieval "$WORK/retrieval" ${summary[@]+"${summary[@]}"} --output "$WORK/table.md"
+    cat "$WORK/table.md"
+    echo
+    for row in ${ALL_ROWS:-$ROWS}; do echo "$row:  recipes/$NAME/run.sh --conf $CONFIG --set ROWS=$row"; done
+}
+
+run_posttraining_stages() {
+    local step
+    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
+        exit 1
+    fi
+    [ -n "$START" ] || { echo "run.sh: name an encoder: --set START=FOLDER; see --help" >&2; exit 2; }
+    mkdir -p "$WORK"
+    if stage 0; then fetch_bitext; fi
+    if stage 1; then
+        title "stage 1: text"
+        for step in $(all_steps); do prepare_step "$step"; done
+    fi
+    if [ "$STOP_STAGE" -ge 2 ]; then prepare_start; fi
+    if stage 2; then
+        title "stage 2: data folders"
+        for step in $(all_steps); do binarize_step "$step"; done
+    fi
+    if stage 3; then
+        title "stage 3: training, $JOBS at a time, precision: ${PRECISION/none/float32}"
+        each_model in_background posttrain
+        wait_for_jobs
+    fi
+    if stage 4; then
+        title "stage 4: retrieval on NTREX-128"
+        retrieve_ntrex start "$(checkpoint_of start)" "$(tr ' ' ',' <<< "$LANGUAGES")"
+        each_model retrieve_model
+    fi
+    if stage 5; then zero_shot; fi
+    if stage 6; then posttraining_tables; fi
+}

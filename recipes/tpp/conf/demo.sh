@@ -1,0 +1,20 @@
+# A small English BERT and two corpora that come with pip, three languages of Latin script and one of another, for two cores. Corpora take
+# the parts of the paper's: strings of user interfaces (short, many) and verses. Not the paper's: the encoder, the corpora, the mean
+# over the pieces as a text's vector with the cosine loss, the learning rate.
+START="sentence-transformers/all-MiniLM-L6-v2"     # or a folder of it: --set START=FOLDER
+LANGUAGES="de es fr ru"
+ROWS="ALL"
+ALL_ROWS="UI VERSES BP ALL"
+CHAIN_ALL="ui+verses"               # both corpora, all languages together
+CHAIN_UI="ui"
+CHAIN_VERSES="verses"
+CHAIN_BP="ui>verses"                # one after the other, each from the checkpoint before
+CRITERION=tpp
+OPTIONS="--tpp-head mean"
+MOST_WORDS=30
+PAIRS=4000
+UPDATES=1500
+BATCH=32
+LEARNING_RATE=1e-4
+WARMUP=50
+SAVE_INTERVAL=500
