@@ -56,7 +56,10 @@ each_model() {
     local row seed languages
     for seed in $SEEDS; do for row in $ROWS; do
         if is_single "$row"; then
-            for languages in $LANGUAGES; do "$@" "$row" "$languages" "$seed" "$row.$languages.seed$seed"; done
+            for languages in $LANGUAGES; do
+                "$@" "$row" "$languages" "$seed" "$row.$languages.seed$seed"
+                [ -z "$SMALLEST" ] || break
+            done
         else
             "$@" "$row" "$(tr ' ' ',' <<< "$LANGUAGES")" "$seed" "$row.seed$seed"
         fi
@@ -191,7 +194,9 @@ zero_shot() {
     [ -n "$TASKS" ] || return 0
     title "stage 5: zero-shot tasks ($TASKS)"
     encoders="start=$(checkpoint_of start)"
-    for name in $(model_names); do encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"; done
+    for name in $(model_names | if [ -n "$SMALLEST" ]; then tail -n 1; else cat; fi); do
+        encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"
+    done
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
         --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
