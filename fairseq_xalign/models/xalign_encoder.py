@@ -165,6 +165,8 @@ class XAlignModel(BaseFairseqModel):
         frozen: whether the encoder is a fixed feature extractor: no gradients, and never in training mode.
         own_start: weights that begin as this model has them, whatever a checkpoint says.
         new_rows: rows of the embedding of tokens that do.
+        unclaimed: what a checkpoint holds of objectives that come later, where they do (fairseq-validate loads the
+            weights before it makes the criterion); None where they do not.
     """
 
     def __init__(self, config: EncoderConfig, attention: str = "fused", compiling: str = OFF) -> None:
@@ -175,6 +177,7 @@ class XAlignModel(BaseFairseqModel):
         self.frozen = False
         self.own_start: frozenset[str] = frozenset()
         self.new_rows: tuple[int, ...] = ()
+        self.unclaimed: dict[str, Tensor] | None = None
 
     def freeze_encoder(self) -> None:
         """Make the encoder a fixed feature extractor: without gradients, and without dropout in training too."""
@@ -210,6 +213,8 @@ class XAlignModel(BaseFairseqModel):
             UserError: where a weight that both have differs in shape.
         """
         own = self.state_dict()
+        if self.unclaimed is not None:
+            self.unclaimed = {k: v for k, v in state_dict.items() if k.startswith("objectives.") and k not in own}
         state_dict.update((key, own[key]) for key in self.own_start)
         if self.new_rows and TOKENS in state_dict:
             rows = list(self.new_rows)

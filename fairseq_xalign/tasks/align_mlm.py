@@ -385,6 +385,7 @@ class AlignMLMTask(TrainingTask):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         model = self._model = super().build_model(cfg, from_checkpoint)
+        model.unclaimed = {}
         self.asked_language_embeddings = bool(getattr(cfg, "language_embeddings", False))
         fresh = (self.start or {}).get("foreign", {}).get("fresh", [])
         if self.cfg.unigram_bias and (self.start is None or "lm_bias" in fresh):

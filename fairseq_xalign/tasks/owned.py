@@ -40,6 +40,7 @@ class OwnedModules:
             UserError: the run is resumed from a checkpoint without what an objective remembers.
         """
         self.begun = bool(start and start["resumed"])
+        loaded, model.unclaimed = model.unclaimed or {}, None
         self.found: list[tuple[Objective, nn.Module]] = []
         for objective in objectives:
             module = objective.module(model.encoder)
@@ -47,6 +48,9 @@ class OwnedModules:
                 continue
             model.objectives[objective.name] = module
             self.found.append((objective, module))
+            beginning = f"objectives.{objective.name}."
+            if saved := {key.removeprefix(beginning): v for key, v in loaded.items() if key.startswith(beginning)}:
+                module.load_state_dict(saved)
             if not objective.memory:
                 continue
             if start and self.begun and objective.name not in start["own"]:
@@ -57,7 +61,7 @@ class OwnedModules:
                 )
             if not self.begun:
                 names = (name for name in module.state_dict() if name.startswith(objective.memory))
-                model.own_start |= {f"objectives.{objective.name}.{name}" for name in names}
+                model.own_start |= {beginning + name for name in names}
 
     def begin(self, encoder: Any, seed: int, draw: Callable[[Objective], Draw]) -> None:
         """Let every objective begin, once, before the first update of a new run."""

@@ -1,9 +1,21 @@
 """Momentum contrast in real runs of ``fairseq-train``: resumed, on workers, validated, filled once, refused."""
 
+import re
+
 import pytest
 import torch
 
-from tests.support.running import Run, finish, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
+from tests.support.running import (
+    Run,
+    finish,
+    free_port,
+    pretrain,
+    pretrain_two_workers,
+    same_optimizer,
+    same_weights,
+    start,
+)
+from tests.tasks.test_other_commands import OURS, fairseq
 
 QUEUE, END, SAVED = 37, 8, 5
 """A queue that no number of pairs divides, so that it wraps at different slots."""
@@ -94,6 +106,36 @@ def test_a_new_run_from_a_checkpoint_of_moco_begins_with_a_key_encoder_and_a_que
     name = "layers.0.qkv.weight"
     assert torch.allclose(own[f"key_encoder.{name}"], model[f"encoder.{name}"], atol=1e-6)
     assert torch.allclose(own["head.out.weight"], model["objectives.moco.head.out.weight"], atol=1e-6)
+
+
+def test_validate_finds_the_key_encoder_and_the_queue_of_the_checkpoint(data, tmp_path, whole):
+    """fairseq-validate loads the weights before it makes the criterion."""
+    arguments = [data, *OURS, "--task", "align_mlm", "--max-tokens", 512, "--path",
+                 whole.save_dir / "checkpoint_last.pt", "--log-format", "json"]  # fmt: skip
+    status, log = fairseq("validate", tmp_path / "log", *arguments)
+    assert status == 0, log[-2000:]
+    found = float(re.search(r'"valid_moco_loss": "?([0-9.]+)', log)[1])
+    assert found == pytest.approx(float(whole.records("valid")[-1]["valid_moco_loss"]), abs=0.002) and found > 0
+
+
+def both(data, folder, updates, *options, kill_at=-1):
+    """Two workers in ``folder``, each killed in the middle of update ``kill_at``."""
+    shared = ["--distributed-backend", "gloo", "--distributed-world-size", 2, "--distributed-no-spawn",
+              "--ddp-backend", "legacy_ddp", "--distributed-init-method", f"tcp://127.0.0.1:{free_port()}"]  # fmt: skip
+    group = [start(data, folder, "mlm", updates, *options, *shared, "--distributed-rank", rank, rank=rank,
+                   kill_at=kill_at) for rank in (0, 1)]  # fmt: skip
+    return [finish(process, folder, rank) for rank, process in enumerate(group)]
+
+
+def test_two_workers_that_are_killed_are_resumed_bit_for_bit(data, tmp_path):
+    options = [*FOUR, "--save-interval-updates", 3]
+    whole = both(data, tmp_path / "whole", 6, *options)
+    killed = both(data, tmp_path / "killed", 6, *options, kill_at=5)
+    assert [run.status for run in killed] == [-9, -9]
+    second = both(data, tmp_path / "killed", 6, *options)
+    assert [run.status for run in (*whole, *second)] == [0] * 4, second[0].text[-2000:]
+    assert second[0].losses() == whole[0].losses()[3:]
+    assert same_weights(second[0], whole[0]) and same_optimizer(second[0], whole[0])
 
 
 # Refused before training
