@@ -14,6 +14,7 @@ more_settings() {
     ROWS="" ALL_ROWS=""             # the rows that are run, and those of which the last stage prints the commands
     CHAIN="" BEST=""                # BEST: LANGUAGE:CHAIN, one word for each language
     CRITERION="" OPTIONS=""         # of fairseq-train, for every row
+    LINKS=""                        # which pieces of linked words are linked, --link-pieces of binarize (empty: no word is linked)
     SEEDS=1
     PAIRS=10000000                  # at most this many pairs per language for training
     MOST_WORDS=""                   # longest English sentence in words; no limit if empty
@@ -114,6 +115,23 @@ prepare_step() {
         --valid-lines "$VALID_PAIRS" --test-lines "$VALID_PAIRS" --least-words 1
 }
 
+# link_step STEP: the word links of its text. Those of validation are found together with those of training: 100 pairs teach an
+# aligner nothing.
+link_step() {
+    local text n all side
+    text=$(folder_of text "$1")
+    for n in $(languages_in "$1"); do
+        [ ! -f "$text/train.en-$n.links" ] || continue
+        all=$text/all.en-$n
+        for side in en "$n"; do cat "$text/valid.en-$n.$side.txt" "$text/train.en-$n.$side.txt" > "$all.$side"; done
+        preprocess links --source "en=$all.en" --target "$n=$all.$n" --output "$all.links"
+        head -n "$(wc -l < "$text/valid.en-$n.en.txt")" "$all.links" > "$text/valid.en-$n.links"
+        tail -n "$(wc -l < "$text/train.en-$n.en.txt")" "$all.links" > "$text/train.en-$n.part"
+        rm "$all".*
+        mv "$text/train.en-$n.part" "$text/train.en-$n.links"
+    done
+}
+
 # Stage 2: the encoder that training begins with, and binarize_step STEP: a data folder in its vocabulary
 prepare_start() {
     ENCODERS="start=$START"
@@ -123,13 +141,14 @@ prepare_start() {
     [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
 }
 binarize_step() {
-    local text data split n streams
+    local text data split n streams links
     text=$(folder_of text "$1") data=$(folder_of data "$1")
     [ ! -f "$data/ready" ] || return 0
     for split in train valid; do
-        streams=()
+        streams=() links=()
         for n in $(languages_in "$1"); do streams+=(--bitext "en:$n=$text/$split.en-$n.en.txt,$text/$split.en-$n.$n.txt"); done
-        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}"
+        for n in ${LINKS:+$(languages_in "$1")}; do links+=(--links "en:$n=$text/$split.en-$n.links"); done
+        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${LINKS:+--link-pieces "$LINKS" "${links[@]}"}
     done
     touch "$data/ready"
 }
@@ -225,6 +244,7 @@ run_posttraining_stages() {
     if stage 1; then
         title "stage 1: text"
         for step in $(all_steps); do prepare_step "$step"; done
+        for step in ${LINKS:+$(all_steps)}; do link_step "$step"; done
     fi
     if [ "$STOP_STAGE" -ge 2 ]; then prepare_start; fi
     if stage 2; then

@@ -1,0 +1,18 @@
+# A small English BERT and two corpora that come with pip, three languages of Latin script and one of another, for two cores. Not the
+# paper's: the encoder, whose MLM head starts fresh (it has none), the corpora, the learning rate, one model of all languages.
+START="sentence-transformers/all-MiniLM-L6-v2"     # or a folder of it: --set START=FOLDER
+LANGUAGES="de es fr ru"
+ROWS="WEAM"
+ALL_ROWS="TLM WEAM WORDALIGN"
+CHAIN="ui+verses"                   # both corpora, all languages together
+LINKS=all                           # which pieces of linked words are linked
+CRITERION=weam
+OPTIONS_TLM="--criterion tlm --mask-prob 0.3 --tlm-packing pairs --tlm-positions continue"
+OPTIONS_WORDALIGN="--criterion xalign --objectives wordalign"
+MOST_WORDS=30
+PAIRS=4000
+UPDATES=1500
+BATCH=32
+LEARNING_RATE=2e-4
+WARMUP=50
+SAVE_INTERVAL=500
