@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,18 +71,46 @@ class Fingerprints:
     def __call__(self, batch: PackedBatch) -> Tensor:
         """A fingerprint of each sequence, int64 [B] on the CPU; of texts without letters, one of their ids."""
         tokens, starts = batch.tokens.cpu(), batch.starts.cpu().long()
-        count = len(starts) - 1
-        rows = torch.arange(count).repeat_interleave(starts[1:] - starts[:-1])  # [T]
+        sizes = starts[1:] - starts[:-1]
         lengths = self.lengths[tokens]  # [T]
-        before = lengths.cumsum(0) - lengths
-        before = before - before[starts[:-1]][rows]  # letters of the sequence ahead of each token
-        nothing = torch.zeros(count, dtype=torch.int64)
-        total = nothing.index_add(0, rows, lengths)
-        place = torch.arange(len(rows)) - starts[rows]
-        powers = _powers(max(int(total.max()), batch.longest) if count else 0)
-        by_letters = nothing.index_add(0, rows, self.values[tokens] * powers[before])
-        by_ids = nothing.index_add(0, rows, mix(tokens) * powers[place]) + IDS
-        return torch.where(total > 0, mix(by_letters + total), mix(by_ids))
+        ends = _sums_up_to(lengths)
+        total = ends[starts[1:]] - ends[starts[:-1]]  # [B]: letters of each sequence
+        before = ends[:-1] - ends[starts[:-1]].repeat_interleave(sizes)  # [T]: letters of the sequence ahead of a token
+        powers = _powers(max(int(total.max()), batch.longest) if len(total) else 0)
+        sums = _sums_up_to(self.values[tokens] * powers[before])
+        marks = mix(sums[starts[1:]] - sums[starts[:-1]] + total)
+        for row in (total == 0).nonzero()[:, 0].tolist():  # rare
+            ids = tokens[starts[row] : starts[row + 1]]
+            marks[row] = mix((mix(ids) * powers[: len(ids)]).sum() + IDS)
+        return marks
+
+
+def _sums_up_to(values: Tensor) -> Tensor:
+    """0, then the sum of the first 1, 2, ..., T values modulo 2^64, int64 [T + 1]."""
+    return torch.cat([torch.zeros(1, dtype=torch.int64), values.cumsum(0)])
+
+
+def pair_marks(first: Tensor, second: Tensor) -> Tensor:
+    """A fingerprint of each pair of texts, int64 of their common shape, whatever the order of a pair."""
+    return mix(mix(first) + mix(second))
+
+
+@dataclass(frozen=True)
+class KnownPairs:
+    """Pairs of translations: the fingerprints of a corpus' pairs, ascending, int64 (``data.known_pairs``)."""
+
+    marks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+    def has(self, first: Tensor, second: Tensor) -> np.ndarray:
+        """Whether texts with these fingerprints [N] are known to translate each other, bool [N]."""
+        if not len(self.marks):
+            return np.zeros(len(first), dtype=bool)
+        wanted = pair_marks(first, second).numpy()
+        at = np.searchsorted(self.marks, wanted)
+        return (at < len(self.marks)) & (self.marks[np.minimum(at, len(self.marks) - 1)] == wanted)
 
 
 def _powers(largest: int) -> Tensor:

@@ -1,9 +1,9 @@
 """Negative examples of translation pairs: which two texts of a batch do not translate each other.
 
 A negative of a pair keeps one of its texts and replaces the other by a text of another pair. A text is never replaced
-by one that equals either text of the pair, nor by a translation of the text that is kept, as far as the batch shows
-it: false negatives are frequent where one sentence has several translations (Tatoeba). Texts are compared by
-fingerprints (``objectives.fingerprint``), not by their places.
+by one that equals either text of the pair, nor by a translation of the text that is kept, as far as the batch or the
+training text shows it: false negatives are frequent where one sentence has several translations (Tatoeba). Texts are
+compared by fingerprints (``objectives.fingerprint``), not by their places.
 
 All choices are functions of the pairs' keys, so that a resumed run, or one on another number of workers, makes the
 same.
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_xalign.objectives.fingerprint import KnownPairs
 from fairseq_xalign.objectives.random import combine, integers, uniform
 
 NAMES = 16
@@ -90,9 +91,13 @@ class Texts:
         pairs: P.
         languages: of the sequences, int64, or None. Texts of one language make no negative where the pair's own have
             two: it would be told by the languages alone.
+        known: further pairs of translations, those of the training text, or None.
     """
 
-    def __init__(self, fingerprints: Tensor, pairs: int, languages: Tensor | None = None) -> None:
+    def __init__(
+        self, fingerprints: Tensor, pairs: int, languages: Tensor | None = None, known: KnownPairs | None = None
+    ) -> None:
+        self.fingerprints, self.known = fingerprints, known
         _, numbers = np.unique(fingerprints.numpy(), return_inverse=True)
         self.number = numbers.reshape(-1)  # equal texts have equal numbers
         self.first, self.second = self.number[0 : 2 * pairs : 2], self.number[1 : 2 * pairs : 2]
@@ -109,6 +114,12 @@ class Texts:
             own = self.languages[2 * pair] == self.languages[2 * pair + 1]
             good &= own | (self.languages[kept] != self.languages[other])
         return good
+
+    def are_known(self, kept: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Whether sequences ``kept`` and ``other`` [N] translate each other in the training text, bool [N]."""
+        if not self.known or not len(kept):
+            return np.zeros(len(kept), dtype=bool)
+        return self.known.has(self.fingerprints[kept], self.fingerprints[other])
 
 
 def batch_negatives(texts: Texts, keys: Tensor, number: int = 1, either: bool = False) -> Negatives:
@@ -132,7 +143,15 @@ def batch_negatives(texts: Texts, keys: Tensor, number: int = 1, either: bool = 
         other = (2 * pair + 1)[None] - second[:, None]  # [P, P]: the side of pair j that replaces pair i's
         legal = texts.legal(pair[:, None], kept[:, None], other) & ~used
         order = draws(keys, ORDER, n).argsort(stable=True).numpy()
-        taken, refused = derangement(legal[np.ix_(order, order)])
+        while True:  # what is known is looked up for the choices alone: there are P x P pairs of texts
+            taken, refused = derangement(legal[np.ix_(order, order)])
+            rows = order[taken >= 0]
+            columns = order[taken[taken >= 0]]
+            wrong = texts.are_known(kept[rows], other[rows, columns])
+            if not wrong.any():
+                break
+            legal[rows[wrong], columns[wrong]] = False
+            rejected += int((wrong & (np.roll(order, -1)[np.flatnonzero(taken >= 0)] != columns)).sum())
         rejected += refused
         for row, column in zip(order.tolist(), taken.tolist()):
             if column >= 0:
@@ -159,7 +178,7 @@ def corpus_negatives(texts: Texts, keys: Tensor, number: int = 1, any_language: 
     for n in range(number):
         second = keeps_second(keys, n).numpy()
         kept, other = 2 * pair + second, 2 * pairs + pair * number + n
-        good = texts.legal(pair, kept, other, any_language)
+        good = texts.legal(pair, kept, other, any_language) & ~texts.are_known(kept, other)
         rejected += int((~good).sum())
         left += np.where(second, other, kept)[good].tolist()
         right += np.where(second, kept, other)[good].tolist()

@@ -75,6 +75,7 @@ class Resources:
             ``needs = {"translations"}``.
         pairs: pairs of the training bitext, for ``needs = {"pairs"}``.
         fingerprints: what tells equal texts (``fingerprint.Fingerprints``), for ``needs = {"fingerprints"}``.
+        known_pairs: the pairs of the training bitext (``fingerprint.KnownPairs``), for ``needs = {"known_pairs"}``.
     """
 
     where: str
@@ -82,6 +83,7 @@ class Resources:
     translations: Any = None
     pairs: int | None = None
     fingerprints: Any = None
+    known_pairs: Any = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Context:
         dummy: whether the batch is one that a worker without data was given, and counts for nothing.
         modules: what objectives own, by their names.
         fingerprints: what tells equal texts (``fingerprint.Fingerprints``), or None.
+        known_pairs: the pairs of the training bitext (``fingerprint.KnownPairs``), or None.
     """
 
     entries: Any = None
@@ -107,6 +110,7 @@ class Context:
     dummy: bool = False
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
     fingerprints: Any = None
+    known_pairs: Any = None
 
 
 class Draw(Protocol):

@@ -113,7 +113,7 @@ class TranslationPairs(Objective):
     name = "tpp"
     Options = TPPOptions
     stream = BITEXT
-    needs = frozenset({"fingerprints"})
+    needs = frozenset({"fingerprints", "known_pairs"})
     figure = Figure("loss")
     further_figures = (Figure("accuracy"), Figure("logit"), Figure("negatives"), Figure("rejected"), Figure("dropped"))
 
@@ -162,7 +162,7 @@ class TranslationPairs(Objective):
         batch, pairs, options = reading.batch, pairs_in(reading, self.options), self.options
         assert batch.keys is not None
         languages = None if batch.languages is None else batch.languages[batch.starts[:-1].long()].cpu()
-        texts = Texts(context.fingerprints(batch), pairs, languages)
+        texts = Texts(context.fingerprints(batch), pairs, languages, context.known_pairs)
         keys = batch.keys[0 : 2 * pairs : 2].cpu()
         if options.from_corpus:
             either = options.tpp_negatives == CORPUS_EITHER_LANG

@@ -19,8 +19,10 @@ from fairseq_xalign.constants import PAD, SPLITS
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
+from fairseq_xalign.data.known_pairs import known_pairs
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
+from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
 from fairseq_xalign.errors import UserError, unknown_language
@@ -30,7 +32,7 @@ from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXTURE
 from fairseq_xalign.objectives.dict_mlm import Translations
-from fairseq_xalign.objectives.fingerprint import Fingerprints
+from fairseq_xalign.objectives.fingerprint import Fingerprints, KnownPairs
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.objective import LINKS, Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key, permutation_sample
@@ -224,7 +226,8 @@ class AlignMLMTask(TrainingTask):
             self._all_entries if "entries" in self._needed else None,
             self._translations if "translations" in self._needed else None,
             self._training_pairs if "pairs" in self._needed else None,
-            Fingerprints.of(self.tokenizer) if "fingerprints" in self._needed else None,
+            self._fingerprints if "fingerprints" in self._needed else None,
+            self._known_pairs if "known_pairs" in self._needed else None,
         )
 
     def objective_context(self, device: torch.device, sample: dict[str, Any], training: bool) -> Context:
@@ -236,14 +239,31 @@ class AlignMLMTask(TrainingTask):
             entries = self._entries[device]
         number = tuple(sample["number"])
         key = name_key(self.cfg.seed, "entries", *number)
-        dummy, fingerprints = self._dummy and training, self.resources.fingerprints
-        return Context(entries, key, training, self._turn, number, dummy, fingerprints=fingerprints)
+        marks = {"fingerprints": self.resources.fingerprints, "known_pairs": self.resources.known_pairs}
+        return Context(entries, key, training, self._turn, number, self._dummy and training, **marks)
+
+    @property
+    def _training_bitexts(self) -> list[tuple[MappedTokens, MappedTokens]]:
+        """Both sides of each bitext of training between the languages trained on."""
+        bitext = self.folder.bitext(self.cfg.train_subset).items()
+        return [files for pair, files in bitext if set(pair) <= set(self.trained)]
 
     @property
     def _training_pairs(self) -> int:
         """How many pairs of training there are between the languages trained on."""
-        bitext = self.folder.bitext(self.cfg.train_subset).items()
-        return sum(len(files[0]) for pair, files in bitext if set(pair) <= set(self.trained))
+        return sum(len(files[0]) for files in self._training_bitexts)
+
+    @cached_property
+    def _fingerprints(self) -> Fingerprints:
+        return Fingerprints.of(self.tokenizer)
+
+    @cached_property
+    def _known_pairs(self) -> KnownPairs:
+        found = known_pairs(self._training_bitexts, self._fingerprints)
+        logger.info(
+            f"negatives: {self._training_pairs} pairs of training, {len(found)} different, are never among them"
+        )
+        return found
 
     @cached_property
     def _all_entries(self) -> DictionaryTensors:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.objectives.fingerprint import KnownPairs, pair_marks
 from fairseq_xalign.objectives.negatives import (
     Texts,
     batch_negatives,
@@ -115,6 +116,31 @@ def test_a_text_of_the_language_beside_it_is_rejected_where_the_pair_has_two():
     assert batch_negatives(texts_of(pairs, torch.tensor([1, 2, 2, 3])), keys_of(pairs)).left.tolist() == [0]
     assert batch_negatives(texts_of(pairs, torch.tensor([1, 2, 1, 3])), keys_of(pairs)).dropped == 0
     assert batch_negatives(texts_of(pairs, torch.tensor([1, 1, 1, 1])), keys_of(pairs)).dropped == 0
+
+
+@given(st.integers(2, 12), st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=40), st.integers(0, 99))
+def test_pairs_of_the_training_text_are_no_negatives_and_nothing_else_is_lost(count, also, seed):
+    """``also``: (i, j): the second text of pair i translates the first one of pair j in the training text."""
+    pairs = all_different(count)
+    marks = torch.tensor([x for pair in pairs for x in pair])
+    also = {(i, j) for i, j in also if i < count and j < count and i != j}
+    known = KnownPairs(
+        np.unique([int(pair_marks(marks[2 * i + 1], marks[2 * j])) for i, j in also] or np.zeros(0, np.int64))
+    )
+    found = batch_negatives(Texts(marks, count, None, known), keys_of(pairs, seed))
+    made = dict(zip((found.right // 2).tolist(), (found.left // 2).tolist()))
+    for i in range(count):
+        possible = [j for j in range(count) if j != i and (i, j) not in also]
+        assert (i in made) == bool(possible) and (i not in made or made[i] in possible)
+    if not also:
+        assert found.rejected == 0
+
+
+def test_texts_of_the_corpus_that_translate_each_other_in_the_training_text_are_rejected():
+    marks = torch.tensor([10, 11, 12, 13, 50, 51])
+    known = KnownPairs(np.unique([int(pair_marks(torch.tensor(50), torch.tensor(x))) for x in (10, 11)]))
+    found = corpus_negatives(Texts(marks, 2, None, known), keys_of(all_different(2)))
+    assert found.rejected == found.dropped == 1 and {4} & {*found.left.tolist(), *found.right.tolist()} == set()
 
 
 def test_choices_are_functions_of_the_keys():
