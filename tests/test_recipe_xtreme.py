@@ -83,4 +83,15 @@ def test_the_summary_has_the_source_the_mean_of_the_others_and_both_directions_o
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "out.md").read_text("utf-8")
     assert "| ud, accuracy: en | 96.4 ± 0.1 |" in text and "| ud, accuracy: mean of the others | 74.4 ± 0.2 |" in text
+    assert "Runs without scores" not in text
     assert "| deu | 98.5 | 97.0 | – | – |" in text and "| mean | 95.5 | 94.0 | 92.5 | 91.0 |" in text
+
+
+def test_runs_that_failed_are_named_in_the_summary_even_if_all_did(tmp_path):
+    (tmp_path / "table.json").write_text('{"cells": []}', "utf-8")
+    files = ["--table", tmp_path / "table.json", "--retrieval", tmp_path / "none", "--output", tmp_path / "out.md"]
+    script, failed = RECIPES / "lib" / "transfer_table.py", "e5/pos.seed1 e5/pos.seed2"
+    done = subprocess.run([sys.executable, script, *files, "--without-scores", failed], cwd=RECIPES.parent)
+    assert done.returncode == 0
+    text = (tmp_path / "out.md").read_text("utf-8")
+    assert text == f"No run has scores yet\n\nRuns without scores: {failed}\n"

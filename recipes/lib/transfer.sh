@@ -290,15 +290,17 @@ retrieve_with() {
 
 # Stage 5
 transfer_tables() {
-    local form files=()
+    local form files=() absent
     title "stage 5: tables"
-    if [ -n "$(each_run echo)" ]; then
+    absent=$(each_run run_is_absent | paste -sd' ')
+    if [ -n "$(each_run echo)" ] && [ -d "$WORK/runs" ]; then
         for form in csv markdown json; do
             evaluate compare "$WORK/runs" --by language --format "$form" --output "$WORK/table.${form/markdown/md}"
         done
         files+=(--table "$WORK/table.json")
     fi
-    "$PYTHON" recipes/lib/transfer_table.py ${files[@]+"${files[@]}"} --retrieval "$WORK/retrieval" --output "$WORK/summary.md"
+    "$PYTHON" recipes/lib/transfer_table.py ${files[@]+"${files[@]}"} --retrieval "$WORK/retrieval" --without-scores "$absent" \
+        --output "$WORK/summary.md"
     cat "$WORK/summary.md"
 }
 
@@ -327,7 +329,7 @@ run_transfer_stages() {
         transfer_tables
         title "done: $WORK/summary.md, $WORK/table.{csv,md,json}"
     fi
-    name=$(each_run run_is_absent)
+    name=$(each_run run_is_absent | paste -sd' ')
     [ -z "$name" ] || { title "these runs failed; the same command tries them again: $name"; exit 1; }
 }
 run_is_absent() { [ -f "$WORK/runs/$1/$2.seed$3/done" ] || [ "$STOP_STAGE" -lt 3 ] || echo "$1/$2.seed$3"; }

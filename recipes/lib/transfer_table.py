@@ -1,6 +1,6 @@
 """The summary of encoders on many tasks: for each task its source language and the mean over the others, and retrieval.
 
-    transfer_table.py [--table TABLE.json] --retrieval FOLDER --output SUMMARY.md
+    transfer_table.py [--table TABLE.json] --retrieval FOLDER [--without-scores RUNS] --output SUMMARY.md
 
 TABLE.json is what ``xalign-evaluate compare --by language --format json`` writes; FOLDER has what ``retrieve --json``
 printed of each encoder, in NAME.json.
@@ -21,12 +21,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--retrieval", type=Path, required=True)
+    parser.add_argument("--without-scores", default="", help="Runs that failed or were not run, to be named.")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     parts = [tasks(read_json(args.table)["cells"])] if args.table else []
     found = {path.stem: read_json(path) for path in sorted(args.retrieval.glob("*.json"))}
     if found:
         parts.append(retrieval(found))
+    if args.without_scores:
+        parts.append(f"Runs without scores: {args.without_scores}\n")
     with atomic_file(args.output) as out:
         out.write("\n".join(parts))
 
@@ -45,6 +48,8 @@ def tasks(records: list[dict[str, Any]]) -> str:
             if title not in columns:
                 columns.append(title)
             rows.setdefault(record["model"], {})[title] = figure(record)
+    if not rows:
+        return "No run has scores yet\n"
     header = ["encoder", *columns]
     body = [[model, *(cells.get(title, NOTHING) for title in columns)] for model, cells in rows.items()]
     return f"Fine-tuned on one language, tested on the others (all languages: table.md)\n\n{turned(header, body)}"
