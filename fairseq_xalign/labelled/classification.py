@@ -95,7 +95,11 @@ class Classification(Kind):
             },
         )
         head_hidden: int = field(
-            default=0, metadata={"help": "width of a hidden tanh layer in the head; 0, the default, for no such layer"}
+            default=0,
+            metadata={
+                "help": "width of a hidden tanh layer in the head; 0, the default, for no such layer (with --pooling "
+                "cls and the encoder's own width it begins as the pooler that a BERT was published with)"
+            },
         )
         separator: str = field(
             default="makers",

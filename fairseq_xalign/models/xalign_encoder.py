@@ -222,11 +222,24 @@ class XAlignModel(BaseFairseqModel):
             state_dict[TOKENS][rows] = own[TOKENS][rows].to(state_dict[TOKENS])
         if LANGUAGES in own and LANGUAGES not in state_dict:  # at first they change nothing
             state_dict[LANGUAGES] = torch.zeros_like(own[LANGUAGES])
-        for key in own:  # an objective's pooler begins as the one that the encoder was published with
+        for key in own:  # a pooler begins as the one that the encoder was published with
             published = FOREIGN_POOLER + key.rpartition(".")[2]
-            if POOLER in key and key.startswith("objectives.") and published in state_dict:
+            if published in state_dict and self._is_pooler(key, own[key].shape == state_dict[published].shape):
                 state_dict.setdefault(key, state_dict[published])
         fit_state_dict(state_dict, own, ("heads.", "objectives.", "decoder.", "foreign."))
+
+    def _is_pooler(self, key: str, fits: bool) -> bool:
+        """Whether a weight is a pooler's: an objective's, or the layer that BERT puts between ``<s>`` and the labels.
+
+        Args:
+            fits: whether it has the shape of the published one; a head may have a layer of another width.
+        """
+        if POOLER in key and key.startswith("objectives."):
+            return True
+        kind, _, layer = key.removeprefix("heads.").partition(".")
+        if not (key.startswith("heads.") and layer.startswith("dense.")):
+            return False
+        return fits and getattr(self.heads[kind], "pooling", "") == "cls"
 
 
 def fit_state_dict(state_dict: dict[str, Tensor], own: dict[str, Tensor], optional: tuple[str, ...]) -> None:
