@@ -15,8 +15,10 @@ more_settings() {
     CHAIN="" BEST=""                # BEST: LANGUAGE:CHAIN, one word for each language
     CRITERION="" OPTIONS=""         # of fairseq-train, for every row
     LINKS=""                        # which pieces of linked words are linked, --link-pieces of binarize (empty: no word is linked)
+    SMALLEST_OPTIONS=""             # more of them, for --smallest
     SEEDS=1
     PAIRS=10000000                  # at most this many pairs per language for training
+    BITEXT=""                       # options of `xalign-preprocess bitext`, which chooses the PAIRS; spread over the text if empty
     MOST_WORDS=""                   # longest English sentence in words; no limit if empty
     VALID_PAIRS=100
     EPOCHS=""                       # passes over the pairs of a step (empty: UPDATES)
@@ -36,6 +38,7 @@ more_settings() {
 more_smallest_settings() {
     LANGUAGES=$(cut -d ' ' -f 1,2 <<< "$LANGUAGES") START=made-up SUBWORD="" PAIRS=100 VALID_PAIRS=10 MOST_WORDS="" UPDATES=2 EPOCHS="" BATCH=4
     LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 ARCH=xalign_tiny ENCODERS="start=made-up"
+    OPTIONS="$OPTIONS $SMALLEST_OPTIONS" BITEXT=${BITEXT:+--least 2}
 }
 
 # The chain of a row, without @each; whether it has a model for each language; its steps, one per line, for the languages of a model.
@@ -106,12 +109,13 @@ fetch_bitext() {
 
 # Stage 1: prepare_step STEP: its text, split by English sentence
 prepare_step() {
-    local folder corpus corpora=()
+    local folder corpus corpora=() lines=$PAIRS
     folder=$(folder_of text "$1")
     [ ! -f "$folder/counts.json" ] || return 0
     for corpus in $(corpora_in "$1"); do corpora+=(--corpus "$XALIGN_CACHE/$corpus"); done
+    if [ -n "$BITEXT" ]; then lines=1000000000; fi
     if [ -n "$MOST_WORDS" ]; then corpora+=(--most-words "$MOST_WORDS"); fi
-    "$PYTHON" recipes/lib/prepare_bitext.py "${corpora[@]}" --languages "$(languages_in "$1" | paste -sd ' ')" --output "$folder" --lines "$PAIRS" \
+    "$PYTHON" recipes/lib/prepare_bitext.py "${corpora[@]}" --languages "$(languages_in "$1" | paste -sd ' ')" --output "$folder" --lines "$lines" \
         --valid-lines "$VALID_PAIRS" --test-lines "$VALID_PAIRS" --least-words 1
 }
 
@@ -141,12 +145,22 @@ prepare_start() {
     [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
 }
 binarize_step() {
-    local text data split n streams links
+    local text data split n streams links from
     text=$(folder_of text "$1") data=$(folder_of data "$1")
     [ ! -f "$data/ready" ] || return 0
+    [ -z "$LINKS" ] || [ -z "$BITEXT" ] || { echo "run.sh: BITEXT chooses pairs, but links are those of all; leave BITEXT or LINKS empty" >&2; exit 2; }
     for split in train valid; do
         streams=() links=()
-        for n in $(languages_in "$1"); do streams+=(--bitext "en:$n=$text/$split.en-$n.en.txt,$text/$split.en-$n.$n.txt"); done
+        for n in $(languages_in "$1"); do
+            from="$text/$split.en-$n.en.txt,$text/$split.en-$n.$n.txt"
+            if [ -n "$BITEXT" ] && [ "$split" = train ]; then
+                # shellcheck disable=SC2086 # several words
+                preprocess bitext --source "en=${from%,*}" --target "$n=${from#*,}" --subword "$SUBWORD" $BITEXT --first "$PAIRS" \
+                    --output "$text/chosen.en-$n" --json > "$text/chosen.en-$n.json"
+                from="$text/chosen.en-$n.en,$text/chosen.en-$n.$n"
+            fi
+            streams+=(--bitext "en:$n=$from")
+        done
         for n in ${LINKS:+$(languages_in "$1")}; do links+=(--links "en:$n=$text/$split.en-$n.links"); done
         preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${LINKS:+--link-pieces "$LINKS" "${links[@]}"}
     done
@@ -178,12 +192,16 @@ posttrain() {
 }
 updates_of() { # STEP LANGUAGES: how many updates EPOCHS passes take; languages that are drawn equally often all count as the largest
     if [ -z "$EPOCHS" ]; then echo "$UPDATES"; return; fi
-    "$PYTHON" - "$(folder_of text "$1")/counts.json" "$2" "$EPOCHS" "$((BATCH * UPDATE_FREQUENCY))" "$EQUAL" <<'PY'
-import json, math, sys
-path, languages, epochs, batch, equal = sys.argv[1:]
-with open(path, encoding="utf-8") as file:
-    counts = json.load(file)["pairs"]
-sizes = [counts[name]["train"] for name in languages.split(",") if name in counts]
+    "$PYTHON" - "$(folder_of text "$1")" "$2" "$EPOCHS" "$((BATCH * UPDATE_FREQUENCY))" "$EQUAL" <<'PY'
+import json, math, pathlib, sys
+folder, languages, epochs, batch, equal = sys.argv[1:]
+counts = json.loads(pathlib.Path(folder, "counts.json").read_text("utf-8"))["pairs"]
+sizes = {name: counts[name]["train"] for name in languages.split(",") if name in counts}
+for name in sizes:
+    chosen = pathlib.Path(folder, f"chosen.en-{name}.json")
+    if chosen.exists():
+        sizes[name] = json.loads(chosen.read_text("utf-8"))["kept"]
+sizes = [*sizes.values()]
 print(math.ceil(float(epochs) * (max(sizes) * len(sizes) if equal else sum(sizes)) / int(batch)))
 PY
 }

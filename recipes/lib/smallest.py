@@ -36,9 +36,14 @@ TREEBANKS = {
     "chinese": "zh",
 }
 """The languages of treebanks, by their names."""  # fmt: skip
-FURTHER = ("ar", "hi", "ja")
-"""Languages of the parallel corpora of TPP."""
-BITEXT = ("wikidata", *(f"{name}-en-{target}" for name in ("tatoeba", "wikimatrix") for target in FURTHER))
+FURTHER = ("ar", "hi", "ja", "fr", "zh", "bg")
+"""Further languages of the parallel corpora of TPP and PPA."""
+BITEXT = (
+    "wikidata",
+    *(f"{name}-en-{target}" for name in ("tatoeba", "wikimatrix") for target in ("ar", "hi", "ja")),
+    *(f"europarl-en-{target}" for target in ("fr", "es", "de", "bg")),
+    *("multiun-en-ar", "multiun-en-zh", "iitb-en-hi", "eubookshop-en-bg"),
+)
 TAGS = ("NOUN", "VERB", "ADJ", "X")
 
 

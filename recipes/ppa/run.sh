@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# PPA (Pan et al. 2021): a pre-trained encoder aligned by momentum contrast and TLM; retrieval and zero-shot tasks before and after.
+#
+#   recipes/ppa/run.sh [--conf demo|paper|FILE] [--stage N] [--stop-stage M] [--dry-run] [--work DIR] [--jobs N] [--set NAME=VALUE]
+#                      [--smallest]
+#
+# Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in four languages, for two
+# cores; paper has the paper's corpora (Europarl, MultiUN, IITB, EUbookshop) and values, for a GPU.
+# Rows of Table 5, one option each: FULL; NO_MOCO; NO_TLM; MLM, MLM on the sides of pairs instead of TLM. --set ROWS=NO_TLM runs one of
+# them; the last stage prints the commands of all. The row "- CS" is FULL, fine-tuned without code-switching: docs/papers/ppa.md.
+# Stages: 0 fetch  1 text  2 encoder and data folders  3 training  4 retrieval (NTREX-128)  5 zero-shot tasks  6 table and commands
+# A second run skips what is done and resumes training where it was stopped. --jobs sets how many runs train at once, --set changes a
+# setting, as in --set SEEDS="1 2" (may be repeated), --smallest tries every stage with two updates on made-up data. PYTHON names
+# the interpreter, XALIGN_CACHE the folder of fetched corpora, XALIGN_DATA a folder with ntrex, ud/... and topic/sib-200, if you have one.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+NAME=ppa CONFIG=demo LAST_STAGE=6
+for part in options jobs training treebanks transfer posttraining; do source "recipes/lib/$part.sh"; done
+
+parse_options "$@"
+if [ -n "$DRY_RUN" ]; then
+    posttraining_dry_run
+    exit 0
+fi
+run_posttraining_stages
+title "done: $WORK/table.md"
