@@ -304,3 +304,39 @@ def test_several_gpus_and_nodes_are_what_the_recipes_training_is_started_with(sh
     text, _ = launched("submitit_train.py", "--nodes", "4", "--dry-run", "--", shown, "--conf", "paper")
     assert "--distributed-port 29500 --distributed-world-size 32" in text
     assert text.endswith(f"bash {shown} --conf paper --stage 3 --stop-stage 3")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "\n13 models"),
+        (["--set", "ROWS=TT"], "\n3 models"),
+        (["--set", "ROWS=ALL", "--set", "SEEDS=1 2"], "\n2 models"),
+    ],
+    ids=["all", "one", "all languages, two seeds"],
+)
+def test_a_row_of_tpp_is_one_setting(rows, said):
+    """Table 3: a model for each corpus and language, for each language's chain of corpora, and one of all languages."""
+    done = recipe("tpp", "--conf", "paper", *rows, "--dry-run")
+    assert done.returncode == 0 and said in done.stdout, done.stderr
+
+
+def test_the_table_of_further_training_has_the_gain_of_each_language_over_seeds(tmp_path):
+    table = part("posttraining_table")
+
+    def write(name, **means):
+        pairs = [{"source": language, "target": "en", "mean": mean} for language, mean in means.items()]
+        report = {"pairs": pairs} if len(pairs) > 1 else pairs[0]
+        (tmp_path / f"{name}.json").write_text(json.dumps(report), "utf-8")
+
+    write("start", de=40.0, ru=5.0)
+    write("ALL.seed1", de=50.0, ru=6.0)
+    write("ALL.seed2", de=54.0, ru=4.0)
+    write("TT.de.seed1", de=60.5)
+    lines = table.retrieval_table(table.accuracies(tmp_path)).splitlines()
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in [lines[0], *lines[2:]]] == [
+        ["encoder", "de", "ru"],
+        ["start", "40.0", "5.0"],
+        ["ALL", "52.0 ± 2.8 (+12.0)", "5.0 ± 1.4 (+0.0)"],
+        ["TT", "60.5 (+20.5)", "–"],
+    ]

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.negatives import Negatives, Texts, batch_negatives, corpus_negatives
-from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, option
+from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, Resources, option
 from fairseq_xalign.objectives.sentences import SentenceOptions, sentence_vectors
 from fairseq_xalign.objectives.view import BITEXT, OTHER_SIDE, OWN_SIDES, Settings, View
 from fairseq_xalign.options import at_least
@@ -28,6 +29,8 @@ BATCH_SOURCE, BATCH_EITHER, CORPUS, CORPUS_EITHER_LANG = NEGATIVES = (
 )  # fmt: skip
 """Where the text of a negative comes from."""
 LOSSES = BCE, COSINE = "bce", "cosine"
+FEWEST_PAIRS = 2
+"""Of fewer different pairs there is no negative."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,16 @@ class TranslationPairs(Objective):
         others = self.options.tpp_num_negatives if self.options.from_corpus else 0
         side = OWN_SIDES if self.options.tpp_negatives == CORPUS_EITHER_LANG else OTHER_SIDE
         return View(BITEXT, sides="apart", others=others, others_from=side if others else OTHER_SIDE)
+
+    def check(self, resources: Resources) -> None:
+        """Raises UserError where all pairs of the training text are the same, so that no negative can be made."""
+        if resources.known_pairs is not None and len(resources.known_pairs) < FEWEST_PAIRS:
+            raise UserError(
+                f"the pairs of the training text are {len(resources.known_pairs)} different ones: tpp needs others to "
+                "make negatives of",
+                resources.where,
+                remedy=f"Binarize at least {FEWEST_PAIRS} different pairs",
+            )
 
     def module(self, encoder: Any) -> nn.Module | None:
         self.options.check_layer(encoder)

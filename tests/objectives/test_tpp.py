@@ -13,7 +13,8 @@ from fairseq_xalign.models.config import EncoderConfig
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.objectives.combined import combined_loss
-from fairseq_xalign.objectives.objective import Context, parse_objectives
+from fairseq_xalign.objectives.fingerprint import KnownPairs
+from fairseq_xalign.objectives.objective import Context, Resources, parse_objectives
 from fairseq_xalign.objectives.registry import OBJECTIVES
 from fairseq_xalign.objectives.tpp import HEADS, NEGATIVES, TPPOptions, TranslationPairs, pair_logits, pair_losses
 from fairseq_xalign.objectives.view import DEFAULTS
@@ -181,6 +182,14 @@ def test_a_layer_below_the_last_one_is_read_and_those_above_are_not_trained(enco
     assert encoder.layers[1].qkv.weight.grad is None and encoder.layers[0].qkv.weight.grad.abs().sum() > 0
     with pytest.raises(UserError, match="--sentence-layer 3: the encoder has 2 layers"):
         TranslationPairs(TPPOptions(sentence_layer=3)).module(encoder)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_training_text_without_two_different_pairs_is_refused(count):
+    known = KnownPairs(np.arange(count))
+    with pytest.raises(UserError, match=f"{count} different ones"):
+        TranslationPairs().check(Resources("DATA", known_pairs=known))
+    TranslationPairs().check(Resources("DATA", known_pairs=KnownPairs(np.arange(2))))
 
 
 def test_it_mixes_with_others_by_weight(encoder):
