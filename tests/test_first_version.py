@@ -23,7 +23,7 @@ def train(folder: Path, *arguments: object) -> Run:
     """Run fairseq-train with the settings the fixtures were made with."""
     command_line = ["--user-dir", ROOT / "fairseq_xalign", *SHAPE, *SMALLER, *arguments]
     folder.mkdir(exist_ok=True)
-    process = run_function(command, "fairseq_cli.train", [str(a) for a in command_line], log=folder / "log")
+    process = run_function(command, "fairseq_cli.train", [str(a) for a in command_line], log=folder / "log", plain=True)
     return Run(wait(process, 120), folder / "log", folder / "checkpoints")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.compat.patching import workaround, wrap
+from fairseq_xalign.compat.patching import apply, workaround, wrap
 
 
 def register() -> None:
@@ -28,8 +28,8 @@ def complete_user_directory() -> None:
 
     Reason: ``import_user_module`` imports tasks and models only when it imports the package itself.
     A program that imports ``fairseq_xalign`` first (a notebook, or a spawned worker that unpickles a
-    configuration of ours) then gets "invalid choice: 'align_mlm'". Where ``fairseq.utils`` is not
-    imported yet, this waits until it is, and imports nothing.
+    configuration of ours) then gets "invalid choice: 'align_mlm'", and no workaround for what was
+    imported since. Where ``fairseq.utils`` is not imported yet, this waits until it is, and imports nothing.
     """
     module = sys.modules.get("fairseq.utils")
     if module is None:
@@ -43,6 +43,7 @@ def complete_user_directory() -> None:
             user_directory = getattr(args, "user_dir", None)
             if user_directory is not None and Path(user_directory).resolve().name == "fairseq_xalign":
                 register()
+                apply()
 
         return import_user_module
 

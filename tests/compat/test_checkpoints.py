@@ -44,7 +44,7 @@ def _load_an_intruder():
 
 
 def test_other_classes_in_a_checkpoint_are_still_refused(tmp_path):
-    assert wait(run_function(_load_an_intruder, log=tmp_path / "log")) == 1
+    assert wait(run_function(_load_an_intruder, log=tmp_path / "log", plain=True)) == 1
     assert "Unsupported global" in (tmp_path / "log").read_text()
 
 
@@ -80,7 +80,7 @@ def test_a_process_killed_while_copying_leaves_a_whole_checkpoint(tmp_path, patc
     torn = 0
     for attempt in range(8):
         target.write_bytes(b"o" * size)
-        process = run_function(_copy_forever, source, target, patched)
+        process = run_function(_copy_forever, source, target, patched, plain=True)
         while target.read_bytes()[:1] == b"o":
             assert process.is_alive()
             time.sleep(0.001)
@@ -132,7 +132,7 @@ def test_a_process_killed_while_saving_leaves_a_whole_checkpoint_and_the_next_on
 
     path = tmp_path / "checkpoint_last.pt"
     torch.save(_weights(1.0), path)
-    process = run_function(_save_and_die, path, moment, log=tmp_path / "log")
+    process = run_function(_save_and_die, path, moment, log=tmp_path / "log", plain=True)
     assert wait(process) == -signal.SIGKILL, (tmp_path / "log").read_text()
     value = 2.0 if moment == "renamed" else 1.0
     kept = torch.load(path)["model"]
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(tiny, two_upda
     good.parent.mkdir()
     good.write_bytes((two_updates / "checkpoint_last.pt").read_bytes())
     arguments = [str(tiny), *TINY, "--save-dir", str(good.parent), "--max-update", "4"]
-    process = run_function(_train_on_a_full_disk, arguments, log=tmp_path / "log")
+    process = run_function(_train_on_a_full_disk, arguments, log=tmp_path / "log", plain=True)
     assert wait(process) == 1
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert last.startswith("fairseq-train: ") and "File too large" in last and str(good) in last

@@ -55,7 +55,7 @@ def test_spawned_workers_find_our_parts_and_stop_together_when_their_parent_is_t
     ours = ["--user-dir", ROOT / "fairseq_xalign", "--optimizer", "adamw"]  # known once our tasks are imported
     start = ["--max-update", "100000", "--save-dir", tmp_path]
     arguments = [str(argument) for argument in [tiny, *TINY, *spawned, *ours, *start]]
-    process = run_function(_train_as_with_two_gpus, arguments, log=tmp_path / "log", has_children=True)
+    process = run_function(_train_as_with_two_gpus, arguments, log=tmp_path / "log", has_children=True, plain=True)
     _until_it_trains(process, tmp_path / "log")
     os.kill(process.pid, signal.SIGTERM)
     assert wait(process) == 1

@@ -1,6 +1,7 @@
 """Real runs of fairseq's commands for tests, each in a process of its own that is ready in tenths of a second.
 
-A fork server imports fairseq once; each run forks from it. Nothing of ours is imported unless a run asks for it.
+A fork server imports fairseq and our tasks once; each run forks from it. Another has imported fairseq alone, for runs
+of fairseq as it is: nothing of ours is imported there unless a run asks for it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import os
 import random
 import socket
 import sys
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from unittest import mock
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo"])
+_PLAIN, _OURS = forkserver.ForkServer(), forkserver.ForkServer()
+FAIRSEQ = ["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo"]
+_PLAIN.set_forkserver_preload(FAIRSEQ)
+_OURS.set_forkserver_preload([*FAIRSEQ, *(f"fairseq_xalign.tasks.{name}" for name in ("align_mlm", "mnmt", "xling"))])
 
 TINY = """
     --task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16
@@ -31,10 +37,19 @@ ALL, NONE, READ = ("apply",), (), ("allow_checkpoint_classes",)
 """Which workarounds a run has: ours, fairseq as it is, or just enough that it reads its own checkpoints."""
 
 
-def run_function(function, *args, log: Path | None = None, has_children: bool = False) -> ForkServerProcess:
-    """Start ``function(*args)`` in a fresh process; its output goes to ``log``."""
+def run_function(
+    function, *args, log: Path | None = None, has_children: bool = False, plain: bool = False
+) -> ForkServerProcess:
+    """Start ``function(*args)`` in a fresh process; its output goes to ``log``.
+
+    Args:
+        has_children: whether the process may start others.
+        plain: whether nothing of ours is imported yet.
+    """
     process = _context.Process(target=_run, args=(function, args, log), daemon=not has_children)
-    process.start()
+    server = _PLAIN if plain else _OURS
+    with mock.patch.object(forkserver, "connect_to_new_process", server.connect_to_new_process):  # it knows one server
+        process.start()
     return process
 
 
@@ -62,8 +77,8 @@ def command(module: str, arguments: list[str], workarounds: tuple[str, ...] = ()
 
 
 def train(arguments: list, log: Path, workarounds: tuple[str, ...] = ()) -> ForkServerProcess:
-    """Start ``fairseq-train`` with ``arguments``."""
-    return run_function(command, "fairseq_cli.train", [str(a) for a in arguments], workarounds, log=log)
+    """Start ``fairseq-train`` with ``arguments``, as it is but for ``workarounds``."""
+    return run_function(command, "fairseq_cli.train", [str(a) for a in arguments], workarounds, log=log, plain=True)
 
 
 def wait(process: ForkServerProcess, seconds: float = 60) -> int:
@@ -85,7 +100,8 @@ def tiny_data(folder: Path) -> Path:
         (folder / f"{split}.txt").write_text("\n".join(lines) + "\n", "utf-8")
     files = ["--trainpref", f"{folder}/train.txt", "--validpref", f"{folder}/valid.txt"]
     out = ["--only-source", "--destdir", f"{folder}/bin", "--workers", "1"]
-    assert wait(run_function(command, "fairseq_cli.preprocess", files + out, log=folder / "preprocess.log")) == 0
+    made = run_function(command, "fairseq_cli.preprocess", files + out, log=folder / "preprocess.log", plain=True)
+    assert wait(made) == 0
     return folder / "bin"
 
 

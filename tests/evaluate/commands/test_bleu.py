@@ -194,7 +194,9 @@ def test_fairseq_generate_gives_the_same_translations_and_scores(trained, tmp_pa
     arguments = [data, "--user-dir", ROOT / "fairseq_xalign", "--task", "mnmt", "-s", "en", "-t", "de", "--path",
                  checkpoint / "checkpoint_last.pt", "--gen-subset", "test", "--beam", 4, "--cpu", "--num-workers", 0,
                  "--max-tokens", 1000]  # fmt: skip
-    process = run_function(command, "fairseq_cli.generate", [str(a) for a in arguments], log=tmp_path / "log")
+    process = run_function(
+        command, "fairseq_cli.generate", [str(a) for a in arguments], log=tmp_path / "log", plain=True
+    )
     assert wait(process) == 0, (tmp_path / "log").read_text()[-2000:]
     theirs = bleu(hypotheses={"en-de": tmp_path / "log"}).directions["en-de"]
     ours = bleu(checkpoint, data=data, directions=["en-de"], output=tmp_path / "out").directions["en-de"]
