@@ -164,6 +164,34 @@ def batch_negatives(texts: Texts, keys: Tensor, number: int = 1, either: bool = 
     return Negatives(_indices(left), _indices(right), pairs * number, rejected)
 
 
+def hard_negatives(texts: Texts, scores: np.ndarray, number: int = 1) -> Negatives:
+    """The ``number`` negatives of each of P pairs that are scored highest, the first text being replaced.
+
+    Args:
+        scores: of the second text of pair i beside the first text of pair j, float [P, P].
+    """
+    pairs = len(scores)
+    pair = np.arange(pairs)
+    kept, other = 2 * pair + 1, 2 * pair
+    legal = texts.legal(pair[:, None], kept[:, None], other[None])
+    wished = np.where(np.eye(pairs, dtype=bool), -np.inf, scores).argmax(axis=1)
+    rejected = int((~legal[pair, wished]).sum())
+    left, right = [], []
+    for _ in range(number):
+        while True:
+            taken = np.where(legal, scores, -np.inf).argmax(axis=1)
+            rows = np.flatnonzero(legal[pair, taken])
+            wrong = texts.are_known(kept[rows], other[taken[rows]])
+            legal[rows, taken[rows]] = False  # taken, or never to be
+            if not wrong.any():
+                break
+            rejected += int(wrong.sum())
+            legal[rows[~wrong], taken[rows[~wrong]]] = True
+        left += other[taken[rows]].tolist()
+        right += kept[rows].tolist()
+    return Negatives(_indices(left), _indices(right), pairs * number, rejected)
+
+
 def corpus_negatives(texts: Texts, keys: Tensor, number: int = 1, any_language: bool = False) -> Negatives:
     """``number`` negatives for each of P pairs, made of texts of the whole corpus, which follow the pairs in the batch.
 

@@ -16,7 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.objectives.negatives import Negatives, Texts, batch_negatives, corpus_negatives
+from fairseq_xalign.objectives.negatives import (
+    Negatives,
+    Texts,
+    batch_negatives,
+    corpus_negatives,
+    hard_negatives,
+)
 from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, Resources, option
 from fairseq_xalign.objectives.sentences import SentenceOptions, sentence_vectors
 from fairseq_xalign.objectives.view import BITEXT, OTHER_SIDE, OWN_SIDES, Settings, View
@@ -24,8 +30,8 @@ from fairseq_xalign.options import at_least
 
 HEADS = CLS, POOLER, POOLER_LINEAR, MEAN = "cls", "pooler", "pooler-linear", "mean"
 """What f(x) is: the last layer's ``<s>``; BERT's pooler on it; another linear layer on that; the mean over pieces."""
-BATCH_SOURCE, BATCH_EITHER, CORPUS, CORPUS_EITHER_LANG = NEGATIVES = (
-    "batch-source", "batch-either", "corpus", "corpus-either-lang",
+BATCH_SOURCE, BATCH_EITHER, BATCH_HARD, CORPUS, CORPUS_EITHER_LANG = NEGATIVES = (
+    "batch-source", "batch-either", "batch-hard", "corpus", "corpus-either-lang",
 )  # fmt: skip
 """Where the text of a negative comes from."""
 LOSSES = BCE, COSINE = "bce", "cosine"
@@ -46,8 +52,9 @@ class TPPOptions(SentenceOptions):
     tpp_negatives: str = option(
         BATCH_SOURCE,
         "where negatives come from: batch-source replaces the first text of a pair by that of another pair of the "
-        "batch (the default; TPP, Figure 2); batch-either replaces either text; corpus replaces either text by one of "
-        "any other pair; corpus-either-lang takes that in either language (the released code)",
+        "batch (the default; TPP, Figure 2); batch-either replaces either text; batch-hard takes the text of the batch "
+        "that is scored highest (not in the paper); corpus replaces either text by one of any other pair; "
+        "corpus-either-lang takes that in either language (the released code)",
         NEGATIVES,
     )
     tpp_num_negatives: int = option(1, "number of negatives per pair; 1 by default (TPP, section 2)")
@@ -144,13 +151,19 @@ class TranslationPairs(Objective):
 
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
         assert reading is not None
-        chosen = self.negatives(reading, context)  # ahead of the encoder's work, which a GPU then does meanwhile
+        hard = self.options.tpp_negatives == BATCH_HARD
+        # Ahead of the encoder's work, which a GPU then does meanwhile, unless that is what they depend on.
+        chosen = None if hard else self.negatives(reading, context)
         pooling = "mean" if self.options.tpp_head == MEAN else "cls"
         vectors = sentence_vectors(reading, pooling, self.options.layer)  # [B, D]
         if self.name in context.modules:
             vectors = context.modules[self.name](vectors)
         pairs = pairs_in(reading, self.options)
         device = vectors.device
+        if chosen is None:
+            with torch.no_grad(), torch.autocast(device.type, enabled=False):
+                scores = vectors[1::2].float() @ vectors[0::2].float().T  # [P, P]
+            chosen = hard_negatives(self._texts(reading, context), scores.cpu().numpy(), self.options.tpp_num_negatives)
         even = 2 * torch.arange(pairs, device=device)
         left = torch.cat([even, chosen.left.to(device)])
         right = torch.cat([even + 1, chosen.right.to(device)])
@@ -171,16 +184,19 @@ class TranslationPairs(Objective):
         )
 
     def negatives(self, reading: Reading, context: Context) -> Negatives:
-        """The negatives of a batch."""
-        batch, pairs, options = reading.batch, pairs_in(reading, self.options), self.options
-        assert batch.keys is not None
-        languages = None if batch.languages is None else batch.languages[batch.starts[:-1].long()].cpu()
-        texts = Texts(context.fingerprints(batch), pairs, languages, context.known_pairs)
-        keys = batch.keys[0 : 2 * pairs : 2].cpu()
+        """The negatives of a batch that depend on its texts and keys alone."""
+        options, keys = self.options, reading.batch.keys
+        assert keys is not None
+        texts, keys = self._texts(reading, context), keys[0 : 2 * pairs_in(reading, options) : 2].cpu()
         if options.from_corpus:
             either = options.tpp_negatives == CORPUS_EITHER_LANG
             return corpus_negatives(texts, keys, options.tpp_num_negatives, either)
         return batch_negatives(texts, keys, options.tpp_num_negatives, options.tpp_negatives == BATCH_EITHER)
+
+    def _texts(self, reading: Reading, context: Context) -> Texts:
+        batch = reading.batch
+        languages = None if batch.languages is None else batch.languages[batch.starts[:-1].long()].cpu()
+        return Texts(context.fingerprints(batch), pairs_in(reading, self.options), languages, context.known_pairs)
 
 
 def pairs_in(reading: Reading, options: TPPOptions) -> int:

@@ -12,6 +12,7 @@ from fairseq_xalign.objectives.negatives import (
     batch_negatives,
     corpus_negatives,
     derangement,
+    hard_negatives,
     keeps_second,
 )
 
@@ -141,6 +142,28 @@ def test_texts_of_the_corpus_that_translate_each_other_in_the_training_text_are_
     known = KnownPairs(np.unique([int(pair_marks(torch.tensor(50), torch.tensor(x))) for x in (10, 11)]))
     found = corpus_negatives(Texts(marks, 2, None, known), keys_of(all_different(2)))
     assert found.rejected == found.dropped == 1 and {4} & {*found.left.tolist(), *found.right.tolist()} == set()
+
+
+@given(BATCHES, st.integers(0, 99), st.integers(1, 3))
+def test_hard_negatives_are_the_highest_scored_texts_that_are_no_translations(pairs, seed, number):
+    scores = np.random.default_rng(seed).normal(size=(len(pairs), len(pairs)))
+    found = hard_negatives(texts_of(pairs), scores, number)
+    made = sorted(zip((found.right // 2).tolist(), (found.left // 2).tolist()))
+    expected = []
+    for i in range(len(pairs)):
+        possible = [j for j in range(len(pairs)) if may_replace(pairs, i, j)]
+        expected += [(i, j) for j in sorted(possible, key=lambda j: -scores[i, j])[:number]]
+    assert made == sorted(expected) and found.dropped == len(pairs) * number - len(expected)
+
+
+def test_a_hard_negative_that_the_training_text_knows_is_passed_over():
+    pairs = all_different(3)
+    marks = torch.tensor([x for pair in pairs for x in pair])
+    known = KnownPairs(np.unique([int(pair_marks(marks[1], marks[2]))]))  # pair 1's first text translates pair 0's
+    scores = np.array([[9.0, 3.0, 1.0], [2.0, 9.0, 1.0], [1.0, 2.0, 9.0]])
+    found = hard_negatives(Texts(marks, 3, None, known), scores)
+    assert sorted(zip(found.right.tolist(), found.left.tolist())) == [(1, 4), (3, 0), (5, 2)]
+    assert found.rejected == 1 and found.dropped == 0
 
 
 def test_choices_are_functions_of_the_keys():

@@ -140,6 +140,16 @@ def test_the_loss_of_a_batch_equals_a_reference_in_numpy(encoder, head):
     assert found.others["negatives"][0] == 4 and found.others["dropped"][0] == 0
 
 
+def test_hard_negatives_are_those_of_the_highest_loss(encoder):
+    random, hard = (loss_of(encoder, PAIRS, tpp_negatives=n)[0] for n in ("batch-source", "batch-hard"))
+    assert hard.count == random.count == 8
+    vectors = encoder(batch_of(PAIRS))[batch_of(PAIRS).starts[:-1].long()]
+    scores = vectors[1::2] @ vectors[0::2].T
+    highest = scores.masked_fill(torch.eye(4, dtype=torch.bool), -math.inf).max(dim=1).values
+    expected = pair_losses(vectors[0::2], vectors[1::2], torch.ones(4)).sum() + torch.log1p(highest.exp()).sum()
+    assert hard.sum.item() == pytest.approx(expected.item(), rel=1e-10) and hard.sum >= random.sum
+
+
 @pytest.mark.parametrize("negatives", ["batch-source", "batch-either"])
 def test_a_pair_that_is_turned_round_has_the_same_score(encoder, negatives):
     """The sum over positives is that of the pairs turned round; a model that joined both texts would differ."""
@@ -163,7 +173,7 @@ def test_without_a_negative_the_loss_is_finite_and_over_positives(encoder, pairs
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("negatives", NEGATIVES[2:])
+@pytest.mark.parametrize("negatives", NEGATIVES[3:])
 def test_texts_of_the_corpus_are_read_after_the_pairs(encoder, negatives):
     more = [[30, 31], [32], [33, 34], [5, 6, 7], [35], [36], [37], [38]]
     found, _, reading = loss_of(encoder, PAIRS, more, tpp_negatives=negatives, tpp_num_negatives=2)
@@ -208,7 +218,7 @@ def test_it_mixes_with_others_by_weight(encoder):
 def test_views_of_every_choice_of_negatives():
     views = {n: TranslationPairs(TPPOptions(tpp_negatives=n)).view(DEFAULTS) for n in NEGATIVES}
     assert {n: (v.others, v.others_from) for n, v in views.items()} == {
-        "batch-source": (0, "other"), "batch-either": (0, "other"), "corpus": (1, "other"),
+        "batch-source": (0, "other"), "batch-either": (0, "other"), "batch-hard": (0, "other"), "corpus": (1, "other"),
         "corpus-either-lang": (1, "either"),
     }  # fmt: skip
     assert all(v.sides == "apart" and v.rates is None for v in views.values())

@@ -13,7 +13,19 @@ RELEASED = ["--tpp-head", "pooler-linear", "--tpp-negatives", "corpus-either-lan
 CHOICES = {
     "text": TPP,
     "released code": [*TPP, *RELEASED],
-    "a mixture": [*TPP, "--criterion", "xalign", "--objectives", "tlm,tpp:0.5", "--tpp-num-negatives", 2],
+    "a mixture": [
+        *TPP,
+        "--criterion",
+        "xalign",
+        "--objectives",
+        "moco,tlm,tpp:0.5",
+        "--tpp-negatives",
+        "batch-hard",
+        "--moco-queue",
+        16,
+        "--tpp-num-negatives",
+        2,
+    ],
 }
 END, SAVED = 6, 3
 
