@@ -165,3 +165,11 @@ def test_a_run_is_not_resumed_with_another_queue(data, tmp_path, whole):
 def test_language_embeddings_are_not_in_the_paper(data, tmp_path):
     run = pretrain(data, tmp_path, "mlm", 1, *PPA, "--language-embeddings")
     refused(run, "--criterion ppa has no language embeddings in its paper")
+
+
+def test_translations_that_were_never_seen_come_to_recognise_each_other(data, tmp_path):
+    """By chance, one query in 38 does."""
+    options = ["--moco-normalize", "z", "--moco-temperature", "0.1", "--tlm-weight", 0, "--lr", "0.003", "--batch-size",
+               32, "--max-tokens", 9000, "--tokens-per-sample", 512, "--dropout", 0]  # fmt: skip
+    run = done(pretrain(data, tmp_path, "mlm", 120, *PPA, *options))
+    assert float(run.records("valid")[-1]["valid_moco_accuracy"]) > 0.4
