@@ -4,7 +4,7 @@
 # What a configuration may leave out.
 more_settings() {
     ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
-    SQUAD="" MASSIVE="" MASAKHANER=""
+    XNLI="" SQUAD="" MASSIVE="" MASAKHANER=""
     RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
     WEIGHT_DECAY=0.01
     CLIP_NORM=1.0
@@ -16,7 +16,7 @@ more_settings() {
 }
 more_smallest_settings() {
     local one
-    for one in POS TOPICS NER NLI QA INTENTS SENTIMENT SQUAD MASSIVE MASAKHANER; do
+    for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER; do
         printf -v "$one" '%s' "1 150 1e-4 1 64"
     done
     QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
@@ -34,13 +34,14 @@ task_settings() {
         masakhaner) metric=ner kind=tagging source=swa benchmark=masakhaner settings=$MASAKHANER ;;
         nli-en) metric=pairs benchmark=cad-nli settings=$NLI ;;
         nli-id) metric=pairs source=id benchmark=indonli settings=$NLI ;;
+        xnli) metric=pairs benchmark=xnli settings=$XNLI ;;
         qa) metric=qa kind=qa source=ja benchmark=jaquad settings=$QA ;;
         squad) metric=qa kind=qa benchmark=squad settings=$SQUAD ;;
         topics) source=eng_Latn benchmark=sib-200 settings=$TOPICS ;;
         intents) benchmark=xsid settings=$INTENTS ;;
         massive) benchmark=massive settings=$MASSIVE ;;
         sentiment) benchmark=nusax settings=$SENTIMENT ;;
-        *) echo "run.sh: no task '$1'; there are: pos ner nli-en nli-id qa topics intents sentiment squad massive masakhaner retrieval" >&2; exit 2 ;;
+        *) echo "run.sh: no task '$1'; there are: pos ner nli-en nli-id qa topics intents sentiment xnli squad massive masakhaner retrieval" >&2; exit 2 ;;
     esac
     read -r epochs batch rate warmup length <<< "$settings"
 }
@@ -52,6 +53,7 @@ corpora_of() {
         pos) echo ud-english-ewt ud-english-pud; for n in $PUD; do echo "ud-$(treebank_of "$n")-pud"; done ;;
         ner) echo uner-danish-ddt uner-english-ewt uner-german-pud uner-portuguese-pud uner-chinese-pud ;;
         nli-*) echo cad-nli indonli kornli americasnli ;;
+        xnli) echo multinli xnli kornli americasnli ;;
         qa) echo jaquad xquad ;;
         squad) echo squad xquad ;;
         topics) echo sib-200 ;;
@@ -175,6 +177,10 @@ label_task() {
             for set in cad-nli indonli kornli americasnli; do benchmark_of "$set"; done
             if [ "$1" = nli-en ]; then first=cad-nli; else first=indonli; fi
             joined "$1" "$first" "train=$first/train" "valid=$first/valid" test=cad-nli/test test=indonli/test test=kornli/test test=americasnli/test
+            ;;
+        xnli)
+            for set in multinli xnli kornli americasnli; do benchmark_of "$set"; done
+            joined xnli xnli train.en=multinli/train.en test=xnli/test test=kornli/test test=americasnli/test
             ;;
         qa | squad)
             if [ "$1" = qa ]; then first=jaquad n=ja; else first=squad n=en; fi

@@ -8,8 +8,8 @@
 # the tables call one:  --set ENCODERS="e5=multilingual-e5-small mine=runs/align_mlm/checkpoint_last.pt"
 # Tasks: pos (UD English EWT to 11 languages of PUD), ner (Danish to English, German, Portuguese and Chinese), nli-en and nli-id
 # (CAD-NLI and IndoNLI to KorNLI and AmericasNLI), qa (JaQuAD to XQuAD), topics (SIB-200, English to 205 languages), intents
-# (xSID), sentiment (NusaX), retrieval (Tatoeba); full has squad, massive and masakhaner too. A task whose sets cannot be fetched
-# is left out, and a message says so.
+# (xSID), sentiment (NusaX), retrieval (Tatoeba); full has xnli (from MultiNLI), squad, massive and masakhaner too. A task whose
+# sets cannot be fetched is left out, and a message says so.
 # Configurations: demo (the default) is what two cores can do: 2,000 questions, three seeds for pos and topics, ten languages of
 # Tatoeba; full has everything, for a GPU.
 # Stages: 0 fetch  1 labelled folders  2 encoders  3 fine-tuning, predictions and scores  4 retrieval  5 tables

@@ -1,10 +1,11 @@
 # Everything: all questions, all languages of Tatoeba, five seeds of every task, and the larger training sets. For one GPU.
 source "$(dirname "${BASH_SOURCE[0]}")/demo.sh"
-TASKS="pos ner nli-en nli-id qa topics intents sentiment squad massive masakhaner retrieval"
+TASKS="pos ner nli-en nli-id qa topics intents sentiment xnli squad massive masakhaner retrieval"
 SEEDS="1 2 3 4 5"
 SEVERAL_SEEDS=$TASKS
 QUESTIONS=0
 RETRIEVAL_LANGUAGES=all
+XNLI="2 32 3e-5 1000 128"
 SQUAD="2 32 3e-5 500 384"
 MASSIVE="5 32 5e-5 100 128"
 MASAKHANER="5 32 5e-5 100 128"
