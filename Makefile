@@ -15,7 +15,7 @@ ARGS ?=
 RECIPES ?=
 
 # What `make bench` runs; benchmarks/gpu_check.sh is for a GPU.
-BENCHMARKS := throughput binarize derive predict finetune encode mnmt_throughput decode beam_width startup objectives
+BENCHMARKS := throughput binarize derive predict finetune encode mnmt_throughput decode beam_width startup objectives links
 
 VENV := .venv
 BIN := $(VENV)/bin

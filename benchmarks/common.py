@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 USER_DIR = ROOT / "fairseq_xalign"
@@ -42,22 +42,44 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
 
 
+class Cost(NamedTuple):
+    """What a process took.
+
+    Attributes:
+        seconds: from its start to its end.
+        cpu: seconds of all cores together, of all its processes; other programs on the machine change it little.
+        megabytes: the highest memory (resident) of any of its processes.
+    """
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
 def run_process(*arguments: object) -> tuple[float, float]:
     """Run a Python module or script; return its seconds and the highest memory (resident, MB) of any of its processes.
 
     Raises:
         SystemExit: if it failed; the end of its output is shown.
     """
+    cost = process_cost(*arguments)
+    return cost.seconds, cost.megabytes
+
+
+def process_cost(*arguments: object) -> Cost:
+    """Run a Python module or script as :func:`run_process` does; return all that it took."""
     command = [sys.executable, *map(str, arguments)]
     # A process between reads the peak: RUSAGE_CHILDREN of this one would keep that of earlier calls.
     watch = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; "
-    watch += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(code)"
+    watch += "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+    watch += "print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr); sys.exit(code)"
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", watch, *command], env=environment(), capture_output=True, text=True)
     taken = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
-    return taken, int(done.stderr.strip().splitlines()[-1]) / (1024 if sys.platform != "darwin" else 1 << 20)
+    cpu, peak = done.stderr.strip().splitlines()[-1].split()
+    return Cost(taken, float(cpu), int(peak) / (1024 if sys.platform != "darwin" else 1 << 20))
 
 
 def interleaved(contenders: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[Any]]:

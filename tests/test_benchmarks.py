@@ -25,6 +25,7 @@ def run(*command: object) -> subprocess.CompletedProcess:
         ("throughput", ["--contenders", "ours,fairseq"], "ours is ... times faster"),
         ("binarize", [], "equal bytes: yes"),
         ("derive", [], "trans,inv"),
+        ("links", ["--aligners", "diagonal"], "AER gdfa"),
         ("predict", [], "times as fast"),
         ("finetune", [], "times as fast"),
         ("encode", [], "vectors agree to 0.0001: yes"),
