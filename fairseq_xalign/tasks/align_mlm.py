@@ -15,27 +15,22 @@ from fairseq.logging import metrics
 from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import register_task
 
-from fairseq_xalign.constants import PAD, SPLITS
+from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.criterions.xalign import XAlignCriterion  # registers all: fairseq imports tasks and models only
 from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
-from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
-from fairseq_xalign.data.known_pairs import known_pairs
+from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
-from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
 from fairseq_xalign.errors import UserError, unknown_language
-from fairseq_xalign.evaluate.metrics.alignment import alignment_score
-from fairseq_xalign.evaluate.metrics.word_pairs import Pairs, derived_pairs, dictionary_pairs, mean_rows
+from fairseq_xalign.evaluate.metrics.word_pairs import Pairs
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXTURE
-from fairseq_xalign.objectives.dict_mlm import Translations
-from fairseq_xalign.objectives.fingerprint import Fingerprints, KnownPairs
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.objective import LINKS, Context, Objective, Resources
-from fairseq_xalign.objectives.random import name_key, permutation_sample
+from fairseq_xalign.objectives.random import name_key
 from fairseq_xalign.objectives.view import (
     DEFAULTS,
     Settings,
@@ -46,14 +41,14 @@ from fairseq_xalign.objectives.view import (
     resolve_settings,
 )
 from fairseq_xalign.options import at_least, flag, name_list, pair_name
+from fairseq_xalign.tasks.alignment import measured_alignment, scored_pairs
 from fairseq_xalign.tasks.base import StreamDataset, TrainingTask
 from fairseq_xalign.tasks.owned import OwnedModules, last_batches
 from fairseq_xalign.tasks.pretraining_options import AlignMLMConfig
+from fairseq_xalign.tasks.resources import DICTIONARY, FolderResources
 from fairseq_xalign.tokenizer.framing import frame_of
 
 logger = logging.getLogger(__name__)
-DICTIONARY = {"entries", "translations"}
-"""What objectives may need of the folder's dictionaries."""
 
 
 @register_task("align_mlm", dataclass=AlignMLMConfig)
@@ -221,14 +216,9 @@ class AlignMLMTask(TrainingTask):
     @cached_property
     def resources(self) -> Resources:
         """What the objectives need of the folder beside batches."""
-        return Resources(
-            self.cfg.data,
-            self._all_entries if "entries" in self._needed else None,
-            self._translations if "translations" in self._needed else None,
-            self._training_pairs if "pairs" in self._needed else None,
-            self._fingerprints if "fingerprints" in self._needed else None,
-            self._known_pairs if "known_pairs" in self._needed else None,
-        )
+        languages = {name: self.language_numbers[name] for name in self.trained}
+        found = FolderResources(self.folder, self.tokenizer, self.cfg.train_subset, self.dictionaries, languages)
+        return found.resources(self.cfg.data, self._needed)
 
     def objective_context(self, device: torch.device, sample: dict[str, Any], training: bool) -> Context:
         """What objectives need beside the batch, on its device."""
@@ -241,47 +231,6 @@ class AlignMLMTask(TrainingTask):
         key = name_key(self.cfg.seed, "entries", *number)
         marks = {"fingerprints": self.resources.fingerprints, "known_pairs": self.resources.known_pairs}
         return Context(entries, key, training, self._turn, number, self._dummy and training, **marks)
-
-    @property
-    def _training_bitexts(self) -> list[tuple[MappedTokens, MappedTokens]]:
-        """Both sides of each bitext of training between the languages trained on."""
-        bitext = self.folder.bitext(self.cfg.train_subset).items()
-        return [files for pair, files in bitext if set(pair) <= set(self.trained)]
-
-    @property
-    def _training_pairs(self) -> int:
-        """How many pairs of training there are between the languages trained on."""
-        return sum(len(files[0]) for files in self._training_bitexts)
-
-    @cached_property
-    def _fingerprints(self) -> Fingerprints:
-        return Fingerprints.of(self.tokenizer)
-
-    @cached_property
-    def _known_pairs(self) -> KnownPairs:
-        found = known_pairs(self._training_bitexts, self._fingerprints)
-        logger.info(
-            f"negatives: {self._training_pairs} pairs of training, {len(found)} different, are never among them"
-        )
-        return found
-
-    @cached_property
-    def _all_entries(self) -> DictionaryTensors:
-        source, target = distinct_pairs(self.dictionaries.values())
-        repeated = sum(len(d) + d.duplicates for d in self.dictionaries.values()) - len(source)
-        if repeated:
-            logger.info(f"dictionaries: {len(source)} pairs; {repeated} repetitions were left out")
-        return DictionaryTensors.build(source, target, PAD)
-
-    @cached_property
-    def _translations(self) -> Translations:
-        entries = []
-        for (source, target), dictionary in self.dictionaries.items():
-            s, t = self.language_numbers[source], self.language_numbers[target]
-            for a, b in zip(dictionary.source, dictionary.target):
-                if len(a) == len(b) == 1 and a != b:
-                    entries += [(s, a[0], b[0], t), (t, b[0], a[0], s)]
-        return Translations.build(entries, len(self.tokenizer))
 
     # -- data ----------------------------------------------------------------------------------
 
@@ -420,32 +369,12 @@ class AlignMLMTask(TrainingTask):
         return self.cfg.tokens_per_sample
 
     def begin_valid_epoch(self, epoch: int, model: Any) -> None:
-        self._alignment = self._measure_alignment(model.encoder.embed_tokens.weight.detach().float())
-
-    def _measure_alignment(self, embeddings: torch.Tensor) -> float | None:
-        """Nearest-neighbour alignment (ALIGN-MLM, section 5) of up to ``--alignment-queries`` words, in percent.
-
-        As ``xalign-evaluate align`` has it, of a random choice of the words where there are more.
-        """
-        wanted = self.cfg.alignment_queries
-        if wanted <= 0:
-            return None
-        words = right = 0.0
-        for pairs in self._scored_pairs:
-            count = min(wanted, len(pairs.source))
-            chosen = permutation_sample(len(pairs.source), count, name_key("alignment"))
-            source = mean_rows(embeddings, [pairs.source[i] for i in chosen.tolist()])
-            score = alignment_score(source, mean_rows(embeddings, pairs.target), pairs.gold[chosen])
-            words, right = words + count, right + score * count
-        return right / words if words else None
+        embeddings = model.encoder.embed_tokens.weight.detach().float()
+        self._alignment = measured_alignment(embeddings, self._scored_pairs, self.cfg.alignment_queries)
 
     @cached_property
     def _scored_pairs(self) -> list[Pairs]:
-        """Natural pieces and their copies; without a doubled vocabulary the words of the dictionaries."""
-        if len(self.tokenizer.derived_ids):
-            shared = self.tokenizer.derived is not None and len(self.tokenizer.derived["kept"]) == self.tokenizer.pieces
-            return [] if shared else [derived_pairs(self.tokenizer)]
-        return [dictionary_pairs(d.source, d.target, self.tokenizer) for d in self.dictionaries.values()]
+        return scored_pairs(self.tokenizer, self.dictionaries.values())
 
     def validation_metrics(self, streams: list[Any]) -> list[str]:
         aligned = self.cfg.alignment_queries and any(len(pairs.source) for pairs in self._scored_pairs)
