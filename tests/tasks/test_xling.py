@@ -12,6 +12,8 @@ from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.evaluate.commands.predict import predict
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.labeller import load_labeller
+from fairseq_xalign.labelled.tagging import POS, Tagging
+from fairseq_xalign.labelled.validated import Validated
 from tests.support.running import finetune, pretrain
 
 
@@ -212,12 +214,15 @@ def test_what_may_be_the_best_checkpoint_metric_is_what_validation_measures(labe
     assert run.status == 0, run.text[-1500:]
     logged = {name.removeprefix("valid_") for name in run.records("valid")[-1]}
     figures = ["loss", "accuracy", "loss_en", "accuracy_en", "loss_xx", "accuracy_xx"]
-    assert logged - {"epoch", "wpb", "bsz", "num_updates", "best_accuracy_xx"} == set(figures)
+    chunks = ["chunk_f1", "chunk_f1_en", "chunk_f1_xx"]
+    assert logged - {"epoch", "wpb", "bsz", "num_updates", "best_accuracy_xx"} == {*figures, *chunks}
     accuracies = {name: float(run.records("valid")[-1][f"valid_accuracy{name}"]) for name in ("", "_en", "_xx")}
     assert min(accuracies.values()) < accuracies[""] < max(accuracies.values())
     streams = [SimpleNamespace(language=name) for name in ("en", "xx")]
-    for count, names in ((2, figures), (1, figures[:2])):
-        task = SimpleNamespace(reported_languages=lambda count=count: ["en", "xx"][:count])
+    for count, names in ((2, figures + chunks), (1, figures[:2] + chunks[:1])):
+        languages = ["en", "xx"][:count]
+        validated = Validated(Tagging(), POS, ["NOUN", "X"], languages)
+        task = SimpleNamespace(reported_languages=lambda languages=languages: languages, validated=validated)
         criterion = XlingCriterion(SimpleNamespace(label_smoothing=0.0), task)
         assert criterion.validation_metrics(streams[:count]) == names
 
