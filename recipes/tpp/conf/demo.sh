@@ -1,6 +1,6 @@
 # A small English BERT and two corpora that come with pip, three languages of Latin script and one of another, for two cores. Corpora take
 # the parts of the paper's: strings of user interfaces (short, many) and verses. Not the paper's: the encoder, the corpora, the mean
-# over the pieces as a text's vector with the cosine loss, the learning rate.
+# over the pieces as a text's vector, batches of 32, the learning rate.
 START="sentence-transformers/all-MiniLM-L6-v2"     # or a folder of it: --set START=FOLDER
 LANGUAGES="de es fr ru"
 ROWS="ALL"
