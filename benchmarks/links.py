@@ -48,7 +48,7 @@ from preprocess.fetch import default_cache
 PACKAGES = {"diagonal": "preprocess", "fast_align": "systran_align", "eflomal": "eflomal"}
 EFLOMAL = "import sys; from benchmarks.eflomal_links import link; link(*sys.argv[1:])"
 VARIANTS = {
-    "tension learned": replace(Settings(), learn_tension=True),
+    "tension fixed": replace(Settings(), learn_tension=False),
     "no rounds without positions": replace(Settings(), uniform=0),
     "alpha 0.01": replace(Settings(), alpha=0.01),
     "alpha 0: most likely": replace(Settings(), alpha=0.0),

@@ -85,4 +85,4 @@ def test_our_aligner_links_kftt_as_well_as_measured(tmp_path, capsys):
     assert main(["links", "--links", str(tmp_path / "links"), "--gold", str(gold), "--one-based", "--json",
                  "--bitext", f"ja-en={both}"]) == 0  # fmt: skip
     report = json.loads(capsys.readouterr().out)
-    assert report["scores"]["aer"] < 65.5 and report["links"]["sure"] == 13_562
+    assert report["scores"]["aer"] < 66.5 and report["links"]["sure"] == 13_562

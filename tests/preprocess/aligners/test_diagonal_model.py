@@ -125,7 +125,7 @@ def numbered(folder, pairs=TEXT):
 
 VARIANTS = [
     Settings(),
-    Settings(5, 0, 0.01, 0.08, 4.0, True),  # as published
+    Settings(5, 0, 0.01, 0.08, 4.0, False),  # as published, but for the tension
     Settings(alpha=0.0, iterations=3),
     Settings(alpha=0.3, uniform=2, null=0.2, tension=6.0, learn_tension=True),
 ]
