@@ -6,7 +6,7 @@ separate, as in text that is tokenized already. The aligner sees words in lower 
 
 Words are linked in each direction, and --symmetrize combines the two. The same text gives the same links, however many
 cores there are. The aligner diagonal, our own, uses two cores and memory that grows with the number of distinct word
-pairs that occur in a sentence pair, not with the text (at most 420 MB in one process for 57,000 sentence pairs); in the
+pairs that occur in a sentence pair, not with the text (at most 440 MB in one process for 57,000 sentence pairs); in the
 folder for temporary files (TMPDIR) it needs 4 bytes for each word pair of each sentence pair, 130 MB for this text.
 """
 
