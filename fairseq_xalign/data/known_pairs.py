@@ -1,8 +1,11 @@
-"""The fingerprints of all pairs of a training text, which no negative example may be: 8 bytes for each pair."""
+"""The fingerprints of all pairs of a training text, which no negative example may be: 8 bytes on disk for each pair."""
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,16 +18,38 @@ from fairseq_xalign.objectives.fingerprint import Fingerprints, KnownPairs, pair
 
 CHUNK = 1 << 15
 """Pairs whose fingerprints are computed at once."""
+BUCKETS = 64
+"""Files that fingerprints are dealt into by their first bits: memory holds one of them at a time."""
 
 
 def known_pairs(bitexts: Iterable[tuple[MappedTokens, MappedTokens]], fingerprints: Fingerprints) -> KnownPairs:
-    """Read bitexts once, and remember their pairs; both orders of a pair are the same."""
-    found = [np.zeros(0, dtype=np.int64)]
-    for sides in bitexts:
-        for begin in range(0, len(sides[0]), CHUNK):
-            units = np.arange(begin, min(begin + CHUNK, len(sides[0])))
-            found.append(np.unique(pair_marks(*(_marks(side, units, fingerprints) for side in sides)).numpy()))
-    return KnownPairs(np.unique(np.concatenate(found)))
+    """Read bitexts once, and remember their pairs; both orders of a pair are the same.
+
+    They are sorted in temporary files and mapped from there; the files are gone with the process, however it ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="xalign-pairs-") as name:
+        folder = Path(name)
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context((folder / str(bucket)).open("wb")) for bucket in range(BUCKETS)]
+            for sides in bitexts:
+                for begin in range(0, len(sides[0]), CHUNK):
+                    units = np.arange(begin, min(begin + CHUNK, len(sides[0])))
+                    marks = np.unique(pair_marks(*(_marks(side, units, fingerprints) for side in sides)).numpy())
+                    ends = np.searchsorted(_bucket(marks), np.arange(BUCKETS), side="right")
+                    for file, part in zip(files, np.split(marks, ends[:-1])):
+                        part.tofile(file)
+        result = folder / "sorted"
+        with result.open("wb") as file:
+            for bucket in range(BUCKETS):
+                np.unique(np.fromfile(folder / str(bucket), dtype=np.int64)).tofile(file)
+        if not result.stat().st_size:
+            return KnownPairs(np.zeros(0, dtype=np.int64))
+        return KnownPairs(np.memmap(result, dtype=np.int64, mode="r"))
+
+
+def _bucket(marks: np.ndarray) -> np.ndarray:
+    """The number of each fingerprint's file; files in turn hold larger and larger fingerprints."""
+    return (marks >> 58) + BUCKETS // 2
 
 
 def _marks(side: MappedTokens, units: np.ndarray, fingerprints: Fingerprints) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fairseq_xalign.tokenizer.framing import FRAMES, frame_of
 
 PACKAGE = Path(__file__).parents[2] / "fairseq_xalign"
-OWN_LAYOUTS = {"data/collate.py", "tokenizer/models.py", "tokenizer/framing.py", "constants.py"}
+OWN_LAYOUTS = {"data/collate.py", "data/known_pairs.py", "tokenizer/models.py", "tokenizer/framing.py", "constants.py"}
 OWN_LAYOUTS |= {f"convert/hf/{name}.py" for name in ("departure", "tokenizer_out", "vocabulary")}
 """Where else the id of ``<s>`` is written: the layouts of pre-training, and the vocabularies, ours and others'."""
 
