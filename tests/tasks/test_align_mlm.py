@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +11,8 @@ import torch
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.files import sha256
 from fairseq_xalign.objectives.align import alignment_loss
-from fairseq_xalign.tasks.align_mlm import AlignMLMTask
+from fairseq_xalign.tasks.alignment import measured_alignment, scored_pairs
+from fairseq_xalign.tasks.resources import FolderResources
 from tests.support.running import CRITERIONS, Run, pretrain, pretrain_two_workers, same_optimizer, same_weights, start
 from tests.support.small_tokenizers import small
 from tests.support.trainings import wait
@@ -151,26 +151,21 @@ def test_validating_on_the_training_split_does_not_move_training(data, tmp_path,
     assert run.records("valid") and run.text.count("begin validation") == 2
 
 
-def scoring_task(tokenizer, dictionaries=()):
-    """A task that only measures alignment."""
-    from fairseq_xalign.tasks.align_mlm import AlignMLMTask
-
-    task = object.__new__(AlignMLMTask)
-    task.tokenizer, task.dictionaries = tokenizer, dict(enumerate(dictionaries))
-    task.cfg = SimpleNamespace(alignment_queries=10_000)
-    return task
+def aligned(rows, tokenizer, dictionaries=()):
+    """The alignment that validation logs for these embeddings."""
+    return measured_alignment(rows, scored_pairs(tokenizer, dictionaries), 10_000)
 
 
 @pytest.mark.parametrize(("overlap", "expected"), [(0.5, 100.0), (1.0, None)])
 def test_shared_pieces_take_no_part_in_the_alignment_score(overlap, expected):
-    task = scoring_task(small("trained").doubled(overlap, 1))
-    rows = torch.randn(len(task.tokenizer), 16, generator=torch.Generator().manual_seed(1))
-    natural, derived = task.tokenizer.natural_ids, task.tokenizer.derived_ids
-    kept = set(task.tokenizer.derived["kept"])
+    tokenizer = small("trained").doubled(overlap, 1)
+    rows = torch.randn(len(tokenizer), 16, generator=torch.Generator().manual_seed(1))
+    natural, derived = tokenizer.natural_ids, tokenizer.derived_ids
+    kept = set(tokenizer.derived["kept"])
     for i in range(len(natural)):
         if i not in kept:
             rows[derived.start + i] = rows[natural.start + i]
-    assert task._measure_alignment(rows) == expected
+    assert aligned(rows, tokenizer) == expected
 
 
 def test_any_translation_of_a_word_counts_as_aligned():
@@ -179,7 +174,7 @@ def test_any_translation_of_a_word_counts_as_aligned():
     rows = torch.randn(len(tokenizer), 16, generator=torch.Generator().manual_seed(1))
     rows[9], rows[10] = rows[6], rows[[7, 8]].mean(0)
     dictionary = Dictionary([[6], [6], [7, 8], [11]], [[12], [9], [10], [13]], [1.0] * 4)
-    assert scoring_task(tokenizer, [dictionary])._measure_alignment(rows) == pytest.approx(200 / 3)
+    assert aligned(rows, tokenizer, [dictionary]) == pytest.approx(200 / 3)
 
 
 def test_tensorboard_gets_the_figures(data, tmp_path):
@@ -222,9 +217,9 @@ def test_a_pair_counts_once_in_the_loss_however_often_it_is_listed(tmp_path, cap
     (tmp_path / "en-de").write_text("\n".join([header, *9 * [f"{a}\t{b}\t1"], f"{c}\t{d}\t1"]) + "\n", "utf-8")
     (tmp_path / "de-en").write_text("\n".join([header, f"{b}\t{a}\t1"]) + "\n", "utf-8")
     files = {("en", "de"): "en-de", ("de", "en"): "de-en"}
-    task = SimpleNamespace(dictionaries={k: Dictionary.load(tmp_path / f, tokenizer) for k, f in files.items()})
+    dictionaries = {pair: Dictionary.load(tmp_path / name, tokenizer) for pair, name in files.items()}
     with caplog.at_level("INFO"):
-        entries = AlignMLMTask._all_entries.func(task)
+        entries = FolderResources(None, tokenizer, "train", dictionaries, {}).entries
     cosines = torch.cosine_similarity(embeddings[[5, 7]], embeddings[[6, 8]])
     assert alignment_loss(embeddings, entries).item() == pytest.approx(-cosines.mean().item(), abs=1e-6)
     assert "dictionaries: 2 pairs; 9 repetitions were left out" in caplog.text

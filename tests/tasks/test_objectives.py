@@ -218,6 +218,7 @@ def test_a_step_that_amp_leaves_out_changes_nothing_that_objectives_own():
     task, model = AlignMLMTask.__new__(AlignMLMTask), torch.nn.Module()
     model.encoder, model.objectives = torch.nn.Linear(2, 2), torch.nn.ModuleDict({"centring": Centre(2)})
     own = model.objectives["centring"]
+    model.unclaimed = None
     task._model = model
     task._owned = OwnedModules([], model, None)
     task._owned.found.append((Centring(), own))
