@@ -20,7 +20,7 @@ from unittest import mock
 
 _context = multiprocessing.get_context("forkserver")
 _PLAIN, _OURS = forkserver.ForkServer(), forkserver.ForkServer()
-FAIRSEQ = ["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo"]
+FAIRSEQ = ["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo", "tests.support.quick_hydra"]
 _PLAIN.set_forkserver_preload(FAIRSEQ)
 _OURS.set_forkserver_preload([*FAIRSEQ, *(f"fairseq_xalign.tasks.{name}" for name in ("align_mlm", "mnmt", "xling"))])
 

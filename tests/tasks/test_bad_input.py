@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import warnings
 
 import numpy as np
 import pytest
@@ -65,18 +64,13 @@ def only_alike(folder):
 
 def prepare(data, *options):
     """What ``fairseq-train`` does before the first update, in this process: the task, ready to train."""
-    from fairseq import options as parsers
     from fairseq import tasks
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
     from fairseq_xalign import compat
+    from tests.support.quick_hydra import compose
 
     compat.register()
-    arguments = [str(a) for a in (data, *OPTIONS, "--save-dir", data / "none", *options)]
-    parsed = parsers.parse_args_and_arch(parsers.get_training_parser(), arguments)
-    with warnings.catch_warnings():
-        compat.silence_hydra()
-        cfg = convert_namespace_to_omegaconf(parsed)
+    cfg = compose(data, *OPTIONS, "--save-dir", data / "none", *options)
     task = tasks.setup_task(cfg.task)
     task.build_model(cfg.model)
     task.build_criterion(cfg.criterion)
