@@ -257,8 +257,8 @@ def fit_state_dict(state_dict: dict[str, Tensor], own: dict[str, Tensor], option
     for key, value in own.items():
         if key not in state_dict and key.startswith(optional):
             state_dict[key] = value
-    for key in state_dict.keys() & own.keys():
-        if state_dict[key].shape != own[key].shape:
+    for key in own:  # in their order, so that the same one is named every time
+        if key in state_dict and state_dict[key].shape != own[key].shape:
             ours = key.startswith("objectives.")
             raise UserError(
                 f"{key} has shape {tuple(state_dict[key].shape)} in the checkpoint, {tuple(own[key].shape)} here",

@@ -153,7 +153,7 @@ def _signatures(value: Mapping[str, Any], language: str) -> dict[str, str]:
 
 def _check_same_test_set(path: Path, zero_shot: dict[str, str], supervised: dict[str, str], target: str) -> None:
     """SUP and ZS are compared, so both must be scores of the same test set, computed in the same way."""
-    for metric in zero_shot.keys() & supervised.keys():
+    for metric in sorted(zero_shot.keys() & supervised.keys()):
         ours, theirs = signature_fields(zero_shot[metric]), signature_fields(supervised[metric])
         for name in sorted((ours.keys() & theirs.keys()) - NOT_ABOUT_THE_TEST_SET):
             if ours[name] != theirs[name]:

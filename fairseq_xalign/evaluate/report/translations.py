@@ -146,7 +146,7 @@ def merged(results: Iterable[Translations]) -> Translations | None:
 
 def check_same_test_set(ours: Translations, other: Translations) -> None:
     """Refuse to compare directions whose references differ."""
-    for name in ours.directions.keys() & other.directions.keys():
+    for name in sorted(ours.directions.keys() & other.directions.keys()):
         hashes = [result.directions[name].get("references_sha256") for result in (ours, other)]
         if None not in hashes and hashes[0] != hashes[1]:
             raise UserError(
