@@ -5,6 +5,7 @@ Every error names the option, the value and what can be chosen instead.
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -78,6 +79,21 @@ def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, st
             )
         pairs.append((name, rest))
     return pairs
+
+
+def add_sides(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--source`` and ``--target``, two files whose lines are translations of each other."""
+    parser.add_argument(
+        "--source", required=True, metavar="XX=FILE", help="Language and file of its text, one sentence per line."
+    )
+    parser.add_argument(
+        "--target", required=True, metavar="YY=FILE", help="Language and file of the translation, line by line."
+    )
+
+
+def named_sides(args: argparse.Namespace) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The language and the file that ``--source`` and ``--target`` name."""
+    return named_files([args.source], "--source")[0], named_files([args.target], "--target")[0]
 
 
 # Languages

@@ -29,7 +29,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.identification import Identifier, base_language
 from fairseq_xalign.files import atomic_file
 from fairseq_xalign.inputs import regular
-from fairseq_xalign.options import at_least, language_code, named_files
+from fairseq_xalign.options import add_sides, at_least, language_code, named_sides
 from preprocess.encoding import CHUNK_BYTES, Chunk, chunk_texts, cut, equal_lines
 from preprocess.parallel import available_cores, map_in_order
 
@@ -55,12 +55,7 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--source", required=True, metavar="XX=FILE", help="Language and file of its text, one sentence per line."
-    )
-    parser.add_argument(
-        "--target", required=True, metavar="YY=FILE", help="Language and file of the translation, line by line."
-    )
+    add_sides(parser)
     parser.add_argument(
         "--subword", required=True, metavar="DIR", help="Subword folder that counts pieces; a data folder works too."
     )
@@ -109,9 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Filter the corpus that the command line names."""
-    source, target = (
-        named_files([value], option)[0] for value, option in ((args.source, "--source"), (args.target, "--target"))
-    )
+    source, target = named_sides(args)
     languages = (language_code(source[0], "--source"), language_code(target[0], "--target"))
     rules = Rules(args.subword, languages, args.least, args.most, args.check_language)
     report = choose(

@@ -20,7 +20,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.data.words import WORD_KINDS
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import add_sides, named_sides
 from fairseq_xalign.outputs import is_special
 from preprocess.aligners.registry import ALIGNERS, DEFAULT
 from preprocess.aligners.symmetrize import SYMMETRIZE
@@ -35,12 +35,7 @@ EXAMPLE = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--source", required=True, metavar="XX=FILE", help="Language and file of its text, one sentence per line."
-    )
-    parser.add_argument(
-        "--target", required=True, metavar="YY=FILE", help="Language and file of the translation, line by line."
-    )
+    add_sides(parser)
     parser.add_argument(
         "--words",
         choices=list(WORD_KINDS),
@@ -74,9 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file that the command line asks for."""
-    (_, source), (_, target) = (
-        named_files([value], option)[0] for value, option in ((args.source, "--source"), (args.target, "--target"))
-    )
+    (_, source), (_, target) = named_sides(args)
     if args.prepare:
         prepare(source, target, args.prepare, args.words)
     else:
