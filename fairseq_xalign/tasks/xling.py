@@ -8,6 +8,7 @@ task for each kind in ``labelled/registry.py``, with the options of its head; pa
 
 import logging
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Optional
 
 import numpy as np
@@ -255,7 +256,7 @@ class XlingTask(TrainingTask):
         """Every language that scores are logged for, the same on all ranks."""
         return self._reported
 
-    @property
+    @cached_property
     def validated(self) -> Validated:
         """What validation scores besides accuracy."""
         return Validated(self.kind, task_of(self.kind, self.folder.name), self.folder.labels, self._chosen("valid"))
