@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -41,14 +41,8 @@ class FolderResources:
 
     def resources(self, where: str, needed: Collection[str]) -> Resources:
         """What is ``needed``; ``where`` is the folder's name in messages."""
-        return Resources(
-            where,
-            self.entries if "entries" in needed else None,
-            self.translations if "translations" in needed else None,
-            self.pairs if "pairs" in needed else None,
-            self.fingerprints if "fingerprints" in needed else None,
-            self.known_pairs if "known_pairs" in needed else None,
-        )
+        names = [field.name for field in fields(Resources) if field.name in needed]
+        return Resources(where, **{name: getattr(self, name) for name in names})
 
     @cached_property
     def entries(self) -> DictionaryTensors:
