@@ -282,3 +282,14 @@ run_posttraining_stages() {
     if stage 5; then zero_shot; fi
     if stage 6; then posttraining_tables; fi
 }
+
+# posttraining_recipe OPTIONS...: all that such a recipe does
+posttraining_recipe() {
+    parse_options "$@"
+    if [ -n "$DRY_RUN" ]; then
+        posttraining_dry_run
+        return
+    fi
+    run_posttraining_stages
+    title "done: $WORK/table.md"
+}

@@ -19,10 +19,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 NAME=weam CONFIG=demo LAST_STAGE=6
 for part in options jobs training treebanks transfer posttraining; do source "recipes/lib/$part.sh"; done
 
-parse_options "$@"
-if [ -n "$DRY_RUN" ]; then
-    posttraining_dry_run
-    exit 0
-fi
-run_posttraining_stages
-title "done: $WORK/table.md"
+posttraining_recipe "$@"
