@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
@@ -136,7 +137,7 @@ class Reading(Protocol):
         ...
 
 
-class Objective:
+class Objective(ABC):
     """A loss over a batch of streams.
 
     Class attributes:
@@ -193,9 +194,9 @@ class Objective:
     def after_step(self, module: nn.Module, encoder: Any) -> None:
         """Called after every successful optimizer step where it owns a module."""
 
+    @abstractmethod
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
         """Its value on one batch; ``reading`` is None where it reads no text."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
