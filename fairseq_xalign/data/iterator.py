@@ -8,6 +8,7 @@ it is the same on all ranks, and valid for any number of workers, loader process
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
@@ -30,19 +31,33 @@ MOST_UPDATES_AN_EPOCH = 10_000
 """Longest epoch of a run that has no ``--max-epoch``: validation and checkpoints come at the end of an epoch."""
 
 
+@contextlib.contextmanager
+def _born_without_sigterm() -> Iterator[None]:
+    """Start loader processes with SIGTERM blocked from their first instruction on.
+
+    Otherwise one that comes before `_outlive_a_stop_signal` has run meets the handler of the training process, of which
+    a loader process is a copy, and is lost: whoever waits for the end of the process then waits for ever.
+    """
+    if not hasattr(signal, "sigwaitinfo"):  # macOS does not say who sent a signal
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _outlive_a_stop_signal(_: int) -> None:
     """Let a loader process ignore the first SIGTERM that is not its parent's, and SIGUSR1.
 
     Batch systems signal every process of a job. Training itself then saves a checkpoint after the current update, for
     which it needs its loader processes. The parent's own SIGTERM, with which torch and multiprocessing end them, ends
-    them at once: otherwise the parent would wait for them for ever. SIGTERM is blocked, and a thread takes it and sees
-    who sent it. Should it reach torch's handler all the same, which ends the process (seen once in some ten runs of
-    all tests, and not explained), it is sent again, as by somebody else.
+    them at once: otherwise the parent would wait for them for ever. SIGTERM is blocked (`_born_without_sigterm`), and
+    a thread takes it and sees who sent it.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # macOS does not say who sent a signal
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    if hasattr(signal, "sigwaitinfo"):
         threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
 
 
@@ -219,7 +234,8 @@ class BatchIterator:
                 walk, batch_size=None, num_workers=self.num_workers, prefetch_factor=self.buffer,
                 multiprocessing_context="fork", worker_init_fn=_outlive_a_stop_signal,
             )  # fmt: skip
-            batches: Iterator[dict[str, Any]] = iter(loader)
+            with _born_without_sigterm():
+                batches: Iterator[dict[str, Any]] = iter(loader)
         else:
             batches = iter(walk)
         self._clock = time.perf_counter()

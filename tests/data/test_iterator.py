@@ -113,6 +113,24 @@ def test_loader_processes_end_at_once_when_their_parent_ends_them(streams):
         assert not loader.is_alive()
 
 
+def test_a_loader_process_that_has_only_begun_keeps_its_parents_signal(streams):
+    """It is a copy of the training process, whose own way of stopping (a flag) would end nothing there."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        for _ in range(10):  # at another moment of their beginning every time
+            taken = iterator(streams, workers=2).next_epoch_itr()
+            loaders = torch.multiprocessing.active_children()
+            for loader in loaders:
+                loader.terminate()
+            for loader in loaders:
+                loader.join(20)
+                assert not loader.is_alive()
+            taken.close()
+        assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_workers_take_turns_in_the_one_global_order(streams):
     alone = epochs(iterator(streams, freq=4, updates=6))[0]
     for world, freq in ((2, 2), (4, 1)):
