@@ -1,26 +1,41 @@
 #!/usr/bin/env bash
 # Every stage of every configuration and ablation of every recipe, on 200 made-up lines with two updates.
 #
-#   recipes/test.sh [--work DIR] [RECIPE/CONFIGURATION[.ABLATION]...]
+#   recipes/test.sh [--work DIR] [--jobs N] [RECIPE/CONFIGURATION[.ABLATION]...]
 #
-# Without names: all. A run's log is shown if it fails, and then the script fails. PYTHON names the interpreter.
+# Without names: all; N at once, by default one per core. A run's log is shown if it fails, and then the script fails.
+# PYTHON names the interpreter.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-WORK="" WANTED=()
+WORK="" WANTED=() JOBS=$(getconf _NPROCESSORS_ONLN)
 while [ $# -gt 0 ]; do
     case "$1" in
         --work) WORK=$2; shift 2 ;;
+        --jobs) JOBS=$2; shift 2 ;;
         -h | --help) sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit ;;
         -*) echo "test.sh: unknown option $1" >&2; exit 2 ;;
         *) WANTED+=("$1"); shift ;;
     esac
 done
 OWN=$(mktemp -d)
-trap 'rm -rf "$OWN"' EXIT
+set -m # every job is a process group, which ends with this script
+end() {
+    local job
+    for job in $(jobs -p); do kill -- "-$job" 2> /dev/null; done
+    wait
+    rm -rf "$OWN"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 WORK=${WORK:-$OWN/work}
 
-# Importing fairseq would take most of the time: commands run in forks of one process, which ends with this script.
-coproc WARM { PYTHONPATH=$PWD exec "${PYTHON:-python3}" recipes/lib/warm_python.py serve "$OWN/socket"; }
+# Importing fairseq would take most of the time: commands run in forks of one process, which ends with this script. It
+# puts fairseq's settings together as tests do, quickly. One thread per command: there is a configuration for each core.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+coproc WARM {
+    PYTHONPATH=$PWD exec "${PYTHON:-python3}" recipes/lib/warm_python.py serve "$OWN/socket" tests.support.quick_hydra
+}
 said=""
 until [ "$said" = ready ]; do
     read -r said <&"${WARM[0]}" || { echo "test.sh: ${PYTHON:-python3} cannot import fairseq_xalign (see above)" >&2; exit 1; }
@@ -43,23 +58,32 @@ all_names() {
 }
 if [ ${#WANTED[@]} = 0 ]; then mapfile -t WANTED < <(all_names); fi
 
-failures=0
-for name in "${WANTED[@]}"; do
-    recipe=${name%%/*} conf=${name#*/} ablation=() began=$SECONDS
+# try NAME: says how it went; a run that failed leaves a file in $OWN/failed.
+try() {
+    local name=$1 recipe=${1%%/*} conf=${1#*/} ablation=() began=$SECONDS
     if [ "$conf" != "${conf#*.}" ]; then ablation=(--ablation "${conf#*.}"); fi
     if [ "${ablation[*]-}" = "--ablation syntax" ] && ! "$PYTHON" -c "import spacy" 2> /dev/null; then
         echo "left out $name (it needs spaCy: the extra syntax)"
-        continue
+        return
     fi
     mkdir -p "$WORK/$recipe"
     if bash "recipes/$recipe/run.sh" --conf "${conf%%.*}" ${ablation[@]+"${ablation[@]}"} --smallest \
         --work "$WORK/$recipe/$conf" > "$WORK/$recipe/$conf.log" 2>&1 && [ -s "$WORK/$recipe/$conf/table.md" ]; then
         echo "passed  $name ($((SECONDS - began)) s)"
     else
-        failures=$((failures + 1))
-        tail -n 30 "$WORK/$recipe/$conf.log" >&2
-        echo "FAILED  $name"
+        touch "$OWN/failed/$recipe.$conf"
+        { tail -n 30 "$WORK/$recipe/$conf.log"; echo "FAILED  $name"; } >&2
     fi
+}
+
+mkdir "$OWN/failed"
+running=0
+for name in "${WANTED[@]}"; do
+    if [ $running -ge "$JOBS" ]; then wait -n || true; running=$((running - 1)); fi
+    try "$name" &
+    running=$((running + 1))
 done
-echo "${#WANTED[@]} configurations, $failures failed"
-[ "$failures" = 0 ]
+while [ $running -gt 0 ]; do wait -n || true; running=$((running - 1)); done
+failures=$(find "$OWN/failed" -type f | wc -l)
+echo "${#WANTED[@]} configurations, $((failures)) failed"
+[ "$((failures))" = 0 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import Phase, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has one process per core already
 
-from tests.support.trainings import ALL, TINY, tiny_data, train, wait
+from tests.support.trainings import ALL, COMPOSED, TINY, tiny_data, train, wait
 
 # Without the phase that explains failures, which traces every line and makes property tests several times slower.
 settings.register_profile("fast", deadline=None, phases=[p for p in Phase if p is not Phase.explain])
@@ -20,8 +24,19 @@ LONGEST = ("test_demo.py", "test_benchmarks.py", "test_readme.py", "test_style.p
 """Files that take minutes. They come first, so that no worker is left alone with one of them at the end."""
 
 
+def pytest_configure() -> None:
+    if COMPOSED not in os.environ:  # the first process, from which those of pytest-xdist and all trainings have it
+        folder = tempfile.mkdtemp(prefix="composed-")
+        atexit.register(shutil.rmtree, folder)
+        os.environ[COMPOSED] = folder
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # the modules that all tests have imported stay: collecting them again and again takes time
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """An interpreter that is already warm: it runs commands in forks of a process that has imported torch and fairseq.
 
-    warm_python.py serve SOCKET             serve until standard input ends; says "ready" when it can be used
+    warm_python.py serve SOCKET [MODULE..]  serve until standard input ends; says "ready" when it can be used, which is
+                                            when it has imported these modules too
     warm_python.py run SOCKET ARGUMENTS     what `python ARGUMENTS` does, for -m MODULE, -c CODE and FILE
 
 `recipes/test.sh` tries recipes with two updates per training, where importing fairseq would take most of the time; so
@@ -9,6 +10,7 @@ of its own. WARM_PYTHON in the server's environment names a program that does ``
 ``sys.executable``.
 """
 
+import gc
 import json
 import os
 import select
@@ -16,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 IMPORTED = (
     "torch",
@@ -39,10 +42,11 @@ def run(path: str, arguments: list[str]) -> int:
     return int(status or 1)
 
 
-def serve(path: str) -> None:
+def serve(path: str, further: Sequence[str] = ()) -> None:
     """Run what :func:`run` asks for, several commands at once, until standard input ends."""
-    for name in IMPORTED:
+    for name in (*IMPORTED, *further):
         __import__(name)
+    gc.freeze()  # what is imported stays: collecting it again and again would take time in every command
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that answer
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -135,6 +139,6 @@ def execute(arguments: list[str], folder: str, environment: dict[str, str]) -> N
 if __name__ == "__main__":
     what, path, *rest = sys.argv[1:]
     if what == "serve":
-        serve(path)
+        serve(path, rest)
     else:
         sys.exit(run(path, rest))

@@ -7,6 +7,7 @@ of fairseq as it is: nothing of ours is imported there unless a run asks for it.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import multiprocessing
 import os
@@ -20,9 +21,10 @@ from unittest import mock
 
 _context = multiprocessing.get_context("forkserver")
 _PLAIN, _OURS = forkserver.ForkServer(), forkserver.ForkServer()
-FAIRSEQ = ["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo", "tests.support.quick_hydra"]
-_PLAIN.set_forkserver_preload(FAIRSEQ)
-_OURS.set_forkserver_preload([*FAIRSEQ, *(f"fairseq_xalign.tasks.{name}" for name in ("align_mlm", "mnmt", "xling"))])
+FAIRSEQ = ["fairseq_cli.train", "fairseq_cli.preprocess", "torch._dynamo"]
+TASKS = [f"fairseq_xalign.tasks.{name}" for name in ("align_mlm", "mnmt", "xling")]
+_PLAIN.set_forkserver_preload([*FAIRSEQ, "tests.support.quick_hydra"])
+_OURS.set_forkserver_preload([*FAIRSEQ, *TASKS, "tests.support.quick_hydra"])
 
 TINY = """
     --task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16
@@ -32,6 +34,8 @@ TINY = """
 """.split()
 """fairseq's own masked language model, as small as it gets; one update takes some 10 ms."""
 
+COMPOSED = "XALIGN_TEST_COMPOSED"
+"""The variable with the folder where settings that one process has composed are kept for the others (quick_hydra)."""
 
 ALL, NONE, READ = ("apply",), (), ("allow_checkpoint_classes",)
 """Which workarounds a run has: ours, fairseq as it is, or just enough that it reads its own checkpoints."""
@@ -54,6 +58,7 @@ def run_function(
 
 
 def _run(function, args, log: Path | None) -> None:
+    gc.freeze()  # what the server has imported stays: collecting it again and again takes time
     if log is not None:
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(stream, 1)
