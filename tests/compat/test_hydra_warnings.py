@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fairseq_xalign import compat
-from tests.support.trainings import TINY, train, wait
+from tests.support.trainings import TINY
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,9 +19,20 @@ def _warning(message, module):
 
 
 def test_fairseq_alone_gives_every_warning_that_is_hidden(tiny, tmp_path):
-    process = train([tiny, *TINY, "--max-update", "1", "--save-dir", tmp_path / "ck"], tmp_path / "log")
-    assert wait(process) == 0
-    log = (tmp_path / "log").read_text()
+    command = [
+        sys.executable,
+        "-m",
+        "fairseq_cli.train",
+        tiny,
+        *TINY,
+        "--max-update",
+        "1",
+        "--save-dir",
+        tmp_path / "ck",
+    ]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT)
+    log = done.stdout + done.stderr
+    assert done.returncode == 0, log
     unneeded = [message for message, module in compat.HYDRA_WARNINGS if not re.search(_warning(message, module), log)]
     assert not unneeded, "hydra or fairseq no longer says this: its filter may go"
 

@@ -28,7 +28,7 @@ def warm_python() -> str:
     program.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WARM_PYTHON": str(program)}
     server = subprocess.Popen(
-        [sys.executable, SCRIPT, "serve", socket],
+        [sys.executable, SCRIPT, "serve", socket, "tests.support.quick_hydra"],
         cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert server.stdin and server.stdout
