@@ -47,7 +47,7 @@ def ours(config: EncoderConfig, rows: list[Row], args: Namespace, compiling: str
         return encoder.token_losses(encoder(batch).index_select(0, batch.masked), batch.targets).mean()
 
     batches = [packed(part, args.device) for part in split(rows, args.batch)]
-    return torch_step(encoder, loss_of, args.device, True), batches
+    return torch_step(encoder, loss_of, args.device, args.bf16), batches
 
 
 def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: bool = True) -> tuple[Step, list[Any]]:
@@ -90,7 +90,7 @@ def transformers(config: EncoderConfig, rows: list[Row], args: Namespace, best: 
         mask = None if int((ids == PAD).sum()) == 0 else (ids != PAD).long()
         batches.append({"input_ids": ids, "labels": labels, "attention_mask": mask})
     random.Random(1).shuffle(batches)
-    return torch_step(model, lambda batch: run(**batch).loss, args.device, best), batches
+    return torch_step(model, lambda batch: run(**batch).loss, args.device, best and args.bf16), batches
 
 
 def fairseq(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[Step, list[Any]]:

@@ -7,11 +7,12 @@ of rows is measured, the script prints the median and range of tokens per second
 repetition, with a 95 % interval of their geometric mean.
 
 Contenders:
-  ours             this project's encoder: bf16 autocast, no padding, LM head on masked positions, fused AdamW;
-                   on CUDA its parts between attention are compiled
+  ours             this project's encoder: bf16 autocast (float32 on a processor without bfloat16 instructions, which
+                   imitates them many times slower), no padding, LM head on masked positions, fused AdamW; on CUDA
+                   its parts between attention are compiled
   ours-uncompiled  the same without torch.compile (the same as ours on a CPU)
   fairseq          its masked_lm criterion, RoBERTa model and Adam at their defaults: float32, padded, rows at random
-  transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 autocast, rows sorted by length, fused AdamW
+  transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 as ours, rows sorted by length, fused AdamW
                    (on CUDA through torch.compile as well: each layer and the head, which are compiled once and
                    used by all layers and all kinds of rows; --compile whole compiles the whole model, which takes
                    minutes, --no-compile none of it)
@@ -46,6 +47,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
+from benchmarks.common import native_bf16
 from benchmarks.contenders import MAKE, Step
 from benchmarks.rows import LENGTHS, Row, make_rows, quantiles_of, split
 from fairseq_xalign.models.encoder import EncoderConfig
@@ -202,6 +204,7 @@ def parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     cuda = args.device == "cuda"
     args.repeat = args.repeat or (3 if cuda else 5)
+    args.bf16 = cuda or native_bf16()
     args.compile = args.compile or ("layers" if cuda else "none")
     if args.small:
         args.arch, args.vocabulary, args.length, args.batch = args.arch or "xalign_tiny", 500, 16, 2
@@ -241,6 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     host = platform.processor() or platform.machine()
     where = torch.cuda.get_device_name() if args.device == "cuda" else f"{host}, {args.threads} threads"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+    where += f", ours in {'bf16' if args.bf16 else 'float32'}"
     signature = f"torch {torch.__version__}, {where}, load {load:.1f}, {args.repeat} x {args.steps} updates"
     print(signature)
     if args.json:

@@ -15,6 +15,7 @@ more_settings() {
     CHAIN="" BEST=""                # BEST: LANGUAGE:CHAIN, one word for each language
     CRITERION="" OPTIONS=""         # of fairseq-train, for every row
     LINKS=""                        # which pieces of linked words are linked, --link-pieces of binarize (empty: no word is linked)
+    DICTIONARY=""                   # what stands for a word of several pieces in a dictionary found in the text, --pieces of dictionary (empty: none)
     SMALLEST_OPTIONS=""             # more of them, for --smallest
     SEEDS=1
     PAIRS=10000000                  # at most this many pairs per language for training
@@ -145,12 +146,12 @@ prepare_start() {
     [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
 }
 binarize_step() {
-    local text data split n streams links from
+    local text data split n streams links dictionaries from
     text=$(folder_of text "$1") data=$(folder_of data "$1")
     [ ! -f "$data/ready" ] || return 0
     [ -z "$LINKS" ] || [ -z "$BITEXT" ] || { echo "run.sh: BITEXT chooses pairs, but links are those of all; leave BITEXT or LINKS empty" >&2; exit 2; }
     for split in train valid; do
-        streams=() links=()
+        streams=() links=() dictionaries=()
         for n in $(languages_in "$1"); do
             from="$text/$split.en-$n.en.txt,$text/$split.en-$n.$n.txt"
             if [ -n "$BITEXT" ] && [ "$split" = train ]; then
@@ -160,9 +161,13 @@ binarize_step() {
                 from="$text/chosen.en-$n.en,$text/chosen.en-$n.$n"
             fi
             streams+=(--bitext "en:$n=$from")
+            if [ -n "$DICTIONARY" ] && [ "$split" = train ]; then
+                preprocess dictionary --bitext "$from" --source en --target "$n" --pieces "$DICTIONARY" --subword "$SUBWORD" --output "$text/words.en-$n.tsv"
+                dictionaries+=(--dictionary "en-$n=$text/words.en-$n.tsv")
+            fi
         done
         for n in ${LINKS:+$(languages_in "$1")}; do links+=(--links "en:$n=$text/$split.en-$n.links"); done
-        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${LINKS:+--link-pieces "$LINKS" "${links[@]}"}
+        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${LINKS:+--link-pieces "$LINKS" "${links[@]}"} ${dictionaries[@]+"${dictionaries[@]}"}
     done
     touch "$data/ready"
 }

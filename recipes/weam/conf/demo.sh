@@ -3,12 +3,14 @@
 START="sentence-transformers/all-MiniLM-L6-v2"     # or a folder of it: --set START=FOLDER
 LANGUAGES="de es fr ru"
 ROWS="WEAM"
-ALL_ROWS="TLM WEAM WORDALIGN"
+ALL_ROWS="TLM WEAM WORDALIGN ALIGN"
 CHAIN="ui+verses"                   # both corpora, all languages together
 LINKS=all                           # which pieces of linked words are linked
+DICTIONARY=mean                     # for ALIGN: words of several pieces are the mean of their embeddings
 CRITERION=weam
 OPTIONS_TLM="--criterion tlm --mask-prob 0.3 --tlm-packing pairs --tlm-positions continue"
 OPTIONS_WORDALIGN="--criterion xalign --objectives wordalign"
+OPTIONS_ALIGN="--criterion xalign --objectives tlm,align:10 --tlm-sides apart --mask-prob 0.15"     # ALIGN-MLM on the sides of pairs
 MOST_WORDS=30
 PAIRS=4000
 UPDATES=1500
