@@ -19,6 +19,7 @@ BENCHMARKS := throughput binarize derive predict finetune encode mnmt_throughput
 
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(VENV)/peers
 LOG := $(VENV)/install.log
 # The stamp's name is a checksum of everything that the installation depends on. The stamp is written last, so that an
 # interrupted installation is repeated.
@@ -57,8 +58,10 @@ check: $(STAMP)  ## run lint, formatting and types first, then the tests
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest $(ARGS) --ignore tests/test_style.py
 
-bench: $(STAMP)  ## run every benchmark, one after the other
-	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench: $(STAMP) $(PEERS)  ## run every benchmark, one after the other
+	@failed=""; for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; \
+		XALIGN_PEERS="$(CURDIR)/$(PEERS)" $(BIN)/python benchmarks/$$name.py || failed="$$failed $$name"; done; \
+		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 site: $(STAMP)  ## build the documentation as a site in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
@@ -67,6 +70,9 @@ site: $(STAMP)  ## build the documentation as a site in build/site
 clean:  ## remove everything that the other targets create, including .venv
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo align_mlm
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PEERS): benchmarks/peers.txt | $(STAMP)
+	$(call step,what benchmarks compare with,$(PIP) --no-deps --upgrade --target $(PEERS) -r benchmarks/peers.txt && touch $(PEERS))
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

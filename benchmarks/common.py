@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -124,6 +125,27 @@ def report(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], fi
     if args.json:
         value = {"title": title, "signature": said, "arguments": vars(args), "figures": figures}
         args.json.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def add_peers(parser: Any, names: str) -> None:
+    """Declare --peers: where the packages ``names`` are, which the product does not need."""
+    parser.add_argument(
+        "--peers",
+        metavar="DIR",
+        default=os.environ.get("XALIGN_PEERS"),
+        help=f"Folder into which {names} was installed (default: the variable XALIGN_PEERS, which `make bench` sets).",
+    )
+
+
+def use_peers(folder: str | None, needed: str | None = None) -> None:
+    """Let this process and those that it starts import the packages of ``folder``; ends without ``needed``."""
+    if folder:
+        sys.path.append(folder)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), folder]))
+    if needed and importlib.util.find_spec(needed) is None:
+        raise SystemExit(
+            f"{needed} is not installed: pip install --no-deps --target DIR -r benchmarks/peers.txt, then --peers DIR"
+        )
 
 
 def add_common_arguments(parser: Any, repeat: int = 3) -> None:

@@ -8,9 +8,9 @@ mean over all tokens; vectors must agree to 1e-4.
 Two peers: sentence-transformers, with its defaults (batches of 32, sorted by length in characters), and transformers
 at its fastest, with sdpa, batches sorted by length in tokens and filled to as many tokens as ours, without masks where
 rows are equally long. sentence-transformers is left out, with a word, where it is not installed. It may be in a folder
-of its own:
+of its own (`make bench` has one):
 
-    pip install --no-deps --target PEERS sentence-transformers
+    pip install --no-deps --target PEERS -r benchmarks/peers.txt
     python benchmarks/encode.py --peers PEERS --sentences 10000 --json encode.json
 
 Our word cache is empty at the beginning of each repetition. "CPU s" are the processor's seconds per 1,000 sentences,
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from benchmarks.common import add_common_arguments, interleaved, made_up_lines, report, spread
+from benchmarks.common import add_common_arguments, add_peers, interleaved, made_up_lines, report, spread, use_peers
 
 TOLERANCE = 1e-4
 WEIGHTS, DATA = "XALIGN_REAL_ENCODERS", "XALIGN_DATA"
@@ -185,14 +185,13 @@ def main(argv: list[str] | None = None) -> int:
         default="e5,minilm",
         help="Encoders of XALIGN_REAL_ENCODERS, separated by commas (default: %(default)s).",
     )
-    parser.add_argument("--peers", metavar="DIR", help="Folder that sentence-transformers was installed into.")
+    add_peers(parser, "sentence-transformers")
     parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     if args.small:
         args.sentences, args.repeat, args.threads = 40, 1, 1
-    if args.peers:
-        sys.path.append(args.peers)
+    use_peers(args.peers)
 
     import torch
 

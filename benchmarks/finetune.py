@@ -9,9 +9,9 @@ processor has it, no logging, saving or evaluation; for predictions its sentence
 that are encoded before the clock starts. Ours, too, trains on ids that are encoded before; its `predict` starts from a
 labelled folder and ends with a row for each sentence.
 
-The Trainer needs accelerate, which may be in a folder of its own:
+The Trainer needs accelerate, which may be in a folder of its own (`make bench` has one):
 
-    pip install --no-deps --target PEERS accelerate psutil
+    pip install --no-deps --target PEERS -r benchmarks/peers.txt
     python benchmarks/finetune.py --peers PEERS --json finetune.json
 
 The weights are those of a real encoder (the variable XALIGN_REAL_ENCODERS names a folder with `e5` and `minilm`) or a
@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import (
     USER_DIR,
     add_common_arguments,
+    add_peers,
     environment,
     interleaved,
     made_up_lines,
@@ -46,6 +47,7 @@ from benchmarks.common import (
     report,
     run_process,
     spread,
+    use_peers,
 )
 from benchmarks.encode import random_bert
 from benchmarks.predict import write_conllu
@@ -288,18 +290,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--model", choices=("random", "minilm", "e5"), default="random", help="Weights (default: %(default)s)."
     )
-    parser.add_argument("--sentences", type=int, default=1600, help="To train on (default: %(default)s).")
-    parser.add_argument("--test", type=int, default=1000, help="Sentences to tag (default: %(default)s).")
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        help="To train on (default: 1600; with random weights, which cut words into letters, 400).",
+    )
+    parser.add_argument("--test", type=int, help="Sentences to tag (default: 1000; with random weights 300).")
     parser.add_argument("--batch", type=int, default=32, help="Sentences per batch (default: %(default)s).")
     parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
-    parser.add_argument("--peers", metavar="DIR", help="Folder in which accelerate is installed.")
+    add_peers(parser, "accelerate")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
+    made_up = args.model == "random"
+    args.sentences, args.test = args.sentences or (400 if made_up else 1600), args.test or (300 if made_up else 1000)
     if args.small:
         args.sentences, args.test, args.batch, args.repeat = 24, 10, 8, 1
-    if args.peers:
-        sys.path.append(args.peers)
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), args.peers]))
+    use_peers(args.peers, needed="accelerate")
 
     import torch
 

@@ -49,6 +49,7 @@ from fairseq_xalign.options import (
     pair_splits,
     share,
 )
+from preprocess.binarize_report import counts, report_line, stream_report
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, cut, encode_chunk, equal_lines
 from preprocess.link_files import LinkReport, ask_links
 from preprocess.parallel import available_cores, map_in_order
@@ -225,11 +226,11 @@ def binarize(
                 _place_dictionary(stream, update)
             else:
                 refused += _write_text(stream, update, make, workers, max_unknown)
-            report.append(_report(stream, time.perf_counter() - began))
+            report.append(stream_report(stream, time.perf_counter() - began))
             if update.replaced(stream):
                 say(f"{stream_title(stream)} replaces the one in {output}")
             update.add(stream)
-            say(_report_line(report[-1]))
+            say(report_line(report[-1]))
         if refused:
             raise UserError(
                 "; ".join(refused),
@@ -341,7 +342,7 @@ def _write_text(
                     worst[side] = Counter(dict(worst[side].most_common(WORDS_REMEMBERED)))
     if not writers[0].items and not part:
         raise UserError(
-            f"no sentence of {stream_title(stream)} is left: {lines} lines, dropped {_counts(dropped)}",
+            f"no sentence of {stream_title(stream)} is left: {lines} lines, dropped {counts(dropped)}",
             " and ".join(files),
             remedy="Give text with words in it" + (", or a larger --max-length" if dropped["long"] else ""),
         )
@@ -389,41 +390,3 @@ def _place_dictionary(stream: dict[str, Any], update: FolderUpdate) -> None:
     stream["dropped"] = {"duplicate": dictionary.duplicates} if dictionary.duplicates else {}
     stream["files"] = {name: {"size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}}
     stream["source"] = {"file": str(source)}
-
-
-def _report(stream: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """A stream's entry with the figures that a person looks for."""
-    if stream["kind"] == "dictionary":
-        return dict(stream)
-    tokens, unknown = ([v] if isinstance(v, int) else v for v in (stream["tokens"], stream["unknown"]))
-    sentences = stream["sentences"]
-    return {name: value for name, value in stream.items() if name != "lengths"} | {
-        "tokens_per_sentence": [n / max(1, sentences) for n in tokens],
-        "unknown_share": [u / max(1, n - sentences) for u, n in zip(unknown, tokens)],
-        "seconds": seconds,
-        "sentences_per_second": sentences * len(tokens) / seconds,
-    }
-
-
-def _report_line(about: dict[str, Any]) -> str:
-    if about["kind"] == "dictionary":
-        return f"{stream_title(about)}: {about['entries']:,} entries, dropped {_counts(about['dropped'])}"
-    tokens = about["tokens"] if isinstance(about["tokens"], list) else [about["tokens"]]
-    return (
-        f"{stream_title(about)}: {about['sentences']:,} {'sentences' if len(tokens) == 1 else 'pairs'}, "
-        f"{' + '.join(f'{n:,}' for n in tokens)} tokens "
-        f"({' + '.join(f'{n:.1f}' for n in about['tokens_per_sentence'])} per sentence), "
-        f"{' + '.join(f'{share:.2%}' for share in about['unknown_share'])} unknown, "
-        f"dropped {_counts(about['dropped'])}; {_linked(about)}{about['sentences_per_second']:,.0f} sentences/s"
-    )
-
-
-def _linked(about: dict[str, Any]) -> str:
-    """What the line of a bitext says of its links."""
-    if not (links := about.get("links")):
-        return ""
-    return f"{links['count']:,} links between pieces, {links['without']:,} pairs without any; "
-
-
-def _counts(dropped: dict[str, int] | Counter[str]) -> str:
-    return ", ".join(f"{n:,} {why}" for why, n in dropped.items() if n) or "none"

@@ -28,6 +28,7 @@ def info_nce(
     temperature: float,
     denominator: str = WITH_POSITIVE,
     left_out: Tensor | None = None,
+    hardest: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of each query [P], and whether its key scores higher than every queued key, bool [P].
 
@@ -39,6 +40,7 @@ def info_nce(
         temperature: what similarities are divided by.
         denominator: one of DENOMINATORS.
         left_out: queued keys that are no negatives of a query, bool [P, K].
+        hardest: take the so many queued keys that are most similar to a query as its negatives; 0 takes all.
     """
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys = _wide(queries), _wide(keys)
@@ -46,6 +48,8 @@ def info_nce(
         negative = queries @ queue.to(queries.dtype).T / temperature  # [P, K]
         if left_out is not None:
             negative = negative.masked_fill(left_out, float("-inf"))
+        if 0 < hardest < negative.shape[1]:
+            negative = negative.topk(hardest, sorted=False).values
         found = (negative < positive[:, None]).all(-1)
         if denominator == WITH_POSITIVE:
             return torch.cat([positive[:, None], negative], 1).logsumexp(-1) - positive, found

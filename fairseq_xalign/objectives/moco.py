@@ -90,9 +90,15 @@ class MocoOptions(SentenceOptions):
         "leave queued keys out of the negatives of a query whose pair shares a text with theirs (default: keep them, "
         "as PPA; moco_duplicates logs how many queries have any)",
     )
+    moco_hardest: int = option(
+        0,
+        "take only the so many queued keys that are most similar to a query as its negatives (default: 0, which is "
+        "all of them, as PPA; hard negatives are beyond the papers)",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least(0, moco_hardest=self.moco_hardest)
         at_least(1, moco_queue=self.moco_queue, moco_width=self.moco_width)
         share(whole=True, moco_momentum=self.moco_momentum)
         positive(moco_temperature=self.moco_temperature)
@@ -269,7 +275,7 @@ class Moco(Objective):
         queue, queued = own.queue.content()
         same = shares_text(texts, queued)
         terms, found = info_nce(queries, keys, queue, options.moco_temperature, options.moco_denominator,
-                                same if options.moco_mask_duplicates else None)  # fmt: skip
+                                same if options.moco_mask_duplicates else None, options.moco_hardest)  # fmt: skip
         if context.training and not context.dummy:
             own.waiting.add(context.number, keys, texts)
         count = len(first)

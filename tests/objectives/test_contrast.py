@@ -75,6 +75,19 @@ def test_it_equals_the_reference(temperature, denominator):
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("hardest", [1, 3, 7, 9])
+@pytest.mark.parametrize("denominator", [WITH_POSITIVE, QUEUE_ONLY])
+def test_the_hardest_negatives_are_those_with_the_highest_scores(denominator, hardest):
+    queries, keys, queue, left_out = sample()
+    for query, row in zip(queries, left_out):
+        score = np.where(row, -np.inf, queue @ query)
+        row[np.argsort(-score)[hardest:]] = True
+    expected = reference(queries, keys, queue, 0.5, denominator, left_out)
+    vectors = [torch.from_numpy(x) for x in (queries, keys, queue)]
+    terms, _ = info_nce(*vectors, 0.5, denominator, torch.from_numpy(sample()[3]), hardest)
+    assert terms.tolist() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("denominator", [WITH_POSITIVE, QUEUE_ONLY])
 def test_the_gradient_is_that_of_finite_differences(denominator):
     queries, keys, queue, left_out = (torch.from_numpy(x) for x in sample())

@@ -230,6 +230,8 @@ class Naive:
                 for other, a, b in self.keys
                 if not (self.changes.get("moco_mask_duplicates") and {str(a), str(b)} & {str(first), str(second)})
             ]
+            hardest = self.changes.get("moco_hardest") or len(negatives)
+            negatives = sorted(negatives, key=float, reverse=True)[:hardest]
             queue_only = self.changes.get("moco_denominator") == "queue-only"
             terms = negatives if queue_only else [positive, *negatives]
             losses.append(torch.stack(terms).exp().sum().log() - positive if negatives else positive * 0)
@@ -309,6 +311,7 @@ def check(out: Path, world: int, micro_batches: int, updates: int, changes: dict
 VARIATIONS = [
     {"moco_normalize": "z", "moco_pooling": "mean", "moco_mask_duplicates": True, "moco_temperature": 0.2},
     {"moco_normalize": "both", "moco_denominator": "queue-only", "moco_temperature": 0.5},
+    {"moco_normalize": "z", "moco_mask_duplicates": True, "moco_hardest": 3},
     {
         "moco_normalize": "none",
         "moco_momentum": 0.5,
