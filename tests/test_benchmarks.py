@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_a_benchmark_prints_one_table_and_writes_json(script, options, said, tmp
     assert said in done.stdout
     value = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert "torch" in value["signature"] and value["arguments"]["small"] is True
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_remedy(tmp_path, monkeypatch):
+    from benchmarks.common import use_peers
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("PYTHONPATH", "before")
+    with pytest.raises(SystemExit, match=r"no_such_peer is not installed: pip install .* -r benchmarks/peers.txt"):
+        use_peers(None, needed="no_such_peer")
+    (tmp_path / "no_such_peer.py").touch()
+    use_peers(str(tmp_path), needed="no_such_peer")
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == ["before", str(tmp_path)]
 
 
 def test_make_bench_runs_every_benchmark():

@@ -309,6 +309,18 @@ def test_a_missing_venv_module_is_reported_with_the_remedy(make, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
+def test_make_bench_installs_its_peers_once_runs_all_and_names_what_failed(make, tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "peers.txt").write_text("accelerate\n", "utf-8")
+    names = ["one", "two", "three"]
+    failed, calls = make("bench", f"BENCHMARKS={' '.join(names)}", FAILS="benchmarks/two.py")
+    assert failed.returncode != 0 and "failed: two\n" in failed.stderr
+    assert [call for call in calls if call.startswith("benchmarks/")] == [f"benchmarks/{name}.py" for name in names]
+    assert len([call for call in calls if "--target .venv/peers -r benchmarks/peers.txt" in call]) == 1
+    done, calls = make("bench", "BENCHMARKS=one")
+    assert done.returncode == 0 and calls == ["benchmarks/one.py"]
+
+
 def test_make_alone_lists_the_targets(make):
     out, _ = make()
     targets = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)[1].split()
