@@ -179,7 +179,11 @@ def spread_of(ratios: list[float]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=int, default=2000, help="Sentences to encode (default: %(default)s).")
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        help="Sentences to encode (default: 2000; with random weights, which cut words into letters, 500).",
+    )
     parser.add_argument(
         "--models",
         default="e5,minilm",
@@ -200,6 +204,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     real = None if args.small else os.environ.get(WEIGHTS)
     names = args.models.split(",") if real else ["random"]
+    args.sentences = args.sentences or (2000 if real else 500)
     rows, figures, agree = [], {}, True
     with tempfile.TemporaryDirectory() as made:
         for name in names:

@@ -6,6 +6,8 @@ with the hashes of its pair's texts; queue, place and count are buffers, saved a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -32,14 +34,22 @@ class KeyQueue(nn.Module):
         self.register_buffer("texts", torch.zeros(size, 2, dtype=torch.int64))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self._full = False  # whether it is known to be: then no batch waits for the device to say how full it is
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def content(self) -> tuple[Tensor, Tensor]:
         """The keys [k, d] that it holds, and the hashes of their texts [k, 2], slot by slot."""
+        if self._full:
+            return self.keys, self.texts
         filled = int(self.filled)
+        self._full = filled == len(self)
         return self.keys[:filled], self.texts[:filled]
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._full = False
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor, texts: Tensor) -> None:
@@ -70,6 +80,7 @@ class KeyQueue(nn.Module):
         """Forget every key."""
         self.pointer.zero_()
         self.filled.zero_()
+        self._full = False
 
 
 class Waiting:

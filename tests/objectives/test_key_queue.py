@@ -29,6 +29,20 @@ def test_a_queue_that_is_not_full_holds_what_was_written():
     assert held[:, 0].tolist() == [1, 2] and named.tolist() == [[0, 0], [1, 1]]
 
 
+def test_a_full_queue_that_is_emptied_or_loaded_holds_what_it_holds_then():
+    full, half = KeyQueue(3, 1), KeyQueue(3, 1)
+    full.enqueue(torch.ones(3, 1), torch.ones(3, 2, dtype=torch.int64))
+    half.enqueue(2 * torch.ones(1, 1), torch.ones(1, 2, dtype=torch.int64))
+    for _ in range(2):
+        assert full.content()[0].tolist() == [[1.0]] * 3
+    full.load_state_dict(half.state_dict())
+    assert full.content()[0].tolist() == [[2.0]] and full.content()[1].shape == (1, 2)
+    full.enqueue(torch.ones(2, 1), torch.ones(2, 2, dtype=torch.int64))
+    assert len(full.content()[0]) == 3
+    full.empty()
+    assert len(full.content()[0]) == 0
+
+
 def test_of_more_keys_than_slots_the_last_stay():
     one, other = KeyQueue(3, 1), KeyQueue(3, 1)
     many = torch.arange(8.0)[:, None]
