@@ -231,7 +231,7 @@ class Naive:
                 if not (self.changes.get("moco_mask_duplicates") and {str(a), str(b)} & {str(first), str(second)})
             ]
             hardest = self.changes.get("moco_hardest") or len(negatives)
-            negatives = sorted(negatives, key=float, reverse=True)[:hardest]
+            negatives = sorted(negatives, key=torch.Tensor.item, reverse=True)[:hardest]
             queue_only = self.changes.get("moco_denominator") == "queue-only"
             terms = negatives if queue_only else [positive, *negatives]
             losses.append(torch.stack(terms).exp().sum().log() - positive if negatives else positive * 0)

@@ -79,9 +79,9 @@ def test_exchanged_vectors_of_d7():
 def test_the_terms_of_d7():
     _, losses = total_of_d7(weam_unlinked="bias")
     assert losses["tlm"].terms[0].tolist() == pytest.approx([0.8883563231, 0.8883563231, 0.7022644711], abs=1e-10)
-    assert float(losses["weam"].sum) == pytest.approx(4.0204567272 + 1.0986122887 + 0.8883563231, abs=1e-9)
+    assert losses["weam"].sum.item() == pytest.approx(4.0204567272 + 1.0986122887 + 0.8883563231, abs=1e-9)
     _, losses = total_of_d7(weam_link_agg="mean")
-    assert float(losses["weam"].sum) == pytest.approx(2.1298171658 + 0.8883563231, abs=1e-9)
+    assert losses["weam"].sum.item() == pytest.approx(2.1298171658 + 0.8883563231, abs=1e-9)
 
 
 @pytest.mark.parametrize(
