@@ -22,7 +22,7 @@ set -m # every job is a process group, which ends with this script
 end() {
     local job
     for job in $(jobs -p); do kill -- "-$job" 2> /dev/null; done
-    wait
+    wait 2> /dev/null # without the line that bash prints of each
     rm -rf "$OWN"
 }
 trap end EXIT
