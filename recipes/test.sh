@@ -18,10 +18,9 @@ while [ $# -gt 0 ]; do
     esac
 done
 OWN=$(mktemp -d)
-set -m # every job is a process group, which ends with this script
+source recipes/lib/jobs.sh
 end() {
-    local job
-    for job in $(jobs -p); do kill -- "-$job" 2> /dev/null; done
+    end_jobs
     wait 2> /dev/null # without the line that bash prints of each
     rm -rf "$OWN"
 }
@@ -77,13 +76,9 @@ try() {
 }
 
 mkdir "$OWN/failed"
-running=0
-for name in "${WANTED[@]}"; do
-    if [ $running -ge "$JOBS" ]; then wait -n || true; running=$((running - 1)); fi
-    try "$name" &
-    running=$((running + 1))
-done
-while [ $running -gt 0 ]; do wait -n || true; running=$((running - 1)); done
+JOBS=$((JOBS + 1)) # the warm interpreter is one of them
+for name in "${WANTED[@]}"; do in_background try "$name"; done
+wait_for_jobs
 failures=$(find "$OWN/failed" -type f | wc -l)
 echo "${#WANTED[@]} configurations, $((failures)) failed"
 [ "$((failures))" = 0 ]

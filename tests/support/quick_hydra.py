@@ -167,7 +167,10 @@ if "fairseq_xalign.tasks.align_mlm" in sys.modules:  # then the defaults of our 
     from fairseq_xalign.compat.user_directory import register
 
     register()
-    for task, arch in (("align_mlm", "xalign_tiny"), ("mnmt", "mmte_tiny"), ("xling_tagging", "xalign_tiny")):
-        criterion = task.partition("_")[0] if task.startswith("xling") else task
+    for task, arch, criterion in (
+        ("align_mlm", "xalign_tiny", "align_mlm"),
+        ("mnmt", "mmte_tiny", "mnmt"),
+        ("xling_tagging", "xalign_tiny", "xling"),
+    ):
         compose("data", "--task", task, "--arch", arch, "--criterion", criterion, "--optimizer", "adamw")
 compose("data", "--task", "masked_lm", "--arch", "roberta_base", "--criterion", "masked_lm", "--optimizer", "adam")
