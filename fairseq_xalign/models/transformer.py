@@ -109,10 +109,16 @@ class Stack(nn.Module):
 
     @torch.no_grad()
     def _initialize(self, embedding: nn.Embedding | None) -> None:
-        """Set all weights; ``embedding`` is the module that ``embedding_std`` is about."""
+        """Set all weights; ``embedding`` is the module that ``embedding_std`` is about.
+
+        Weights of the layers get an attribute ``matrices``: how many matrices each holds, one below the other. They
+        are what ``--optimizer muon`` is for.
+        """
         for name, module in self.named_modules():
+            parts = PROJECTIONS.get(name.rpartition(".")[2], 0)
+            if isinstance(module, nn.Linear) and name.startswith("layers."):
+                module.weight.matrices = max(parts, 1)  # type: ignore[attr-defined]
             if isinstance(module, nn.Linear) and self.config.initializer == "xavier":
-                parts = PROJECTIONS.get(name.rpartition(".")[2], 0)
                 fan = module.in_features + module.out_features // max(parts, 1)
                 bound = (6 / fan) ** 0.5 * (0.5**0.5 if parts else 1.0)
                 nn.init.uniform_(module.weight, -bound, bound)

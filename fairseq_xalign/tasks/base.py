@@ -14,7 +14,8 @@ from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 from omegaconf import II
 
-import fairseq_xalign.optimizers.adamw  # noqa: F401  (registers --optimizer adamw)
+import fairseq_xalign.optimizers.adamw  # registers --optimizer adamw
+import fairseq_xalign.optimizers.muon  # noqa: F401  (registers --optimizer muon)
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
 from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator

@@ -2,11 +2,11 @@
 
 uses_dictionary() { case "$1" in dict_mlm | align_mlm) return 0 ;; *) return 1 ;; esac; }
 
-# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG. The caller may set $preset, and
-# $examples, the number of training examples, on which the length of some presets depends.
+# train NAME LOG TOTAL fairseq-options...: progress on the terminal, everything in LOG. The caller may set $optimizer, or $preset
+# and $examples, the number of training examples, on which the length of some presets depends.
 train() {
     local name=$1 log=$2 total=$3 device=() precision=(--autocast "$PRECISION")
-    local optimization=(--optimizer adamw --adam-betas "$ADAM_BETAS" --lr-scheduler polynomial_decay --total-num-update "$3")
+    local optimization=(--optimizer "${optimizer:-adamw}" --adam-betas "$ADAM_BETAS" --lr-scheduler polynomial_decay --total-num-update "$3")
     shift 3
     if [ "$DEVICE" = cpu ]; then device=(--cpu); fi
     if [ "$PRECISION" = fp16 ]; then precision=(--fp16); fi

@@ -27,6 +27,7 @@ more_settings() {
     TASKS="intents pos"             # zero-shot tasks: trained on English, tested on every language that has a test set
     HEAD_OPTIONS=""                 # more options of fine-tuning
     INTENT_PRESET="" POS_PRESET=""
+    OPTIMIZER=adamw                 # or muon, which learns more per update; not with a PRESET, which brings its own
     MLM_OPTIONS=""                  # more options of pre-training the MLM baseline
 }
 
@@ -133,7 +134,7 @@ binarize_translation() {
 
 # Stage 3: train_translation DIRECTIONS TOKEN TEMPERATURE SEED FOLDER
 train_translation() {
-    local folder=$5 preset=$PRESET
+    local folder=$5 preset=$PRESET optimizer=$OPTIMIZER
     [ -f "$folder/done" ] && return
     title "train ${folder#"$WORK"/runs/}"
     # shellcheck disable=SC2086 # the options are several words
@@ -150,7 +151,7 @@ train_bilingual() { train_translation "$1" none 1 "${SEEDS%% *}" "$2"; }
 
 # The same encoder, text, tokens per batch and number of updates, trained to predict masked tokens instead.
 train_mlm() {
-    local folder=$WORK/runs/mlm.seed$1 preset=$PRESET
+    local folder=$WORK/runs/mlm.seed$1 preset=$PRESET optimizer=$OPTIMIZER
     [ -f "$folder/done" ] && return
     title "train ${folder#"$WORK"/runs/}"
     # shellcheck disable=SC2086 # the options are several words
