@@ -251,11 +251,11 @@ def test_english_sentences_that_are_too_long_are_in_no_split_and_counted(tmp_pat
 @pytest.mark.parametrize(
     ("options", "models"),
     [
-        ([], "1 translation models of 11000 updates"),
+        ([], "1 translation models of 9000 updates"),
         (["--ablation", "temperature"], "3 translation models"),
         (["--ablation", "target"], "2 translation models"),
         (["--ablation", "languages"], "3 translation models"),
-        (["--conf", "full"], "2 translation models of 40000 updates of 1000 tokens (mmte_tiny, cpu), 4 bilingual ones"),
+        (["--conf", "full"], "2 translation models of 12000 updates of 1000 tokens (mmte_tiny, cpu), 4 bilingual ones"),
         (["--conf", "paper"], "1 translation models of 500000 updates of 8000 tokens (mmte_big, gpu), 0 bilingual"),
         (["--set", "TEMPERATURES=5 1", "--set", "SEEDS=1 2"], "4 translation models"),
     ],

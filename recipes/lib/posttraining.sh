@@ -32,6 +32,7 @@ more_settings() {
     RETRIEVAL_POOLING=mean_all
     TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
     TASK_SEEDS="1 2"
+    POS_TRAIN=ewt                   # English treebanks that pos is trained on
     MINUTES_PER_RUN=10
     GIGABYTES_PER_RUN=3
     MEGABYTES_PER_RUN=1500
@@ -240,7 +241,7 @@ zero_shot() {
         encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"
     done
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
-        --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" > "$WORK/zero-shot.log" ||
+        --set TASKS="$TASKS" --set POS_TRAIN="$POS_TRAIN" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
 }
 

@@ -115,7 +115,7 @@ def build(name: str, folder: CorpusFolder) -> None:
     elif name.startswith("ud-"):
         language = TREEBANKS[name.split("-")[1]]
         for split, trees in splits():
-            if name.endswith("ewt") or split == "test":
+            if name.endswith(("ewt", "gum")) or split == "test":
                 write_treebank(folder, f"{split}.{language}.conllu", trees, language)
     elif name in smallest_sets.SETS:
         for file, lines in smallest_sets.SETS[name](
@@ -141,7 +141,7 @@ def build(name: str, folder: CorpusFolder) -> None:
 
 WANTED = (
     "sotu", "factbook", "wikitext-103", "verses", "ui", "ntrex", "intents", "emoji", "cldr",
-    "ud-english-ewt", *(f"ud-{name}-pud" for name in TREEBANKS), *smallest_sets.SETS, *BITEXT,
+    "ud-english-ewt", "ud-english-gum", *(f"ud-{name}-pud" for name in TREEBANKS), *smallest_sets.SETS, *BITEXT,
 )  # fmt: skip
 
 

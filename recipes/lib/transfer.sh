@@ -4,6 +4,7 @@
 # What a configuration may leave out.
 more_settings() {
     ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
+    POS_TRAIN=ewt                   # English treebanks that pos is trained on; pud, which has a test set alone, is then not tested on
     XNLI="" SQUAD="" MASSIVE="" MASAKHANER=""
     RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
     WEIGHT_DECAY=0.01
@@ -19,7 +20,7 @@ more_smallest_settings() {
     for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER; do
         printf -v "$one" '%s' "1 150 1e-4 1 64"
     done
-    QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
+    POS_TRAIN="gum pud" QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
     SEVERAL_SEEDS=pos SEEDS="1 2" RETRIEVAL_LANGUAGES=all ARCH=xalign_tiny
 }
 
@@ -50,7 +51,7 @@ task_settings() {
 corpora_of() {
     local n
     case "$1" in
-        pos) echo ud-english-ewt ud-english-pud; for n in $PUD; do echo "ud-$(treebank_of "$n")-pud"; done ;;
+        pos) for n in $POS_TRAIN; do echo "ud-english-$n"; done; echo ud-english-pud; for n in $PUD; do echo "ud-$(treebank_of "$n")-pud"; done ;;
         ner) echo uner-danish-ddt uner-english-ewt uner-german-pud uner-portuguese-pud uner-chinese-pud ;;
         nli-*) echo cad-nli indonli kornli americasnli ;;
         xnli) echo multinli xnli kornli americasnli ;;
@@ -159,8 +160,10 @@ label_task() {
     title "stage 1: labelled folder of $1"
     case "$1" in
         pos)
-            for n in train valid test; do inputs+=(--input "$n.en=$XALIGN_CACHE/ud-english-ewt/$n.en.conllu"); done
-            inputs+=(--input "test.en-PUD=$XALIGN_CACHE/ud-english-pud/test.en.conllu")
+            english_treebanks > "$WORK/sets/train.en.conllu"
+            first=$XALIGN_CACHE/ud-english-${POS_TRAIN%% *}
+            inputs=(--input "train.en=$WORK/sets/train.en.conllu" --input "valid.en=$first/valid.en.conllu" --input "test.en=$first/test.en.conllu")
+            case " $POS_TRAIN " in *" pud "*) ;; *) inputs+=(--input "test.en-PUD=$XALIGN_CACHE/ud-english-pud/test.en.conllu") ;; esac
             for n in $PUD; do inputs+=(--input "test.$n=$(echo "$XALIGN_CACHE/ud-$(treebank_of "$n")-pud"/test.*.conllu)"); done
             preprocess benchmark pos "${inputs[@]}" --output "$WORK/labelled/pos" >> "$WORK/sets.log"
             ;;
@@ -204,6 +207,14 @@ label_task() {
             joined "$1" "$benchmark" "train.$source=$benchmark/train.$source" test="$benchmark/test"
             ;;
     esac
+}
+
+english_treebanks() { # the sentences of POS_TRAIN, one treebank after the other
+    local n folder
+    for n in $POS_TRAIN; do
+        folder=$XALIGN_CACHE/ud-english-$n
+        if [ "$n" = pud ]; then cat "$folder/test.en.conllu"; else cat "$folder/train.en.conllu"; fi
+    done
 }
 
 # Stage 2: prepare_encoder NAME: a checkpoint, and the options of fairseq-train that fit its shape

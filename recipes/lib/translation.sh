@@ -10,6 +10,7 @@ more_settings() {
     TEMPERATURES=5                  # section 2.2: p ~ n^(1/T)
     SEEDS=1
     BILINGUAL=""                    # languages whose two directions get a model each, beside which Table 1 sets the others
+    BILINGUAL_UPDATES=""            # updates of each of those (empty: UPDATES)
     MLM_BASELINE=""                 # 1: an MLM encoder of the same shape on the same text, for the zero-shot tasks
     NTREX=""                        # 1: test on NTREX-128 (news) instead of held-out sentences
     PREPARED=""                     # folder with {train,valid,test}.en-XX.{en,XX}.txt of your own, instead of CORPORA
@@ -32,7 +33,7 @@ more_settings() {
 }
 
 more_smallest_settings() {
-    LANGUAGE_SETS="de,es" PAIRS=200 VALID_PAIRS=20 TEST_PAIRS=5 MAX_TOKENS=800 SAVE_INTERVAL=1 AVERAGE=2 BEAM=2 PREPARED="" PRECISION=none
+    LANGUAGE_SETS="de,es" BILINGUAL_UPDATES="" PAIRS=200 VALID_PAIRS=20 TEST_PAIRS=5 MAX_TOKENS=800 SAVE_INTERVAL=1 AVERAGE=2 BEAM=2 PREPARED="" PRECISION=none
     TARGET_TOKENS=${TARGET_TOKENS##* } TEMPERATURES=${TEMPERATURES##* } BILINGUAL=${BILINGUAL:+de} CORPORA="verses ui" VOCABULARY=70
     SUBWORD_OPTIONS="--character-coverage 1"
     ARCH_OPTIONS="--encoder-layers 1 --encoder-embed-dim 32 --encoder-ffn-embed-dim 64 --encoder-attention-heads 4"
@@ -147,7 +148,7 @@ train_translation() {
 }
 train_model() { train_translation "$(directions_of "$1")" "$2" "$3" "$4" "$WORK/runs/$5"; }
 each_bilingual() { local n; for n in $BILINGUAL; do "$@" "en:$n" "$WORK/runs/bilingual.en-$n"; "$@" "$n:en" "$WORK/runs/bilingual.$n-en"; done; }
-train_bilingual() { train_translation "$1" none 1 "${SEEDS%% *}" "$2"; }
+train_bilingual() { local UPDATES=${BILINGUAL_UPDATES:-$UPDATES}; train_translation "$1" none 1 "${SEEDS%% *}" "$2"; }
 
 # The same encoder, text, tokens per batch and number of updates, trained to predict masked tokens instead.
 train_mlm() {
