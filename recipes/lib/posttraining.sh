@@ -32,6 +32,7 @@ more_settings() {
     RETRIEVAL_POOLING=mean_all
     TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
     TASK_SEEDS="1 2"
+    TASK_SETTINGS=""                # more of recipes/xtreme's settings, NAME=VALUE, separated by ";"
     POS_TRAIN=ewt                   # English treebanks that pos is trained on
     MINUTES_PER_RUN=10
     GIGABYTES_PER_RUN=3
@@ -39,7 +40,7 @@ more_settings() {
 }
 more_smallest_settings() {
     LANGUAGES=$(cut -d ' ' -f 1,2 <<< "$LANGUAGES") START=made-up SUBWORD="" PAIRS=100 VALID_PAIRS=10 MOST_WORDS="" UPDATES=2 EPOCHS="" BATCH=4
-    LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 ARCH=xalign_tiny ENCODERS="start=made-up"
+    LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 TASK_SETTINGS="" ARCH=xalign_tiny ENCODERS="start=made-up"
     OPTIONS="$OPTIONS $SMALLEST_OPTIONS" BITEXT=${BITEXT:+--least 2}
 }
 
@@ -233,15 +234,16 @@ retrieve_model() { retrieve_ntrex "$4" "$(cat "$WORK/runs/$4/checkpoint")" "$2";
 
 # Stage 5: the zero-shot tasks of recipes/xtreme, of the first encoder and of every model
 zero_shot() {
-    local name encoders
+    local name encoders one settings=()
     [ -n "$TASKS" ] || return 0
     title "stage 5: zero-shot tasks ($TASKS)"
     encoders="start=$(checkpoint_of start)"
     for name in $(model_names | if [ -n "$SMALLEST" ]; then tail -n 1; else cat; fi); do
         encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"
     done
+    while IFS= read -r -d ';' one; do settings+=(--set "$one"); done <<< "${TASK_SETTINGS:+$TASK_SETTINGS;}"
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
-        --set TASKS="$TASKS" --set POS_TRAIN="$POS_TRAIN" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" > "$WORK/zero-shot.log" ||
+        --set TASKS="$TASKS" --set POS_TRAIN="$POS_TRAIN" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" ${settings[@]+"${settings[@]}"} > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
 }
 

@@ -5,6 +5,7 @@
 more_settings() {
     ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
     POS_TRAIN=ewt                   # English treebanks that pos is trained on; pud, which has a test set alone, is then not tested on
+    TEST_LANGUAGES=""               # those that are tested beside the source language, as test sets name them (empty: all)
     XNLI="" SQUAD="" MASSIVE="" MASAKHANER=""
     RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
     WEIGHT_DECAY=0.01
@@ -20,7 +21,7 @@ more_smallest_settings() {
     for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER; do
         printf -v "$one" '%s' "1 150 1e-4 1 64"
     done
-    POS_TRAIN="gum pud" QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
+    POS_TRAIN="gum pud" TEST_LANGUAGES="" QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
     SEVERAL_SEEDS=pos SEEDS="1 2" RETRIEVAL_LANGUAGES=all ARCH=xalign_tiny
 }
 
@@ -258,7 +259,8 @@ transfer_run() {
     [ ! -f "$run/done" ] || return 0
     task_settings "$2"
     mkdir -p "$run"
-    targets=$(cd "$WORK/labelled/$2" && for n in test.*.jsonl; do n=${n#test.}; echo "${n%.jsonl}"; done | grep -vx "$source" | paste -sd,)
+    targets=$(targets_of "$2" "$source")
+    [ -n "$targets" ] || { echo "run.sh: no test set of $2 is of TEST_LANGUAGES: $TEST_LANGUAGES" >&2; exit 2; }
     about=(--objective "$1" --source "$source" --target "$targets" --task "$metric" --seed "$3" --setting "benchmark=$benchmark")
     if (fine_tune "$@" && scored "$2" "$run" "$source,$targets"); then
         evaluate result "$run" "${about[@]}" 2> /dev/null
@@ -271,11 +273,18 @@ transfer_run() {
     fi
 }
 
+targets_of() { # TASK SOURCE: the languages that are tested, without the source
+    local n
+    for n in "$WORK/labelled/$1"/test.*.jsonl; do
+        n=${n##*/test.} n=${n%.jsonl}
+        if [ "$n" != "$2" ]; then case " ${TEST_LANGUAGES:-$n} " in *" $n "*) echo "$n" ;; esac; fi
+    done | paste -sd,
+}
 fine_tune() {
     local run=$WORK/runs/$1/$2.seed$3 preset="" examples updates options=()
     [ ! -f "$run/trained" ] || return 0
     examples=$(wc -l < "$WORK/labelled/$2/train.$source.jsonl")
-    updates=$((epochs * ((examples + batch - 1) / batch)))
+    updates=$(awk -v epochs="$epochs" -v batches="$(((examples + batch - 1) / batch))" 'BEGIN { n = epochs * batches; print int(n) + (n > int(n)) }')
     # As BERT and XLM-R classify: a layer with tanh between the first token and the scores.
     if [ "$kind" = classification ]; then options=(--head-hidden "$(sed -n 2p "$WORK/encoders/$1/arch")"); fi
     # shellcheck disable=SC2046 # several words
