@@ -37,7 +37,11 @@ class FusedAdamW(FairseqOptimizer):
 
     def __init__(self, cfg: Any, params: Collection[torch.nn.Parameter]) -> None:
         super().__init__(cfg)
-        self._optimizer = torch.optim.AdamW(params, fused=True, **self.optimizer_config)
+        self._optimizer = self.make(list(params))
+
+    def make(self, params: list[torch.nn.Parameter]) -> torch.optim.AdamW:
+        """Return torch's optimizer of these parameters."""
+        return torch.optim.AdamW(params, fused=True, **self.optimizer_config)
 
     @property
     def optimizer_config(self) -> dict[str, Any]:

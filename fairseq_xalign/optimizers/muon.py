@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import register_optimizer
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError
@@ -104,24 +104,19 @@ class MuonConfig(AdamWConfig):
 
 @register_optimizer("muon", dataclass=MuonConfig)
 class FusedMuon(FusedAdamW):
-    """:class:`MuonAdamW`; its matrices are parameters that have an attribute ``matrices`` (``models/transformer.py``).
+    """:class:`MuonAdamW`; its matrices are parameters with an attribute ``matrices`` (``models/transformer.py``)."""
 
-    Raises:
-        UserError: there are no such matrices.
-    """
-
-    def __init__(self, cfg: Any, params: Collection[torch.nn.Parameter]) -> None:
-        FairseqOptimizer.__init__(self, cfg)
-        every = list(params)
-        matrices = [(p, parts) for p in every if (parts := getattr(p, "matrices", 0))]
+    def make(self, params: list[torch.nn.Parameter]) -> torch.optim.AdamW:
+        """Return the optimizer of these parameters; raise UserError if no matrices are among them."""
+        matrices = [(p, parts) for p in params if (parts := getattr(p, "matrices", 0))]
         if not matrices:
             raise UserError(
                 "--optimizer muon finds no matrices of layers to update",
                 remedy="Choose --autocast bf16 instead of --fp16 or --bf16, which train on copies of the weights; "
                 "with frozen layers or a model of fairseq's own, choose --optimizer adamw",
             )
-        others = [p for p in every if not getattr(p, "matrices", 0)]
-        self._optimizer = MuonAdamW(matrices, others, **self.optimizer_config)
+        others = [p for p in params if not getattr(p, "matrices", 0)]
+        return MuonAdamW(matrices, others, **self.optimizer_config)
 
     @property
     def supports_flat_params(self) -> bool:
