@@ -10,3 +10,4 @@ SAVE_INTERVAL=50
 TASKS="pos topics retrieval"        # retrieval: Tatoeba
 TASK_SEEDS=1
 TASK_SETTINGS="POS=0.5 32 1e-4 20 128;TOPICS=5 16 5e-5 50 128;TEST_LANGUAGES=de es fr ru deu_Latn spa_Latn fra_Latn rus_Cyrl;RETRIEVAL_LANGUAGES=deu spa fra rus"
+MINUTES_PER_RUN=20                  # of one core
