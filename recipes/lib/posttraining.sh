@@ -284,8 +284,9 @@ run_posttraining_stages() {
     fi
     if stage 4; then
         title "stage 4: retrieval on NTREX-128"
-        retrieve_ntrex start "$(checkpoint_of start)" "$(tr ' ' ',' <<< "$LANGUAGES")"
-        each_model retrieve_model
+        in_background retrieve_ntrex start "$(checkpoint_of start)" "$(tr ' ' ',' <<< "$LANGUAGES")"
+        each_model in_background retrieve_model
+        wait_for_jobs
     fi
     if stage 5; then zero_shot; fi
     if stage 6; then posttraining_tables; fi

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,18 @@ def retrieve_pairs(
             frame=frame_of(meta),
         )
 
+    # English beside many languages is encoded once
+    wanted = Counter((language, str(path)) for pair in pairs for language, path in pair)
+    kept: dict[tuple[str, str], Tensor] = {}
+
+    def vectors_of(side: Side, sentences: list[str]) -> Tensor:
+        name = (side[0], str(side[1]))
+        result = kept.pop(name) if name in kept else vectors(side[0], sentences)
+        wanted[name] -= 1
+        if wanted[name]:
+            kept[name] = result
+        return result
+
     found = []
     lines: list[str] = []
     for (source, target), sides in zip(pairs, texts):
@@ -221,7 +234,7 @@ def retrieve_pairs(
             "layer": layers if layer is None else layer,
             "pair": pair_name((source[0], target[0])),
         }
-        both = vectors(source[0], sides[0]), vectors(target[0], sides[1])
+        both = vectors_of(source, sides[0]), vectors_of(target, sides[1])
         numbers = (text_numbers(sides[0]), text_numbers(sides[1]))
         try:
             result = retrieval_accuracy(both[0], both[1], centre, numbers, margin, neighbours, **fields)

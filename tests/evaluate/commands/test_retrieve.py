@@ -10,7 +10,8 @@ import fairseq_xalign
 from fairseq_xalign.api import opening
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.evaluate.commands.retrieve import retrieve
+from fairseq_xalign.evaluate.commands import retrieve as command
+from fairseq_xalign.evaluate.commands.retrieve import retrieve, retrieve_pairs
 from fairseq_xalign.evaluate.metrics.alignment import nearest_by_margin
 from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances, retrieval_accuracy
 from tests.support.checkpoints import save, two_layers_state
@@ -90,6 +91,22 @@ def test_several_pairs_are_measured_with_one_encoder(run, capsys):
     assert capsys.readouterr().out.splitlines()[4].split()[:2] == ["mean", f"{report['forward']:.2f}"]
     assert main([*options, *pair, "--source", f"en={run / 'a'}"]) == 1
     assert "Give a --target for each --source" in capsys.readouterr().err
+
+
+def test_a_side_that_several_pairs_share_is_encoded_once(run, monkeypatch):
+    encoded = []
+    encode = command.encode_sentences
+
+    def counting(encoder, tokenizer, lines, *others, language, **options):
+        encoded.append(len(lines))
+        return encode(encoder, tokenizer, lines, *others, language=language, **options)
+
+    monkeypatch.setattr(command, "encode_sentences", counting)
+    english = ("en", run / "a")
+    report = retrieve_pairs(run, [(("xx", run / "b"), english), (("yy", run / "b"), english), (english, english)])
+    assert len(encoded) == 3
+    assert [found["mean"] for found in report["pairs"]][2] == 100.0
+    assert report["pairs"][1]["forward"] == retrieve(run, ("yy", run / "b"), english)["forward"]
 
 
 def test_a_folder_of_transformers_is_read_as_encode_reads_it(run, tmp_path):
