@@ -115,6 +115,21 @@ class Texts:
             good &= own | (self.languages[kept] != self.languages[other])
         return good
 
+    def candidates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which texts of other pairs no text translates, so that they may be ranked below its translation.
+
+        Returns:
+            For second text i, which first texts j, and for first text i, which second texts j: both bool [P, P].
+        """
+        pair = np.arange(len(self.first))
+        both = []
+        for kept, other in ((2 * pair + 1, 2 * pair), (2 * pair, 2 * pair + 1)):
+            good = self.legal(pair[:, None], kept[:, None], other[None])
+            rows, columns = np.nonzero(good)
+            good[rows, columns] = ~self.are_known(kept[rows], other[columns])
+            both.append(good)
+        return both[0], both[1]
+
     def are_known(self, kept: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Whether sequences ``kept`` and ``other`` [N] translate each other in the training text, bool [N]."""
         if not self.known or not len(kept):

@@ -11,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.contrast import info_nce
 from fairseq_xalign.objectives.negatives import (
     Negatives,
     Texts,
@@ -26,7 +28,7 @@ from fairseq_xalign.objectives.negatives import (
 from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, Resources, option
 from fairseq_xalign.objectives.sentences import SentenceOptions, sentence_vectors
 from fairseq_xalign.objectives.view import BITEXT, OTHER_SIDE, OWN_SIDES, Settings, View
-from fairseq_xalign.options import at_least
+from fairseq_xalign.options import at_least, positive
 
 HEADS = CLS, POOLER, POOLER_LINEAR, MEAN = "cls", "pooler", "pooler-linear", "mean"
 """What f(x) is: the last layer's ``<s>``; BERT's pooler on it; another linear layer on that; the mean over pieces."""
@@ -34,7 +36,7 @@ BATCH_SOURCE, BATCH_EITHER, BATCH_HARD, CORPUS, CORPUS_EITHER_LANG = NEGATIVES =
     "batch-source", "batch-either", "batch-hard", "corpus", "corpus-either-lang",
 )  # fmt: skip
 """Where the text of a negative comes from."""
-LOSSES = BCE, COSINE = "bce", "cosine"
+LOSSES = BCE, COSINE, RANKING = "bce", "cosine", "ranking"
 FEWEST_PAIRS = 2
 """Of fewer different pairs there is no negative."""
 
@@ -60,15 +62,26 @@ class TPPOptions(SentenceOptions):
     tpp_num_negatives: int = option(1, "number of negatives per pair; 1 by default (TPP, section 2)")
     tpp_loss: str = option(
         BCE,
-        "loss of a pair: bce, the binary cross-entropy of the dot product (the default; TPP, section 2), or cosine, "
-        "1 - cos of a translation and max(0, cos - margin) of a negative (an option of the released code)",
+        "loss of a pair: bce, the binary cross-entropy of the dot product (the default; TPP, section 2); cosine, "
+        "1 - cos of a translation and max(0, cos - margin) of a negative (an option of the released code); or ranking, "
+        "the cross-entropy of finding each text's translation among all texts of the batch (Guo et al. 2018; not in "
+        "the paper), which has no use for --tpp-negatives",
         LOSSES,
+    )
+    tpp_temperature: float = option(
+        0.05, "what cosines are divided by in --tpp-loss ranking; 0.05 by default, as in PPA (section 3.1)"
     )
     tpp_margin: float = option(0.0, "margin of --tpp-loss cosine; 0 by default")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, tpp_num_negatives=self.tpp_num_negatives)
+        positive(tpp_temperature=self.tpp_temperature)
+        if self.tpp_loss == RANKING and (self.tpp_negatives != BATCH_SOURCE or self.tpp_num_negatives != 1):
+            raise UserError(
+                "--tpp-loss ranking takes every text of the batch as a negative",
+                remedy="Leave out --tpp-negatives and --tpp-num-negatives, or choose --tpp-loss bce or cosine",
+            )
 
     @property
     def from_corpus(self) -> bool:
@@ -117,6 +130,28 @@ def pair_losses(left: Tensor, right: Tensor, labels: Tensor, loss: str = BCE, ma
         return F.cosine_embedding_loss(left.to(wide), right.to(wide), signs, margin, reduction="none")
 
 
+def ranking_losses(
+    first: Tensor, second: Tensor, of_second: Tensor, of_first: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """-log of the share that each text's translation has among the texts that compete (Guo et al. 2018, section 3.2).
+
+    Args:
+        first, second: vectors of the texts of P pairs, [P, D]; their cosines are compared.
+        of_second: which first texts j compete with the translation of second text i, bool [P, P].
+        of_first: which second texts j compete with the translation of first text i, bool [P, P].
+        temperature: what cosines are divided by.
+
+    Returns: the loss of the second texts and then of the first ones, [2P], and whether each translation is found, bool.
+        Where nothing competes, the loss is 0.
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        wide = torch.promote_types(first.dtype, torch.float32)
+        first, second = (F.normalize(side.to(wide), dim=-1) for side in (first, second))
+    there = info_nce(second, first, first, temperature, left_out=~of_second)
+    back = info_nce(first, second, second, temperature, left_out=~of_first)
+    return torch.cat([there[0], back[0]]), torch.cat([there[1], back[1]])
+
+
 class TranslationPairs(Objective):
     """Telling pairs of translations from others; a mean over pairs, positive and negative ones."""
 
@@ -151,15 +186,17 @@ class TranslationPairs(Objective):
 
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
         assert reading is not None
-        hard = self.options.tpp_negatives == BATCH_HARD
+        later = self.options.tpp_negatives == BATCH_HARD or self.options.tpp_loss == RANKING
         # Ahead of the encoder's work, which a GPU then does meanwhile, unless that is what they depend on.
-        chosen = None if hard else self.negatives(reading, context)
+        chosen = None if later else self.negatives(reading, context)
         pooling = "mean" if self.options.tpp_head == MEAN else "cls"
         vectors = sentence_vectors(reading, pooling, self.options.layer)  # [B, D]
         if self.name in context.modules:
             vectors = context.modules[self.name](vectors)
         pairs = pairs_in(reading, self.options)
         device = vectors.device
+        if self.options.tpp_loss == RANKING:
+            return self._ranking(vectors, *self._texts(reading, context).candidates())
         if chosen is None:
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 scores = vectors[1::2].float() @ vectors[0::2].float().T  # [P, P]
@@ -180,6 +217,27 @@ class TranslationPairs(Objective):
                 "negatives": (_number(len(chosen.left), device), pairs),
                 "rejected": (_number(chosen.rejected, device), chosen.wanted),
                 "dropped": (_number(chosen.dropped, device), chosen.wanted),
+            },
+        )
+
+    def _ranking(self, vectors: Tensor, of_second: np.ndarray, of_first: np.ndarray) -> Loss:
+        """The loss over 2P texts; ``of_second`` and ``of_first`` say which texts compete, as ``Texts.candidates``."""
+        pairs, device = len(of_second), vectors.device
+        compete = [torch.from_numpy(one).to(device) for one in (of_second, of_first)]
+        first, second = vectors[0 : 2 * pairs : 2], vectors[1 : 2 * pairs : 2]
+        losses, found = ranking_losses(first, second, compete[0], compete[1], self.options.tpp_temperature)
+        both = torch.cat(compete)
+        count, dropped = both.sum().float(), (~both).all(1).sum().float()
+        others = 2 * pairs * max(pairs - 1, 1)
+        return Loss(
+            losses.sum(),
+            len(losses),
+            others={
+                "accuracy": (found.float().sum(), len(losses)),
+                "logit": (pair_logits(first, second).detach().abs().sum(), pairs),
+                "negatives": (count, pairs),
+                "rejected": (2 * pairs * (pairs - 1) - count, others),
+                "dropped": (dropped, len(losses)),
             },
         )
 

@@ -30,6 +30,7 @@ more_settings() {
     ADAM_BETAS="(0.9, 0.999)"
     EQUAL=1                         # 1: languages are drawn equally often
     RETRIEVAL_POOLING=mean_all
+    RETRIEVAL_LINES=""              # first sentences of NTREX-128 that are retrieved among (empty: all 1,997)
     TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
     TASK_SEEDS="1 2"
     TASK_SETTINGS=""                # more of recipes/xtreme's settings, NAME=VALUE, separated by ";"
@@ -219,14 +220,25 @@ equal_weights() { # STEP LANGUAGES
     [ ${#weights[@]} -lt 2 ] || (IFS=,; echo "${weights[*]}")
 }
 
-# Stage 4: retrieve_ntrex NAME CHECKPOINT LANGUAGES: sentences of NTREX-128, both directions
+# Stage 4: ntrex_of LANGUAGE: its file of sentences; retrieve_ntrex NAME CHECKPOINT LANGUAGES: both directions
+ntrex_of() {
+    local given=$XALIGN_CACHE/ntrex/test.$1.txt file=$WORK/text/ntrex.$RETRIEVAL_LINES/$1.txt
+    if [ -z "$RETRIEVAL_LINES" ]; then echo "$given"; return; fi
+    if [ ! -f "$file" ]; then
+        mkdir -p "${file%/*}"
+        # under a name of its own: models are tried at the same time
+        head -n "$RETRIEVAL_LINES" "$given" > "$file.$BASHPID" && mv "$file.$BASHPID" "$file"
+    fi
+    echo "$file"
+}
 retrieve_ntrex() {
-    local n pairs=() file=$WORK/retrieval/$1.json
+    local n english pairs=() file=$WORK/retrieval/$1.json
     [ ! -f "$file" ] || return 0
     mkdir -p "$WORK/retrieval"
+    english=$(ntrex_of en)
     for n in ${3//,/ }; do
         if [ ! -f "$XALIGN_CACHE/ntrex/test.$n.txt" ]; then title "NTREX-128 has no $n"; continue; fi
-        pairs+=(--source "$n=$XALIGN_CACHE/ntrex/test.$n.txt" --target "en=$XALIGN_CACHE/ntrex/test.en.txt")
+        pairs+=(--source "$n=$(ntrex_of "$n")" --target "en=$english")
     done
     evaluate retrieve --checkpoint "$2" "${pairs[@]}" --pooling "$RETRIEVAL_POOLING" --json > "$file.part" && mv "$file.part" "$file"
 }

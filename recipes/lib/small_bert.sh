@@ -7,6 +7,7 @@ PAIRS=4000
 BATCH=32
 LEARNING_RATE=2e-4
 SAVE_INTERVAL=50
+RETRIEVAL_LINES=500
 TASKS="pos topics retrieval"        # retrieval: Tatoeba
 TASK_SEEDS=1
 TASK_SETTINGS="POS=0.5 32 1e-4 20 128;TOPICS=5 16 5e-5 50 128;TEST_LANGUAGES=de es fr ru deu_Latn spa_Latn fra_Latn rus_Cyrl;RETRIEVAL_LANGUAGES=deu spa fra rus"

@@ -16,7 +16,15 @@ from fairseq_xalign.objectives.combined import combined_loss
 from fairseq_xalign.objectives.fingerprint import KnownPairs
 from fairseq_xalign.objectives.objective import Context, Resources, parse_objectives
 from fairseq_xalign.objectives.registry import OBJECTIVES
-from fairseq_xalign.objectives.tpp import HEADS, NEGATIVES, TPPOptions, TranslationPairs, pair_logits, pair_losses
+from fairseq_xalign.objectives.tpp import (
+    HEADS,
+    NEGATIVES,
+    TPPOptions,
+    TranslationPairs,
+    pair_logits,
+    pair_losses,
+    ranking_losses,
+)
 from fairseq_xalign.objectives.view import DEFAULTS
 
 S1, T1, S2, T2 = ([1.0, 2.0], [0.5, 0.25], [-1.0, 0.5], [1.0, 2.0])
@@ -65,6 +73,64 @@ def test_the_cosine_loss_by_hand():
     right = torch.tensor([[4.0, 3.0], [4.0, 3.0], [-1.0, 0.0]])
     found = pair_losses(left, right, torch.tensor([1, 0, 0]), "cosine", 0.5)
     assert found.tolist() == pytest.approx([0.04, 0.46, 0.0], abs=1e-6)
+
+
+def plain_ranking(first, second, of_second, of_first, temperature):
+    """Each text's loss in plain Python, the second texts ahead."""
+
+    def cosine(a, b):
+        return float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
+
+    losses = []
+    for texts, others, compete in ((second, first, of_second), (first, second, of_first)):
+        for i in range(len(texts)):
+            scores = [cosine(texts[i], others[j]) / temperature for j in range(len(others)) if compete[i][j] or j == i]
+            own = cosine(texts[i], others[i]) / temperature
+            losses.append(math.log(sum(math.exp(score) for score in scores)) - own)
+    return losses
+
+
+def test_the_ranking_loss_equals_a_plain_reference():
+    torch.manual_seed(3)
+    first, second = (torch.randn(4, 3, dtype=torch.float64) for _ in range(2))
+    compete = [~torch.eye(4, dtype=torch.bool) for _ in range(2)]
+    compete[0][1, 2] = compete[1][3, 0] = False  # translations of each other, say
+    found, right = ranking_losses(first, second, *compete, 0.5)
+    expected = plain_ranking(first, second, compete[0].tolist(), compete[1].tolist(), 0.5)
+    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    nearest = [bool(loss < math.log(2)) for loss in expected]
+    assert all(r or not n for r, n in zip(right.tolist(), nearest)), "what has more than half of the share is found"
+
+
+def test_the_ranking_loss_by_hand():
+    first = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    second = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    others = ~torch.eye(2, dtype=torch.bool)
+    # cosines: second 0 with firsts 0.6 and 0.8, second 1 with firsts 0 and 1
+    found, right = ranking_losses(first, second, others, others, 1.0)
+    expected = [
+        math.log(1 + math.exp(0.2)),
+        math.log(1 + math.exp(-1)),
+        math.log(1 + math.exp(-0.6)),
+        math.log(1 + math.exp(-0.2)),
+    ]
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+    assert right.tolist() == [False, True, True, True]
+
+
+def test_the_gradient_of_ranking_is_that_of_finite_differences():
+    torch.manual_seed(2)
+    first, second = (torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    others = ~torch.eye(3, dtype=torch.bool)
+    assert torch.autograd.gradcheck(lambda a, b: ranking_losses(a, b, others, others, 0.5)[0], (first, second))
+
+
+def test_where_nothing_competes_the_ranking_loss_and_its_gradient_are_0():
+    first, second = (torch.randn(2, 3, requires_grad=True) for _ in range(2))
+    nothing = torch.zeros(2, 2, dtype=torch.bool)
+    found, _ = ranking_losses(first, second, nothing, nothing, 0.05)
+    found.sum().backward()
+    assert found.tolist() == [0.0] * 4 and first.grad.abs().max() == 0
 
 
 # The objective on an encoder
@@ -127,6 +193,24 @@ def reference(encoder, batch, left, right, labels, head, module):
         p = 1 / (1 + math.exp(-float(vectors[i] @ vectors[j])))
         total -= math.log(p if label else 1 - p)
     return total
+
+
+def test_ranking_leaves_out_what_translates_a_text_too(encoder):
+    pairs = [*PAIRS, (PAIRS[0][0], [30, 31])]  # the first text has two translations
+    found, _, reading = loss_of(encoder, pairs, tpp_head="mean", tpp_loss="ranking")
+    features = encoder(reading.batch)
+    starts = reading.batch.starts.tolist()
+    vectors = torch.stack([features[a + 1 : b - 1].mean(0) for a, b in zip(starts, starts[1:])]).detach()
+    compete = [[i != j and {i, j} != {0, 4} for j in range(5)] for i in range(5)]
+    expected = plain_ranking(vectors[0::2], vectors[1::2], compete, compete, 0.05)
+    assert found.sum.item() == pytest.approx(sum(expected), rel=1e-9) and found.count == 10
+    assert float(found.others["negatives"][0]) == 2 * (5 * 4 - 2) and found.others["negatives"][1] == 5
+
+
+@pytest.mark.parametrize("options", [{"tpp_negatives": "batch-hard"}, {"tpp_num_negatives": 2}])
+def test_ranking_refuses_options_that_it_has_no_use_for(options):
+    with pytest.raises(UserError, match="takes every text of the batch"):
+        TPPOptions(tpp_loss="ranking", **options)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -13,6 +13,7 @@ RELEASED = ["--tpp-head", "pooler-linear", "--tpp-negatives", "corpus-either-lan
 CHOICES = {
     "text": TPP,
     "released code": [*TPP, *RELEASED],
+    "ranking": [*TPP, "--tpp-loss", "ranking", "--tpp-head", "mean"],
     "a mixture": [
         *TPP,
         "--criterion",
@@ -48,7 +49,7 @@ def whole(data, tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("name", ["released code", "a mixture"])
+@pytest.mark.parametrize("name", ["released code", "ranking", "a mixture"])
 def test_a_resumed_run_draws_the_same_negatives_as_one_that_never_stopped(data, tmp_path, whole, name):
     first = done(pretrain(data, tmp_path, "mlm", SAVED, *CHOICES[name]))
     second = done(pretrain(data, tmp_path, "mlm", END, *CHOICES[name]))
@@ -56,7 +57,7 @@ def test_a_resumed_run_draws_the_same_negatives_as_one_that_never_stopped(data, 
     assert same_weights(second, whole(name)) and same_optimizer(second, whole(name))
 
 
-@pytest.mark.parametrize("name", ["text", "released code"])
+@pytest.mark.parametrize("name", ["text", "released code", "ranking"])
 def test_two_workers_equal_one_with_twice_the_micro_batches(data, tmp_path, name):
     options = [*CHOICES[name], "--optimizer", "sgd", "--lr", "0.5"]
     one = done(pretrain(data, tmp_path / "one", "mlm", SAVED, *options, "--update-freq", 2))
