@@ -41,7 +41,7 @@ more_settings() {
 }
 more_smallest_settings() {
     LANGUAGES=$(cut -d ' ' -f 1,2 <<< "$LANGUAGES") START=made-up SUBWORD="" PAIRS=100 VALID_PAIRS=10 MOST_WORDS="" UPDATES=2 EPOCHS="" BATCH=4
-    LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 TASK_SETTINGS="" ARCH=xalign_tiny ENCODERS="start=made-up"
+    LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 TASK_SETTINGS="" RETRIEVAL_LINES=${RETRIEVAL_LINES:+5} ARCH=xalign_tiny ENCODERS="start=made-up"
     OPTIONS="$OPTIONS $SMALLEST_OPTIONS" BITEXT=${BITEXT:+--least 2}
 }
 
@@ -264,6 +264,7 @@ posttraining_tables() {
     local row summary=()
     title "stage 6: table, and a command for each row"
     if [ -n "$TASKS" ]; then summary=(--zero-shot "$WORK/zero-shot/summary.md"); fi
+    if [ -n "$RETRIEVAL_LINES" ]; then summary+=(--sentences "$RETRIEVAL_LINES"); fi
     "$PYTHON" recipes/lib/posttraining_table.py --retrieval "$WORK/retrieval" ${summary[@]+"${summary[@]}"} --output "$WORK/table.md"
     cat "$WORK/table.md"
     echo

@@ -1,6 +1,6 @@
 """The table of encoders before and after further training: retrieval by language, and the summary of zero-shot tasks.
 
-    posttraining_table.py --retrieval FOLDER [--zero-shot SUMMARY.md] --output TABLE.md
+    posttraining_table.py --retrieval FOLDER [--sentences N] [--zero-shot SUMMARY.md] --output TABLE.md
 
 FOLDER has what ``retrieve --json`` printed of each model: ``start.json``, ``ROW.seedS.json`` for one of all languages,
 ``ROW.LANGUAGE.seedS.json`` for one of a single language.
@@ -55,11 +55,13 @@ def retrieval_table(found: dict[str, dict[str, list[float]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--retrieval", type=Path, required=True)
+    parser.add_argument("--sentences", type=int)  # of NTREX-128; default: all
     parser.add_argument("--zero-shot", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     table = retrieval_table(accuracies(args.retrieval))
-    parts = [f"Retrieval on NTREX-128, mean of both directions, %, and the gain\n\n{table}"]
+    text = f"the first {args.sentences} sentences of NTREX-128" if args.sentences else "NTREX-128"
+    parts = [f"Retrieval on {text}, mean of both directions, %, and the gain\n\n{table}"]
     if args.zero_shot:
         parts.append(args.zero_shot.read_text("utf-8"))
     with atomic_file(args.output) as out:
