@@ -222,12 +222,12 @@ equal_weights() { # STEP LANGUAGES
 
 # Stage 4: ntrex_of LANGUAGE: its file of sentences; retrieve_ntrex NAME CHECKPOINT LANGUAGES: both directions
 ntrex_of() {
-    local given=$XALIGN_CACHE/ntrex/test.$1.txt file=$WORK/text/ntrex.$RETRIEVAL_LINES/$1.txt
+    local given=$XALIGN_CACHE/ntrex/test.$1.txt file=$WORK/text/ntrex.$RETRIEVAL_LINES/$1.txt part
     if [ -z "$RETRIEVAL_LINES" ]; then echo "$given"; return; fi
     if [ ! -f "$file" ]; then
         mkdir -p "${file%/*}"
-        # under a name of its own: models are tried at the same time
-        head -n "$RETRIEVAL_LINES" "$given" > "$file.$BASHPID" && mv "$file.$BASHPID" "$file"
+        part=$file.$BASHPID  # models are tried at the same time
+        head -n "$RETRIEVAL_LINES" "$given" > "$part" && mv "$part" "$file"
     fi
     echo "$file"
 }
