@@ -186,17 +186,18 @@ class TranslationPairs(Objective):
 
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
         assert reading is not None
-        later = self.options.tpp_negatives == BATCH_HARD or self.options.tpp_loss == RANKING
         # Ahead of the encoder's work, which a GPU then does meanwhile, unless that is what they depend on.
-        chosen = None if later else self.negatives(reading, context)
+        ranked = self._texts(reading, context).candidates() if self.options.tpp_loss == RANKING else None
+        hard = self.options.tpp_negatives == BATCH_HARD
+        chosen = None if hard or ranked else self.negatives(reading, context)
         pooling = "mean" if self.options.tpp_head == MEAN else "cls"
         vectors = sentence_vectors(reading, pooling, self.options.layer)  # [B, D]
         if self.name in context.modules:
             vectors = context.modules[self.name](vectors)
+        if ranked:
+            return self._ranking(vectors, *ranked)
         pairs = pairs_in(reading, self.options)
         device = vectors.device
-        if self.options.tpp_loss == RANKING:
-            return self._ranking(vectors, *self._texts(reading, context).candidates())
         if chosen is None:
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 scores = vectors[1::2].float() @ vectors[0::2].float().T  # [P, P]
