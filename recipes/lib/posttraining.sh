@@ -34,7 +34,6 @@ more_settings() {
     TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
     TASK_SEEDS="1 2"
     TASK_SETTINGS=""                # more of recipes/xtreme's settings, NAME=VALUE, separated by ";"
-    POS_TRAIN=ewt                   # English treebanks that pos is trained on
     MINUTES_PER_RUN=10
     GIGABYTES_PER_RUN=3
     MEGABYTES_PER_RUN=1500
@@ -255,7 +254,7 @@ zero_shot() {
     done
     while IFS= read -r -d ';' one; do settings+=(--set "$one"); done <<< "${TASK_SETTINGS:+$TASK_SETTINGS;}"
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
-        --set TASKS="$TASKS" --set POS_TRAIN="$POS_TRAIN" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" ${settings[@]+"${settings[@]}"} > "$WORK/zero-shot.log" ||
+        --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" ${settings[@]+"${settings[@]}"} > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
 }
 

@@ -20,7 +20,7 @@ LEARNING_RATE=2e-5                  # not given; the released code has 1e-6
 WARMUP=500                          # appendix A
 WEIGHT_DECAY=0.01                   # appendix A
 TASKS="pos"
-POS_TRAIN="gum pud"                 # section 3.1: "the GUM + PUD subset for English"
+TASK_SETTINGS="POS_TRAIN=gum pud"   # section 3.1: "the GUM + PUD subset for English"
 TASK_SEEDS="1"
 DEVICE=gpu
 JOBS_ON_GPU=2
