@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--link-words",
         choices=WORD_KINDS,
         help="What the links count as words: split, what `xalign-preprocess links` does with running text, or space, "
-        "what white space separates (default: what that command noted beside the links, else split).",
+        "what spaces and tabs separate (default: what that command noted beside the links, else split).",
     )
     parser.add_argument("--split", choices=SPLITS, default="train", help="What the text is for (default: %(default)s).")
     parser.add_argument("--output", required=True, metavar="DATA", help="Data folder to create or to add to.")

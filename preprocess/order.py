@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=MAX_DEPENDENTS,
         metavar="N",
-        help=f"Dependents of a node at most, 1 to {MOST_DEPENDENTS}; others keep their order (the paper: %(default)s).",
+        help=f"Largest number of dependents of a node, 1 to {MOST_DEPENDENTS}; nodes with more keep their order (the "
+        "paper: %(default)s).",
     )
     parser.add_argument(
         "--subtypes",

@@ -57,6 +57,19 @@ def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("device", "first", "last", "stopped"),
+    [("gpu", 0, 2, False), ("gpu", 0, 8, True), ("gpu", 4, 8, True), ("gpu", 8, 8, False), ("cpu", 0, 8, False)],
+)
+def test_only_stages_that_compute_on_a_gpu_ask_for_one(device, first, last, stopped):
+    # `false` in place of Python: torch sees no GPU
+    settings = f"DEVICE={device} STAGE={first} STOP_STAGE={last} PYTHON=false CONFIG=paper STARTED=0"
+    script = f"source {RECIPES}/lib/options.sh; {settings}; require_gpu 3 7; echo goes on"
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == ((1, "") if stopped else (0, "goes on\n"))
+    assert ("needs a GPU for stages 3 to 7" in done.stderr) == stopped
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--ablation", "nope"], "no ablation 'nope'; there are: alpha dictionary overlap parallel syntax"),

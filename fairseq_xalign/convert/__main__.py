@@ -19,7 +19,8 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``xalign-convert``; returns the exit status (0 done, 1 failed, 2 wrong usage)."""
-    return cli.main("xalign-convert", "Make checkpoints of other checkpoints.", COMMANDS, argv)
+    description = "Convert checkpoints to other forms, average them, or add a language."
+    return cli.main("xalign-convert", description, COMMANDS, argv)
 
 
 if __name__ == "__main__":

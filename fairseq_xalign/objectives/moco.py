@@ -92,8 +92,8 @@ class MocoOptions(SentenceOptions):
     )
     moco_hardest: int = option(
         0,
-        "take only the so many queued keys that are most similar to a query as its negatives (default: 0, which is "
-        "all of them, as PPA; hard negatives are beyond the papers)",
+        "number of queued keys, those most similar to a query, that are its negatives (default: 0, which is all of "
+        "them, as PPA; hard negatives are beyond the papers)",
     )
 
     def __post_init__(self) -> None:

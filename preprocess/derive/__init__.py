@@ -45,7 +45,7 @@ EXAMPLE = """example:
   xalign-preprocess derive --transform inv,trans --subword subword --output-subword subword-doubled \\
       --format text --input train.en --output train.xx
   xalign-preprocess derive --reverse --subword subword-doubled --format text --input train.xx --output back.en
-  xalign-preprocess derive --transform syn --order-model french.json --parser english-parser --format text \
+  xalign-preprocess derive --transform syn --order-model french.json --parser english-parser --format text \\
       --input train.en --output train.en_syn"""
 
 

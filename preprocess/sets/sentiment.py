@@ -1,4 +1,4 @@
-"""Opinions: NusaX, AfriSenti and SemEval-2017.
+"""Sentiment: NusaX, AfriSenti and SemEval-2017.
 
 ===========  =========================================================================================
 set          to cite

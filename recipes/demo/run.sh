@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From raw text to a table of zero-shot transfer: English and languages derived from it (ALIGN-MLM, section 4).
 #
-#   recipes/demo/run.sh [--conf demo|full|FILE] [--stage N] [--stop-stage M] [--dry-run] [--work DIR]
+#   recipes/demo/run.sh [--conf demo|first|full|FILE] [--stage N] [--stop-stage M] [--dry-run] [--work DIR]
 #                       [--jobs N] [--set NAME=VALUE] [--smallest]
 #
 # Stages: 0 fetch  1 text and vocabulary  2 derived languages  3 dictionaries and data folders  4 pre-training

@@ -12,7 +12,7 @@
 #   sbatch --nodes 8 recipes/launch/slurm.sh recipes/mmte/run.sh --conf paper --set PREPARED=corpora --work SHARED
 #
 # It runs stage 3 alone: first run stages 0 to 2 with `--stop-stage 2` where there is a network, and stages 4 to 8 afterwards
-# with `--stage 4`. SHARED is a folder that all nodes see. A job that is stopped saves a checkpoint, is queued again, and goes on.
+# with `--stage 4`, on one GPU. SHARED is a folder that all nodes see. A job that is stopped saves a checkpoint, is queued again, and goes on.
 set -euo pipefail
 [ $# -gt 0 ] || { echo "slurm.sh: no recipe given; see the first lines of this file" >&2; exit 2; }
 export TRAINER="${PYTHON:-python3} -m fairseq_cli.train --distributed-port ${XALIGN_PORT:-29500} \

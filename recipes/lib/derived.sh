@@ -223,10 +223,7 @@ more_data() { :; }
 more_runs() { :; }
 run_stages() {
     local t v
-    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
-        exit 1
-    fi
+    require_gpu 4 5
     mkdir -p "$WORK"
     if stage 0; then fetch_corpora; more_fetching; fi
     choose_task

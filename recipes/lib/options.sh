@@ -137,6 +137,13 @@ prepare_environment() {
 
 stage() { [ "$STAGE" -le "$1" ] && [ "$STOP_STAGE" -ge "$1" ]; }
 title() { echo "[$(printf '%3d:%02d' $(((SECONDS - STARTED) / 60)) $(((SECONDS - STARTED) % 60)))] $*" >&2; }
+# require_gpu FIRST LAST: stop where a configuration for a GPU is to run any of the stages that compute on it, and torch sees none.
+require_gpu() {
+    [ "$DEVICE" = gpu ] && [ "$STAGE" -le "$2" ] && [ "$STOP_STAGE" -ge "$1" ] || return 0
+    "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && return
+    title "stopped: configuration $CONFIG needs a GPU for stages $1 to $2, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
+    exit 1
+}
 preprocess() { "$PYTHON" -m preprocess "$@"; }
 evaluate() { "$PYTHON" -m fairseq_xalign.evaluate "$@"; }
 convert() { "$PYTHON" -m fairseq_xalign.convert "$@"; }

@@ -272,10 +272,7 @@ posttraining_tables() {
 
 run_posttraining_stages() {
     local step
-    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
-        exit 1
-    fi
+    require_gpu 3 5
     [ -n "$START" ] || { echo "run.sh: name an encoder: --set START=FOLDER; see --help" >&2; exit 2; }
     mkdir -p "$WORK"
     if stage 0; then fetch_bitext; fi

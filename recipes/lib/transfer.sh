@@ -332,10 +332,7 @@ transfer_tables() {
 
 run_transfer_stages() {
     local task name
-    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
-        exit 1
-    fi
+    require_gpu 3 4
     [ -n "$ENCODERS" ] || { echo "run.sh: name an encoder: --set ENCODERS=FOLDER; see --help" >&2; exit 2; }
     name=$(encoder_names | sort | uniq -d)
     [ -z "$name" ] || { echo "run.sh: two encoders are called $name; write --set ENCODERS=\"NAME=FOLDER OTHER=FOLDER\"" >&2; exit 2; }

@@ -302,10 +302,7 @@ use_idle_cores() {
 
 run_translation_stages() {
     local s name
-    if [ "$DEVICE" = gpu ] && ! "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-        title "stopped: configuration $CONFIG needs a GPU, and torch sees none. Use --conf demo, or --set DEVICE=cpu"
-        exit 1
-    fi
+    require_gpu 3 7
     mkdir -p "$WORK/runs"
     if stage 0; then fetch_parallel; fi
     if stage 1; then make_translation_vocabulary; fi

@@ -5,7 +5,7 @@
 #   recipes/mmte/run.sh [--conf demo|full|gpu|paper|FILE] [--ablation languages|target|temperature] [--stage N]
 #                       [--stop-stage M] [--dry-run] [--work DIR] [--jobs N] [--set NAME=VALUE] [--smallest]
 #
-# Configurations: demo (the default) has English with six languages, for two cores and about 20 minutes; full has 24 languages
+# Configurations: demo (the default) has English with six languages, for two cores and about 25 minutes; full has 24 languages
 # and takes hours; gpu is for one GPU; paper has the paper's values, on corpora that you prepare (see conf/paper.sh).
 # Ablations vary one setting of a configuration: the number of languages (Table 10), where the target language is named (Table
 # 11), or the sampling temperature (1, 5, 100).

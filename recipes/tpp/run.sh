@@ -5,7 +5,7 @@
 #   recipes/tpp/run.sh [--conf demo|paper|FILE] [--stage N] [--stop-stage M] [--dry-run] [--work DIR] [--jobs N] [--set NAME=VALUE]
 #                      [--smallest]
 #
-# Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in three languages, for two
+# Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in four languages, for two
 # cores; paper has the paper's corpora (Tatoeba, WikiMatrix, Wikidata: over 100 GB to download) and values, for a GPU.
 # Rows of Table 3: TT, WD and WM, a model for each corpus and language; BP, a language's best corpus and then its second best; ALL,
 # Tatoeba in all languages. --set ROWS=TT runs one of them; the last stage prints the commands of all.

@@ -1,4 +1,4 @@
-"""Make a checkpoint folder of mBERT, XLM-R and their kin in the format of transformers.
+"""Convert a model in the format of transformers (mBERT, XLM-R and similar) to a checkpoint folder.
 
 SOURCE is a folder with config.json, weights and a tokenizer, a model of the Hugging Face hub by its name, or a folder
 in which fairseq released XLM-R (model.pt, dict.txt, sentencepiece.bpe.model). BERT's layout (mBERT, MiniLM,

@@ -4,7 +4,7 @@ CKPT is an encoder after any training, or a classifier or tagger with its labels
 transformers, and ids, hidden states of every layer and scores must be those of CKPT (to 1e-5 in float32); the model
 card in DIR states what was found, next to settings, languages, data and scores.
 
-What the encoder leaves as depends on its shape: XLM-RoBERTa or BERT; RoFormer (rotary positions);
+The class that the encoder is exported to depends on its shape: XLM-RoBERTa or BERT; RoFormer (rotary positions);
 RoBERTa-PreLayerNorm, or MegatronBERT for encoders of translation models (layer norms before blocks). A model that
 came from transformers goes back as it came, bit for bit. What transformers cannot express is refused by name.
 

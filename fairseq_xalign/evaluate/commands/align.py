@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     links.add_argument(
         "--bitext",
         metavar="XX-YY=FILE[,FILE]",
-        help="Sentence pairs, words separated by white space: a file of `source ||| target` lines, or two files.",
+        help="Sentence pairs, words separated by spaces and tabs: a file of `source ||| target` lines, or two files.",
     )
     links.add_argument("--gold", metavar="FILE", help="Links made by people, a line for each pair: 0-0 1-2, or 1p2.")
     links.add_argument("--one-based", action="store_true", help="The gold links count words from 1.")

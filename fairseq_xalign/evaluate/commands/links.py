@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bitext",
         metavar="XX-YY=FILE[,FILE]",
-        help="Check that all links lie within these sentence pairs, words separated by white space: a file of "
+        help="Check that all links lie within these sentence pairs, words separated by spaces and tabs: a file of "
         "`source ||| target` lines, or two files.",
     )
     parser.add_argument("--json", action="store_true", help="Print JSON.")

@@ -9,7 +9,7 @@ bleu draws the BLEU of each direction from the folders that bleu --output wrote,
 draws the training pairs of each direction of a data folder on a logarithmic scale, the largest first, as MMTE does in
 Figure 1. curves draws losses and validation scores by update, from logs of fairseq-train (train.log). sentences and
 words are t-SNE projections of encoders, one panel each (before and after): of parallel sentences (TPP, Figure 1), and
-of the embeddings of the most frequently linked words that are no stop words, joined by lines (WEAM, Figure 2).
+of the embeddings of the most frequently linked words that are not stop words, joined by lines (WEAM, Figure 2).
 distances draws how far translations are from each other, normalised by the maximum (TPP, Figure 3). The file is a PNG
 or an SVG, depending on its suffix.
 """

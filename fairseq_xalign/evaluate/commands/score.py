@@ -1,10 +1,11 @@
-"""Score predictions: part-of-speech tags, named entities, or class labels.
+"""Score predictions: part-of-speech tags, named entities, labels of texts or pairs, or answers.
 
 Predictions are the JSON lines that `predict` writes, which include the gold labels. With --gold, they may also be
-CoNLL-U (pos), tokens and tags as `xalign-preprocess benchmark` reads them (ner), or one label per line
-(classification). Every score is in per cent and comes with a bootstrap interval over items and a signature that says
-how it was computed. Part-of-speech tags get two scores that cannot be compared with each other: accuracy, and the chunk
-F1 of seqeval (XTREME, ALIGN-MLM). Entities also get the F1 of each type.
+CoNLL-U (pos), tokens and tags as `xalign-preprocess benchmark` reads them (ner), one label per line (classification,
+pairs), the columns of the set itself (pairs), or one JSON object from ids to answers with SQuAD's file as --gold (qa).
+Every score is in per cent and comes with a bootstrap interval over items and a signature that says how it was computed.
+Part-of-speech tags get two scores that cannot be compared with each other: accuracy, and the chunk F1 of seqeval
+(XTREME, ALIGN-MLM). Entities also get the F1 of each type.
 """
 
 from __future__ import annotations
