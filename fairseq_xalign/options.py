@@ -29,11 +29,13 @@ def flag(name: str) -> str:
 
 
 def at_least(smallest: int, **settings: float | Iterable[float] | None) -> None:
-    """Refuse a setting (or a list with a value) below ``smallest``; None is a default and passes."""
+    """Refuse a setting (or a list with a value) below ``smallest`` or infinite; None is a default and passes."""
     for name, given in settings.items():
         for value in [] if given is None else given if isinstance(given, Iterable) else [given]:
             if not value >= smallest:  # not <, which lets NaN pass
                 raise UserError(f"{flag(name)} {value} is too small", remedy=f"Choose {smallest} or more")
+            if math.isinf(value):
+                raise UserError(f"{flag(name)} {value} is not finite", remedy="Choose a finite number")
 
 
 def share(*, whole: bool = False, **settings: float) -> None:

@@ -14,7 +14,7 @@ import secrets
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -124,3 +124,15 @@ class _Output(io.FileIO):
     def write(self, data: Any) -> int:
         with refusals(self.path):
             return super().write(data)
+
+
+def refuse_to_replace(inputs: Iterable[str | Path | None], outputs: Iterable[str | Path | None]) -> None:
+    """Refuse outputs that are inputs of the same command, which would be lost; None stands for a file not given.
+
+    Raises:
+        UserError: naming the output.
+    """
+    given = [Path(path) for path in inputs if path is not None and Path(path).is_file()]
+    for output in outputs:
+        if output is not None and any(Path(output).is_file() and Path(output).samefile(path) for path in given):
+            raise UserError("is read by this command, which would replace it", output, remedy="Choose another output")

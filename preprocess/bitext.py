@@ -30,6 +30,7 @@ from fairseq_xalign.evaluate.metrics.identification import Identifier, base_lang
 from fairseq_xalign.files import atomic_file
 from fairseq_xalign.inputs import regular
 from fairseq_xalign.options import add_sides, at_least, language_code, named_sides
+from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.encoding import CHUNK_BYTES, Chunk, chunk_texts, cut, equal_lines
 from preprocess.parallel import available_cores, map_in_order
 
@@ -229,9 +230,7 @@ def choose(
     at_least(1, first=first, read=read, workers=workers)
     lines = equal_lines(files)
     outputs = [f"{output}.{language}" for language in rules.languages]
-    for path in outputs:
-        if any(Path(path).exists() and Path(file).exists() and Path(path).samefile(file) for file in files):
-            raise UserError("would be replaced by the pairs chosen from it", path, remedy="Choose another --output")
+    refuse_to_replace(files, outputs)
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
         streams = [stack.enter_context(atomic_file(path)) for path in outputs]

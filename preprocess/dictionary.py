@@ -32,6 +32,7 @@ from fairseq_xalign.data.formats.word_list import WordPair
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import regular
 from fairseq_xalign.options import flag, language_code
+from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
 from preprocess.derived_dictionary import CHOICES, DEFAULT_SEED, DEFAULT_SHARE, make_derived_dictionary
@@ -117,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         lists = {"muse": args.muse, "csv": args.csv, "bitext": args.bitext and file_pair(args.bitext)}
         kind, files_of = next((kind, value) for kind, value in lists.items() if value)
         pieces = args.pieces or PIECES[0]
+        refuse_to_replace([*([files_of] if isinstance(files_of, str) else files_of), args.links], [args.output])
         report = make_dictionary(args.output, kind, files_of, **common, pieces=pieces, header=args.header, **of_bitext)
     if args.json:
         print(json.dumps(report, ensure_ascii=False))

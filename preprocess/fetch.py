@@ -33,7 +33,7 @@ from fairseq_xalign.files import atomic_folder, read_json
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.corpus import CORPUS_FILE, Corpus
-from preprocess.sets import SETS
+from preprocess.sets import BY_TASK, SETS
 
 CACHE_VARIABLE = "XALIGN_CACHE"
 ARCHIVES = ".archives"
@@ -100,16 +100,24 @@ def default_cache() -> Path:
 
 
 def known_corpus(name: str) -> Corpus:
-    """Return the corpus of that name; :class:`UserError` with similar names if there is none."""
-    if name in SETS and name not in CORPORA and (known := SETS[name]).published:
-        raise UserError(
-            f"no checksum of {name} is known, so it is not downloaded",
-            remedy=f"Get {known.files} from {known.address} (licence: {known.licence}), then run xalign-preprocess "
-            f"benchmark {name} --from DIR",
-        )
-    if name not in CORPORA:
-        raise unknown_name("corpus", name, list(CORPORA))
-    return CORPORA[name]
+    """Return the corpus of that name.
+
+    Raises:
+        UserError: for a set that must be got by hand, with its address, its licence and the command that reads it; for
+            any other name, with similar names.
+    """
+    if name in CORPORA:
+        return CORPORA[name]
+    by_hand = {known.name: known for known in SETS.values() if known.published and known.name not in CORPORA}
+    known = by_hand.get(name) or BY_TASK.get(name)
+    if known is None:
+        raise unknown_name("corpus", name, [*CORPORA, *by_hand, *BY_TASK])
+    command = f"benchmark {known.task if name in BY_TASK else name} --from DIR"
+    raise UserError(
+        f"no checksum of {name} is known, so it is not downloaded",
+        remedy=f"Get {known.files} from {known.address} (licence: {known.licence}), then run xalign-preprocess "
+        f"{command}",
+    )
 
 
 def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -> Path:

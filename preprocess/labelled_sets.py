@@ -8,30 +8,35 @@ Published sets, from their original files:
 
 {sets}
 
-Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". If two treebanks have
-the same split of the same language, or files have other names, --input says which file to use. Whatever
-`xalign-evaluate score` would refuse is refused here, with the file and the line.
+Files are looked for below --from, including compressed ones (.gz, .xz); "dev" becomes "valid". Where a split of a
+treebank is in several files, all of them are read. If two treebanks have the same split of the same language, or files
+have other names, --input says which file to use. Whatever `xalign-evaluate score` would refuse is refused here, with
+the file and the line.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli, files
-from fairseq_xalign.constants import LABELS_FILE, SPLIT_ALIASES, SPLITS
+from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import header, table
+from fairseq_xalign.data.formats.columns import OUTSIDE
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
 from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
-from fairseq_xalign.options import language_code, name_list, named_files
+from fairseq_xalign.options import name_list
 from preprocess.corpora.catalogue import CORPORA
-from preprocess.sets import SETS
+from preprocess.labelled_files import Key, find_files
+from preprocess.sets import BY_TASK, SETS
 from preprocess.sets.published import Part, PublishedSet, checked
 
 _WIDTH = max(map(len, TASKS)) + 2
@@ -42,17 +47,18 @@ __doc__ = __doc__.replace("{sets}", "\n".join(f"{s.name:{_SET_WIDTH}}{s.files}" 
 EXAMPLE = """examples:
   xalign-preprocess benchmark pos --from ud --input test.en=ud/en_ewt-ud-test.conllu --output labelled/pos
   xalign-preprocess benchmark classification --from reviews --output labelled/reviews
+  xalign-preprocess benchmark ner --from SSEA --map-types NEP=PER,NEL=LOC,NEO=ORG --output labelled/ssea
   xalign-preprocess benchmark xnli --from XNLI-1.0 --output labelled/xnli"""
 
 OWN_SENTENCE_ID = f"{OWN_ID}. In CoNLL-U that is its # sent_id; a sentence without one has its number"
 KEEP_ALL = "none"
 """What --drop says to keep every example."""
-Key = tuple[str, str]
-"""Split and language."""
 Rows = Callable[[Counter[str]], Iterable[FileRow]]
 """Reads the examples of a split of a language."""
 Parts = dict[Key, tuple[Path, Rows]]
 """The source and the reader of each split of each language."""
+MAP_TYPES = "--map-types"
+MAPPING = re.compile(r"(?P<old>[^\s=]+)=(?P<new>[^\s=]+)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--drop",
         metavar="LABEL,LABEL",
         help="Labels whose examples are left out, separated by commas; none keeps all (default: what the papers leave "
-        "out of a set: neutral in semeval2017).",
+        "out of a set: neutral in semeval2017, suzuki2019 and sail2015).",
+    )
+    parser.add_argument(
+        MAP_TYPES,
+        metavar="OLD=NEW,OLD=NEW",
+        help="Rename types of entities, so that sets with other names of them can be compared; a type named O is no "
+        "entity any more, and types that are not named stay. For example NEP=PER,NEL=LOC,NEO=ORG,NETI=O.",
     )
     parser.add_argument("--json", action="store_true", help="Print the counts as JSON.")
 
@@ -82,7 +94,13 @@ def run(args: argparse.Namespace) -> None:
     """Make the folder and print what is in it."""
     dropped = None if args.drop is None else [] if args.drop == KEEP_ALL else name_list(args.drop)
     report, labels = benchmark(
-        args.name, args.output, folder=args.folder, inputs=args.input, has_header=args.header, dropped=dropped
+        args.name,
+        args.output,
+        folder=args.folder,
+        inputs=args.input,
+        has_header=args.header,
+        dropped=dropped,
+        types=None if args.map_types is None else mapped_types(args.map_types),
     )
     if args.json:
         print(json.dumps(report, ensure_ascii=False))
@@ -103,6 +121,7 @@ def benchmark(
     inputs: list[str] | None = None,
     has_header: str = header.AUTO,
     dropped: Sequence[str] | None = None,
+    types: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Make the labelled folder ``output`` of a task.
 
@@ -112,18 +131,19 @@ def benchmark(
         inputs: files named by hand, each ``SPLIT.LANG=FILE``.
         has_header: whether a table's first row names its columns: auto, yes or no.
         dropped: labels whose examples are left out; None for what the papers leave out of a set.
+        types: new names of types of entities by their old ones; ``O`` for a type that is no entity any more.
 
     Returns:
         Counts of each file (``examples``, ``labels``, ``source``, ``by label``, and ``changes``: what was corrected,
         skipped or repeated), and the labels.
     """
     known = SETS.get(name)
-    if known is None and name not in TASKS:
-        raise unknown_name("benchmark", name, [*TASKS, *SETS])
+    task = _task_of(name)
+    kind = kind_of(task.name)
     if not (folder or inputs):
         raise UserError("nothing to read", remedy="Give --from DIR or --input SPLIT.LANG=FILE")
-    task = TASKS[name if known is None else known.task]
-    kind = kind_of(task.name)
+    if types is not None and task.retyped is None:
+        raise UserError(f"{MAP_TYPES}: the labels of {name} have no types", remedy="Leave it out; it is for ner")
     if known is not None:
         parts = _parts_of_set(known, folder, inputs, dropped)
         if known.published and name not in CORPORA:
@@ -132,7 +152,10 @@ def benchmark(
         raise UserError(f"--drop: the task {name} reads your own files", remedy="Leave these examples out of them")
     else:
         found = find_files(task, folder, inputs)
-        parts = {key: (path, _own_rows(task, path, has_header)) for key, path in found.items()}
+        parts = {key: (files_of.source, _own_rows(task, files_of.paths, has_header)) for key, files_of in found.items()}
+    met: Counter[str] = Counter()
+    if types is not None:
+        parts = {key: (path, _retyped_rows(task, rows, types, met)) for key, (path, rows) in parts.items()}
     output = Path(output)
     if output.exists() and not (output / LABELS_FILE).exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError("exists and is not a labelled folder", output, remedy="Choose another --output")
@@ -147,12 +170,67 @@ def benchmark(
         description |= {} if known is None else {"set": known.name}
         description |= {"pieces": known.pieces} if known is not None and known.pieces else {}
         files.write_json(made / LABELS_FILE, description)
+    if absent := [old for old in types or () if not met[old]]:
+        cli.say(f"{MAP_TYPES}: no entity has the type {' or '.join(absent)}; check the spelling")
     return report, sorted(labels)
 
 
-def _own_rows(task: Task, path: Path, has_header: str) -> Rows:
-    """Reads a user's own file."""
-    return lambda counts: task.rows(path, counts, has_header)
+def _task_of(name: str) -> Task:
+    """The task of a published set, or the task itself, by what ``benchmark`` calls it."""
+    if name in BY_TASK:
+        task = BY_TASK[name].task
+        raise UserError(
+            f"{name} is read by the names of its files", remedy=f"Run xalign-preprocess benchmark {task} --from DIR"
+        )
+    if name not in SETS and name not in TASKS:
+        raise unknown_name("benchmark", name, [*TASKS, *SETS])
+    return TASKS[SETS[name].task if name in SETS else name]
+
+
+def mapped_types(text: str) -> dict[str, str]:
+    """The types of entities that ``--map-types`` renames, old names and new ones."""
+    types: dict[str, str] = {}
+    for each in name_list(text):
+        match = MAPPING.fullmatch(each)
+        if match is None:
+            raise UserError(f"{MAP_TYPES} {each!r} is not of the form OLD=NEW", remedy="Write, for example, NEP=PER")
+        old, new = match["old"], match["new"]
+        if old.startswith(("B-", "I-")) or new.startswith(("B-", "I-")):
+            plain = "=".join(re.sub(r"^[BI]-", "", side) for side in (old, new))
+            raise UserError(f"{MAP_TYPES} {each!r} names tags, not types", remedy=f"Write {plain}")
+        if old in types:
+            raise UserError(f"{MAP_TYPES} names {old} twice", remedy="Name it once")
+        types[old] = new
+    if not types:
+        raise UserError(f"{MAP_TYPES} names no type", remedy="Write, for example, NEP=PER,NEL=LOC,NEO=ORG")
+    return types
+
+
+def _retyped_rows(task: Task, rows: Rows, types: Mapping[str, str], met: Counter[str]) -> Rows:
+    """Reads the same examples with other types of entities; counts what was renamed, over all files in ``met``."""
+
+    def read(counts: Counter[str]) -> Iterator[FileRow]:
+        assert task.retyped is not None, "refused before"
+        here: Counter[str] = Counter()
+        for found in rows(counts):
+            yield replace(found, row=task.retyped(found.row, types, here))
+        met.update(here)
+        for old, count in here.items():
+            what = "no longer marked as entities" if types[old] == OUTSIDE else f"renamed {types[old]}"
+            counts[f"entities of the type {old} {what}"] += count
+
+    return read
+
+
+def _own_rows(task: Task, paths: Sequence[Path], has_header: str) -> Rows:
+    """Reads a user's own file, or the parts of one, in order."""
+
+    def read(counts: Counter[str]) -> Iterator[FileRow]:
+        for path in paths:
+            for found in task.rows(path, counts, has_header):
+                yield found if len(paths) == 1 else replace(found, path=path)
+
+    return read
 
 
 def _parts_of_set(
@@ -187,86 +265,32 @@ def _parts_of_set(
     return parts
 
 
-def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None) -> dict[Key, Path]:
-    """The file of each (split, language): those named by hand, then those whose names say it."""
-    chosen = _named_by_hand(explicit)
-    if folder is not None and not Path(folder).is_dir():
-        raise UserError("no such folder", folder, remedy="Name one with --from; xalign-preprocess fetch makes some")
-    found: dict[Key, Path] = {}
-    for path in sorted(Path(folder).rglob("*")) if folder is not None else []:
-        key = _key(task, path)
-        if key is None or key in chosen or not path.is_file():
-            continue
-        if key in found:
-            both = ".".join(key)
-            what = f"{found[key]} and {path} are both files for {both}"
-            raise UserError(what, remedy=f"Choose one with --input {both}=FILE")
-        found[key] = path
-    if not (chosen or found):
-        raise UserError(f"no file that {task.name} reads", folder, remedy=f"It reads {task.files}")
-    return found | chosen
-
-
-def _key(task: Task, path: Path) -> Key | None:
-    """What a file is by its name; None for a file of something else."""
-    match = next(filter(None, (pattern.fullmatch(path.name) for pattern in task.file_names)), None)
-    said = (match["split"], match["lang"]) if match else task.place(path)
-    split = _split_name(said[0]) if said else None
-    return (split, said[1]) if said and split else None
-
-
-def _named_by_hand(explicit: list[str] | None) -> dict[Key, Path]:
-    chosen: dict[Key, Path] = {}
-    for place, file in named_files(explicit, "--input"):
-        name, dot, language = place.partition(".")
-        if not (dot and language):
-            raise UserError(
-                f"--input {place}={file}: {place!r} is not of the form SPLIT.LANG",
-                remedy="Write, for example, test.en=FILE",
-            )
-        split = _split_name(name)
-        if split is None:
-            raise unknown_name("split", name, [*SPLITS, *SPLIT_ALIASES])
-        language_code(language, "--input")
-        if (split, language) in chosen:
-            raise UserError(f"--input names {place} twice", remedy="Keep one: a split of a language is one file")
-        chosen[split, language] = Path(file)
-    return chosen
-
-
-def _split_name(name: str) -> str | None:
-    """Our name of a split; None for what is not one."""
-    name = SPLIT_ALIASES.get(name, name)
-    return name if name in SPLITS else None
-
-
 def _write_split(kind: Kind, task: Task, rows: Rows, source: Path, target: Path, name: str) -> dict[str, Any]:
     """Write the rows of one file, each checked as ``predict`` and ``score`` will; returns its counts."""
     changes: Counter[str] = Counter()
     counted: Counter[str] = Counter()
-    lines: dict[str, int] = {}
+    places: dict[str, FileRow] = {}
     contents: set[str] = set()
     with files.atomic_file(target) as stream:
         for found in cli.progress(rows(changes), name):
             row = found.row
-            if row["id"] in lines:
-                raise UserError(
-                    f"id {row['id']!r} is already that of line {lines[row['id']]}", source, found.line, OWN_SENTENCE_ID
-                )
-            lines[row["id"]] = found.line
+            if row["id"] in places:
+                earlier = places[row["id"]].place_beside(found)
+                raise found.fault(f"id {row['id']!r} is already that of {earlier}", source, OWN_SENTENCE_ID)
+            places[row["id"]] = replace(found, row={}, lines=())
             try:
                 kind.check_row(row, task)
             except UserError as error:
-                raise UserError(error.what, source, found.line, error.remedy) from None
+                raise found.fault(error.what, source, error.remedy) from None
             content = json.dumps({key: value for key, value in row.items() if key != "id"}, sort_keys=True)
             changes["examples that repeat an earlier one, kept"] += content in contents
             contents.add(content)
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             counted.update(kind.labels_of(row))
-    if not lines:
+    if not places:
         raise UserError("no example in the file", source, remedy="Give it examples, or remove it")
     return {
-        "examples": len(lines),
+        "examples": len(places),
         "labels": counted.total(),
         "source": source.name,
         "changes": {reason: count for reason, count in changes.items() if count},

@@ -21,7 +21,7 @@ from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.data.words import WORD_KINDS
 from fairseq_xalign.options import add_sides, named_sides
-from fairseq_xalign.outputs import is_special
+from fairseq_xalign.outputs import is_special, refuse_to_replace
 from preprocess.aligners.registry import ALIGNERS, DEFAULT
 from preprocess.aligners.symmetrize import SYMMETRIZE
 from preprocess.link_files import write_note
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def prepare(source: str, target: str, output: str | Path, words: str = "split") -> int:
     """Write the words of two parallel files as other aligners read them; return the number of sentence pairs."""
+    refuse_to_replace((source, target), [output])
     with files.atomic_file(output) as stream:
         written = write_words(source, target, stream, words, empty=True)
     cli.say(f"{output}: the words of {written} sentence pairs")
@@ -101,6 +102,7 @@ def write_links(
         words: what a word is, a key of ``WORD_KINDS``.
         aligner: a key of ``ALIGNERS``.
     """
+    refuse_to_replace((source, target), [output])
     pairs = count = empty = 0
     with files.atomic_file(output) as stream:
         for links in align(source, target, symmetrize, words, aligner):

@@ -16,6 +16,7 @@ from pathlib import Path
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.derive.order_features import MAX_DEPENDENTS
 from preprocess.derive.order_fitting import DEFAULT_PENALTY, fit_model
 from preprocess.derive.order_model import DEFAULT_SUBSTRATE_WEIGHT, OrderModel
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--max-dependents {args.max_dependents}", remedy=f"Give 1 to {MOST_DEPENDENTS}")
     if not args.penalty > 0:
         raise UserError(f"--penalty {args.penalty:g} leaves weights without bounds", remedy="Give a number above 0")
+    refuse_to_replace([*args.treebank, *(args.substrate or [])], [args.output])
     model = fit_treebanks(args.treebank, args.max_dependents, args.subtypes, args.penalty)
     if args.substrate:
         substrate = fit_treebanks(args.substrate, args.max_dependents, args.subtypes, args.penalty)

@@ -14,6 +14,8 @@ import pytest
 
 from fairseq_xalign import files
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.__main__ import main as evaluate
+from preprocess.__main__ import main as preprocess
 
 
 def fill(path, content):
@@ -259,3 +261,34 @@ def test_a_disk_that_fills_up_is_an_error_about_the_output(tmp_path):
 def test_the_longest_name_that_the_system_takes_is_taken(tmp_path):
     files.write_json(tmp_path / ("n" * 255), 1)
     assert files.read_json(tmp_path / ("n" * 255)) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "links --source en=a.en --target de=a.de --output a.de",
+        "links --source en=a.en --target de=a.de --prepare a.en",
+        "pairs --format wikimatrix --input a.en --source en --target de --output a",
+        "bitext --source en=a.en --target de=a.de --subword sub --output a",
+        "order --treebank a.en --output a.en",
+        "dictionary --muse a.en --source en --target de --subword sub --output a.en",
+        "derive --transform inv --format text --input a.en --output a.en",
+    ],
+)
+def test_no_command_replaces_what_it_reads(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.en", "a.de"):
+        Path(name).write_text("one two\nthree four\n", "utf-8")
+    assert preprocess(command.split()) == 1
+    assert "is read by this command, which would replace it" in capsys.readouterr().err
+    assert {Path(name).read_text("utf-8") for name in ("a.en", "a.de")} == {"one two\nthree four\n"}
+
+
+@pytest.mark.parametrize(
+    "command", ["encode --checkpoint none --input a --output a", "predict --checkpoint none --text a --output a"]
+)
+def test_no_command_of_evaluation_replaces_what_it_reads(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("one two\n", "utf-8")
+    assert evaluate(command.split()) == 1
+    assert "is read by this command" in capsys.readouterr().err and Path("a").read_text("utf-8") == "one two\n"

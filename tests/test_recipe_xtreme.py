@@ -31,12 +31,33 @@ def test_seeds_are_for_the_tasks_that_are_to_have_several():
         ([], "name an encoder: --set ENCODERS=FOLDER"),
         (["--set", "ENCODERS=a/e5 b/e5"], "two encoders are called e5"),
         (["--set", "ENCODERS=a", "--set", "TASKS=pos chess"], "no task 'chess'; there are: pos ner"),
+        (["--set", "ENCODERS=a", "--set", "TRAININGS=zero-shot tune"], "no training 'tune'; there are: zero-shot"),
+        (["--set", "ENCODERS=a", "--set", "TRAININGS=in-language"], "in-language scores stand beside zero-shot ones"),
+        (["--set", "ENCODERS=a", "--set", "TRAININGS=translate-train"], "needs --set TRANSLATIONS=FOLDER"),
+        (
+            ["--set", "ENCODERS=a", "--set", "TRAININGS=translate-train", "--set", "TRANSLATIONS=mt"],
+            "only the tasks xnli and squad have translated training sets",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_fetched(options, said, tmp_path):
     done = recipe("xtreme", *options, "--work", str(tmp_path / "work"))
     assert done.returncode == 2 and said in done.stderr
     assert not (tmp_path / "work").exists()
+
+
+def test_ways_of_training_are_run_where_the_sets_have_examples_for_them():
+    ways = "TRAININGS=zero-shot in-language few-shot joint feature-based translate-train"
+    options = ("--set", "TASKS=pos sentiment xnli", "--set", "TRANSLATIONS=mt", "--conf", "full", "--set", "SEEDS=1")
+    done = recipe("xtreme", "--set", "ENCODERS=a/e5", *options, "--set", ways, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    said = [line.strip() for line in done.stdout.splitlines() if line.startswith("    trained ")]
+    assert said == [
+        "trained zero-shot feature-based",
+        "trained zero-shot few-shot joint feature-based, and in-language",
+        "trained zero-shot few-shot joint feature-based translate-train, and in-language",
+    ]
+    assert "\n11 runs" in done.stdout
 
 
 def labelled(folder, **files):
@@ -65,13 +86,14 @@ def test_a_joined_folder_has_the_parts_asked_for_with_ids_of_their_own(tmp_path)
 
 
 def test_the_summary_has_the_source_the_mean_of_the_others_and_both_directions_of_retrieval(tmp_path):
-    def cell(column, value, deviation=None):
+    def cell(column, value, deviation=None, training="zero-shot"):
         return {
-            "benchmark": "ud", "metric": "accuracy", "source": "en", "training": "zero-shot", "quantity": "score",
+            "benchmark": "ud", "metric": "accuracy", "source": "en", "training": training, "quantity": "score",
             "printed": None, "model": "e5", "column": column, "value": value, "deviation": deviation, "n": 3,
         }  # fmt: skip
 
     cells = [cell("en", 96.39, 0.1), cell("de", 89.1), cell("AVG(all)", 90.0), cell("AVG(zero-shot)", 74.42, 0.25)]
+    cells.append(cell("en", 97.0, training="joint"))
     (tmp_path / "table.json").write_text(json.dumps({"cells": cells}), "utf-8")
     pairs = [{"source": "deu", "forward": 98.5, "backward": 97.0}, {"source": "tur", "forward": 92.5, "backward": 91.0}]
     (tmp_path / "retrieval").mkdir()
@@ -83,7 +105,7 @@ def test_the_summary_has_the_source_the_mean_of_the_others_and_both_directions_o
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "out.md").read_text("utf-8")
     assert "| ud, accuracy: en | 96.4 ± 0.1 |" in text and "| ud, accuracy: mean of the others | 74.4 ± 0.2 |" in text
-    assert "Runs without scores" not in text
+    assert "| ud, accuracy, joint: en | 97.0 |" in text and "Runs without scores" not in text
     assert "| deu | 98.5 | 97.0 | – | – |" in text and "| mean | 95.5 | 94.0 | 92.5 | 91.0 |" in text
 
 

@@ -353,3 +353,18 @@ def test_the_table_of_further_training_has_the_gain_of_each_language_over_seeds(
         ["ALL", "52.0 ± 2.8 (+12.0)", "5.0 ± 1.4 (+0.0)"],
         ["TT", "60.5 (+20.5)", "–"],
     ]
+
+
+@pytest.mark.parametrize(("name", "row"), [("ppa", "NOTLM"), ("ppa", "NO-TLM"), ("tpp", "ALL,BP"), ("weam", "weam")])
+def test_a_row_that_nothing_describes_is_refused(name, row):
+    done = recipe(name, "--set", f"ROWS={row}", "--dry-run")
+    assert done.returncode == 2 and f"no row '{row}'; there are: " in done.stderr
+
+
+def test_rows_with_links_of_their_own_have_data_of_their_own():
+    script = f"""cd {ROOT}; NAME=weam CONFIG=demo
+        for part in options jobs training treebanks transfer posttraining; do source recipes/lib/$part.sh; done
+        parse_options --work W; ROWS="TLM WEAM WORDALIGN"; each_data echo; data_of ui+verses WORDALIGN"""
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["ui+verses TLM", "ui+verses WORDALIGN", "W/data/ui_verses.last"]

@@ -13,7 +13,7 @@ from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.models.checkpoint import read_translator
 from fairseq_xalign.models.generate import BATCH_TOKENS, check_target, targets_of, translate
 from fairseq_xalign.models.translation import TranslationModel
-from fairseq_xalign.options import at_least, positive
+from fairseq_xalign.options import at_least
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
@@ -89,7 +89,7 @@ class Translator:
         given.check_batch_size(batch_size, batch_tokens)
         at_least(1, beam=beam, max_len_b=max_len_b)
         at_least(0, max_len_a=max_len_a)
-        positive(lenpen=lenpen)
+        at_least(0, lenpen=lenpen)
         if target is None:
             if len(self._targets) != 1:
                 raise UserError("target is missing", remedy=f"Choose one of {', '.join(self._targets)}")

@@ -31,10 +31,14 @@ def known_pairs(bitexts: Iterable[tuple[MappedTokens, MappedTokens]], fingerprin
         folder = Path(name)
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context((folder / str(bucket)).open("wb")) for bucket in range(BUCKETS)]
+            found = (_Texts(), _Texts())
             for sides in bitexts:
                 for begin in range(0, len(sides[0]), CHUNK):
                     units = np.arange(begin, min(begin + CHUNK, len(sides[0])))
-                    marks = np.unique(pair_marks(*(_marks(side, units, fingerprints) for side in sides)).numpy())
+                    texts = [_marks(side, units, fingerprints) for side in sides]
+                    for seen, of_side in zip(found, texts):
+                        seen.add(of_side)
+                    marks = np.unique(pair_marks(*texts).numpy())
                     ends = np.searchsorted(_bucket(marks), np.arange(BUCKETS), side="right")
                     for file, part in zip(files, np.split(marks, ends[:-1])):
                         part.tofile(file)
@@ -43,8 +47,21 @@ def known_pairs(bitexts: Iterable[tuple[MappedTokens, MappedTokens]], fingerprin
             for bucket in range(BUCKETS):
                 np.unique(np.fromfile(folder / str(bucket), dtype=np.int64)).tofile(file)
         if not result.stat().st_size:
-            return KnownPairs(np.zeros(0, dtype=np.int64))
-        return KnownPairs(np.memmap(result, dtype=np.int64, mode="r"))
+            return KnownPairs(np.zeros(0, dtype=np.int64), (False, False))
+        return KnownPairs(np.memmap(result, dtype=np.int64, mode="r"), (found[0].differ, found[1].differ))
+
+
+class _Texts:
+    """Whether the texts of one side differ."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.differ = False
+
+    def add(self, marks: torch.Tensor) -> None:
+        if self.first is None:
+            self.first = int(marks[0])
+        self.differ = self.differ or bool((marks != self.first).any())
 
 
 def _bucket(marks: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A submission is a folder with a folder per task, in which ``test-{language}.tsv`` has one label per line, or for tagging
 one tag per line and an empty line after each sentence, and ``test-{language}.json`` has the answer to each question by
-its id. XTREME's ``evaluate.py`` compares line by line, so the order is that of its test files.
+its id. XTREME's ``evaluate.py`` compares line by line, so the order is that of its test files, and it refuses files of
+other lengths. Labels are its own: where our names differ (PAWS-X), :attr:`XtremeTask.labels` leads back to them.
 
 Of retrieval, Tatoeba's file has for each English sentence the number, from 0, of the line that was found in the other
 language; XTREME sorts the English sentences, and so does :func:`write_submission`. BUCC's has a pair of ids per line,
@@ -12,12 +13,13 @@ and only for sentences that were taken for translations.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.data.formats import json_lines
+from fairseq_xalign.data.formats import conllu, json_lines
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import atomic_folder
 
@@ -35,11 +37,15 @@ class Written:
         items: sentences, pairs or questions of each language.
         missing: words, pairs or questions without a prediction, over all languages.
         absent: languages of the task without predictions.
+        of_other_size: languages with more or fewer examples than XTREME's test set.
+        unknown: tags that XTREME does not have, and how often each was predicted.
     """
 
     items: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     absent: list[str] = field(default_factory=list)
+    of_other_size: list[str] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class XtremeTask:
         missing: what a unit without a prediction becomes, where an empty line would be read as something else.
         prediction: what a prediction must be: its type, and in words.
         needs: fields of a line besides language and prediction.
+        labels: XTREME's name of each label or tag; empty for tasks without.
+        size: examples per language, where all languages have as many.
     """
 
     task: str
@@ -61,6 +69,8 @@ class XtremeTask:
     missing: str = ""
     prediction: tuple[Any, str] = (str | None, "a text")
     needs: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
 
 def _tags(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
@@ -70,14 +80,16 @@ def _tags(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator
         cut = len(gold) - len(tags) if isinstance(gold, list) else 0
         tags = [*tags, *[None] * cut]
         written.missing += tags.count(None)
+        written.unknown.update(tag for tag in tags if tag is not None and tag not in task.labels)
         yield "".join(f"{task.missing if tag is None else tag}\n" for tag in tags) + "\n"
 
 
 def _labels(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
-    """A label per line."""
+    """A label per line, by XTREME's name."""
     for line in lines:
-        written.missing += line["prediction"] is None
-        yield f"{line['prediction'] or ''}\n"
+        label = line["prediction"]
+        written.missing += label is None
+        yield f"{task.missing if label is None else task.labels[label]}\n"
 
 
 def _answers(lines: Sequence[Line], task: XtremeTask, written: Written) -> Iterator[str]:
@@ -111,11 +123,15 @@ _PANX = (
 )
 _UDPOS = "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
 _TATOEBA = "af ar bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko ml mr nl pt ru sw ta te th tl tr ur vi zh"
+_ENTITIES = {tag: tag for tag in "O B-LOC I-LOC B-ORG I-ORG B-PER I-PER".split()}
+_PARAPHRASE = {"different": "0", "paraphrase": "1", "0": "0", "1": "1"}
+_ENTAILMENT = {label: label for label in ("contradiction", "entailment", "neutral")}
 TASKS = {
-    "udpos": XtremeTask("pos", tuple(_UDPOS.split()), _tags, "X", _TAGS),
-    "panx": XtremeTask("ner", tuple(_PANX.split()), _tags, "O", _TAGS),
-    "pawsx": XtremeTask("pairs", tuple(_PAWSX.split()), _labels),
-    "xnli": XtremeTask("pairs", tuple(_XNLI.split()), _labels),
+    "udpos": XtremeTask("pos", tuple(_UDPOS.split()), _tags, "X", _TAGS, labels={tag: tag for tag in conllu.UPOS_TAGS}),
+    "panx": XtremeTask("ner", tuple(_PANX.split()), _tags, "O", _TAGS, labels=_ENTITIES),
+    # Yang et al. 2019, PAWS-X, and Conneau et al. 2018, XNLI, have as many test pairs in each language
+    "pawsx": XtremeTask("pairs", tuple(_PAWSX.split()), _labels, labels=_PARAPHRASE, size=2000),
+    "xnli": XtremeTask("pairs", tuple(_XNLI.split()), _labels, labels=_ENTAILMENT, size=5010),
     "xquad": XtremeTask("qa", tuple("ar de el en es hi ru th tr vi zh".split()), _answers),
     "mlqa": XtremeTask("qa", tuple("ar de en es hi vi zh".split()), _answers),
     "tydiqa": XtremeTask("qa", tuple("ar bn en fi id ko ru sw te".split()), _answers),
@@ -133,8 +149,8 @@ def write_submission(name: str, predictions: str | Path, output: str | Path) -> 
         predictions: the lines of ``predict``, of one language or of several.
 
     Raises:
-        UserError: an unknown task; a line without what is needed, of another task, or of a language that the task
-            does not have.
+        UserError: an unknown task; a line without what is needed, of another task, or of a language or with a label
+            that the task does not have.
     """
     if name not in TASKS:
         raise unknown_name("task of XTREME", name, list(TASKS))
@@ -151,6 +167,8 @@ def write_submission(name: str, predictions: str | Path, output: str | Path) -> 
             suffix = "json" if task.task == "qa" else "tsv"
             (folder / f"test-{language}.{suffix}").write_text(text, encoding="utf-8")
             written.items[language] = len(lines)
+            if task.size not in (None, len(lines)):
+                written.of_other_size.append(language)
     written.absent = [language for language in task.languages if language not in written.items]
     return written
 
@@ -171,5 +189,34 @@ def _check(line: Line, name: str, task: XtremeTask, path: str | Path, number: in
         )
     prediction = line["prediction"]
     type_, what = task.prediction
-    if not isinstance(prediction, type_) or isinstance(prediction, bool) or prediction == []:
+    if not isinstance(prediction, type_) or isinstance(prediction, bool) or not _are_tags(prediction):
         raise UserError(f'"prediction" must be {what}, not {prediction!r}', path, number, WITH_PREDICT)
+    if task.file is _labels and prediction is not None and prediction not in task.labels:
+        raise UserError(
+            f"label {prediction!r} is not one of {name}'s: {' '.join(task.labels)}",
+            path,
+            number,
+            f"Predict with a model that was fine-tuned on the labels of {name}",
+        )
+    if task.file is _pairs and prediction is not None:
+        _check_ids(str(line["id"]), prediction, line["language"], path, number)
+
+
+def _are_tags(prediction: Any) -> bool:
+    """Whether a list is one of tags, of which an empty one would end a sentence; true for what is no list."""
+    if not isinstance(prediction, list):
+        return True
+    return prediction != [] and all(
+        tag is None or (isinstance(tag, str) and tag.split() == [tag]) for tag in prediction
+    )
+
+
+def _check_ids(first: str, second: str, language: str, path: str | Path, number: int) -> None:
+    """Refuse ids of BUCC, which begin with their language, in the wrong order: XTREME would find none of the pairs."""
+    if not (first.startswith(f"{language}-") and second.startswith("en-")):
+        raise UserError(
+            f"the ids {first} and {second} are not of a sentence in {language} and one in en, in this order",
+            path,
+            number,
+            f'Write the id of the sentence in {language} as "id", and that of its English translation as "prediction"',
+        )

@@ -53,7 +53,7 @@ def rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow
             continue
         answers = [located(answer, found.context, counts) for answer in found.answers]
         row = {"id": found.id, "question": found.question, "context": found.context, "answers": answers}
-        yield FileRow(row, 1)
+        yield FileRow(row, 1, title=f"the question {found.id!r}")
 
 
 def located(answer: Mapping[str, Any], context: str, counts: Counter[str]) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fairseq_xalign.data.formats import columns, ssf
+from fairseq_xalign.data.formats import columns, conllu, ssf
 from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, TokenAccuracy
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, FileRow, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, FileRow, Row, Task
 
 ENTITY_TAGS = "Named-entity tags are O, B-TYPE and I-TYPE; for parts of speech use --task pos"
 CONLL_LANGUAGES = {"esp": "es", "ned": "nl", "eng": "en", "deu": "de"}
@@ -86,6 +86,25 @@ def rows(path: Path, counts: Counter[str], header: str = "") -> Iterator[FileRow
         yield FileRow(found.row | {"tags": tags}, found.line, found.lines)
 
 
+def retyped(row: Row, types: Mapping[str, str], met: Counter[str]) -> Row:
+    """The row with the types of its entities renamed: corpora have tag sets of their own, as SSEA-2008's NEP for PER.
+
+    Args:
+        types: new names by old ones; :data:`columns.OUTSIDE` for a type whose entities become ordinary words. Types
+            that are not among them stay.
+        met: gets how many entities each of ``types`` has.
+    """
+    tags = []
+    for tag in row["tags"]:
+        prefix, old = tag[:2], tag[2:]
+        if tag == columns.OUTSIDE or old not in types:
+            tags.append(tag)
+            continue
+        met[old] += prefix == "B-"
+        tags.append(columns.OUTSIDE if types[old] == columns.OUTSIDE else prefix + types[old])
+    return {**row, "tags": tags}
+
+
 def answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
     """Gold tags as :func:`rows` reads them; predicted tags unchanged, so that strict chunk F1 sees them."""
     if gold:
@@ -111,7 +130,9 @@ NER = Task(
     metrics,
     (
         re.compile(rf"(?P<split>[a-z]+)\.{LANGUAGE_IN_NAME}\.(tsv|iob2|bio|conll|ssf)(\.[a-z0-9]+)?"),
-        re.compile(r"(?P<lang>[a-z]{2,3})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test)\.iob2(\.[a-z0-9]+)?"),
+        re.compile(
+            rf"(?P<lang>[a-z]{{2,3}})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test){conllu.PART}\.iob2(\.[a-z0-9]+)?"
+        ),
     ),
     "{split}.{lang}.tsv, .iob2, .bio, .conll or .ssf, or the names of Universal NER (en_ewt-ud-train.iob2), CoNLL "
     "(eng.testa), WikiAnn (en/train, en-train), MasakhaNER (yor/train.txt) or SSEA-2008 (test-data-hindi.txt): tokens "
@@ -122,4 +143,5 @@ NER = Task(
     place=place,
     parts=by_type,
     validated=lambda: (ChunkF1(),),
+    retyped=retyped,
 )

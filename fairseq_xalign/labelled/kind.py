@@ -92,11 +92,32 @@ class FileRow:
     Attributes:
         line: where the example begins in the file.
         lines: the line of each token; empty where the example has no tokens.
+        path: the file, where one part has several; None where there is only one.
+        title: what messages call the example instead of its line, in a file that is one JSON document; else empty.
     """
 
     row: Row
     line: int
     lines: tuple[int, ...] = ()
+    path: Path | None = None
+    title: str = ""
+
+    def fault(self, what: str, source: Path, remedy: str) -> UserError:
+        """An error about the example that names its place.
+
+        Args:
+            source: the file, where :attr:`path` does not say it.
+        """
+        where = self.path or source
+        if self.title:
+            return UserError(f"{self.title}: {what}", where, remedy=remedy)
+        return UserError(what, where, self.line, remedy)
+
+    def place_beside(self, other: FileRow) -> str:
+        """Where the example is, for a message about another one: its line, and its file where that is not the same."""
+        if self.path is None or self.path == other.path:
+            return f"line {self.line}"
+        return str(self.path) if self.title else f"{self.path}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,8 @@ class Task:
     Attributes:
         name: as ``score --task`` and ``benchmark`` call it.
         metrics: the metrics of (gold, predicted) pairs, the default first.
-        file_names: patterns, with the groups ``split`` and ``lang``, of the files that ``benchmark`` looks for.
+        file_names: patterns, with the groups ``split`` and ``lang``, of the files that ``benchmark`` looks for; files
+            whose names differ only in a group ``part`` are read together.
         files: the same in words, for ``--help``.
         rows: reads such a file.
         answers: reads a file that ``score`` takes when it is not JSON lines.
@@ -138,6 +160,8 @@ class Task:
         own: whether a file that ``score`` gets is in the task's own format, and not JSON lines.
         named: whether items of its own format have ids, by which predictions and gold labels are matched.
         validated: the metrics that validation measures during training, besides the accuracy of units.
+        retyped: a row with the types of its labels renamed, see :func:`fairseq_xalign.labelled.entities.retyped`; None
+            where labels have no types.
     """
 
     name: str
@@ -153,6 +177,7 @@ class Task:
     own: Callable[[str | Path], bool] = lambda path: not json_lines.is_json_lines(path)
     named: bool = False
     validated: Callable[[], Sequence[Metric]] = tuple
+    retyped: Callable[[Row, Mapping[str, str], Counter[str]], Row] | None = None
 
 
 class Kind(ABC):

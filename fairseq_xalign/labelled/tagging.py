@@ -58,9 +58,12 @@ POS = Task(
     pos_metrics,
     (
         re.compile(rf"(?P<split>[a-z]+)\.{LANGUAGE_IN_NAME}\.conllu(\.[a-z0-9]+)?"),
-        re.compile(r"(?P<lang>[a-z]{2,3})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test)\.conllu(\.[a-z0-9]+)?"),
+        re.compile(
+            rf"(?P<lang>[a-z]{{2,3}})_[A-Za-z0-9]+-ud-(?P<split>train|dev|test){conllu.PART}\.conllu(\.[a-z0-9]+)?"
+        ),
     ),
-    "{split}.{lang}.conllu or UD's names (en_ewt-ud-train.conllu): words and UPOS tags (UD's 17)",
+    "{split}.{lang}.conllu or UD's names (en_ewt-ud-train.conllu; cs_pdt-ud-train-c.conllu and its other parts "
+    "together): words and UPOS tags (UD's 17)",
     pos_rows,
     pos_answers,
     fixed_labels=conllu.UPOS_TAGS,

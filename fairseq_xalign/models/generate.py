@@ -105,9 +105,9 @@ def check_target(target: str, model: TranslationModel, tokenizer: Tokenizer, kno
     """
     if model.target_token != "none":
         tokenizer.language_token(target)
-    elif target not in known:
+    if known and target not in known:
         raise UserError(
-            f"{name}: the model translates into {', '.join(sorted(known))} alone: it has no <2xx>",
+            f"{name}: the model was trained to translate into {', '.join(sorted(known))} alone",
             remedy="Choose one of these",
         )
 

@@ -102,6 +102,15 @@ class BatchReading:
         return self.passes.token_losses(self.name)
 
 
+def counts_apart(objectives: Sequence[Weighted]) -> bool:
+    """Whether an objective has a count of its own in a mixture, as those about pairs have.
+
+    A weight then holds only if every batch has text for every objective: the sample size of a batch with text of one
+    kind alone would be a number of pairs here and of tokens there, and a sum of both would drown the pairs.
+    """
+    return any(w.objective.stream is not None and not w.objective.token_level for w in objectives)
+
+
 def combined_loss(
     objectives: Sequence[Weighted],
     encoder: Any,

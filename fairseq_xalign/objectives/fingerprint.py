@@ -97,9 +97,13 @@ def pair_marks(first: Tensor, second: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class KnownPairs:
-    """Pairs of translations: the fingerprints of a corpus' pairs, ascending, int64 (``data.known_pairs``)."""
+    """Pairs of translations: the fingerprints of a corpus' pairs, ascending, int64 (``data.known_pairs``).
+
+    ``differing`` says of either side whether it has two different texts.
+    """
 
     marks: np.ndarray
+    differing: tuple[bool, bool] = (True, True)
 
     def __len__(self) -> int:
         return len(self.marks)

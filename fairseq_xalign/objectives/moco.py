@@ -232,8 +232,8 @@ class Moco(Objective):
         size, pairs = self.options.moco_queue, resources.pairs
         if pairs is not None and size > pairs:
             raise UserError(
-                f"--moco-queue {size} is more than the {pairs} pairs of training bitext: every query would find its "
-                "own translation among the negatives",
+                f"--moco-queue {size} is more than the {pairs} pairs of training bitext that are read: every query "
+                "would find its own translation among the negatives",
                 resources.where,
                 remedy=f"Choose at most {pairs}; for small bitext a tenth of it or less, and a --moco-momentum of 0.99",
             )

@@ -176,6 +176,11 @@ class Objective(ABC):
     def check(self, resources: Resources) -> None:
         """Raise UserError where what it needs is empty."""
 
+    @property
+    def smallest_batch(self) -> int:
+        """How many texts or pairs a batch needs for the loss to mean anything."""
+        return 1
+
     def module(self, encoder: Any) -> nn.Module | None:
         """A new module with the parameters and buffers that it owns: trained, saved and resumed with the model."""
         return None

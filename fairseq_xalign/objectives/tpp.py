@@ -28,7 +28,7 @@ from fairseq_xalign.objectives.negatives import (
 from fairseq_xalign.objectives.objective import Context, Figure, Loss, Objective, Reading, Resources, option
 from fairseq_xalign.objectives.sentences import SentenceOptions, sentence_vectors
 from fairseq_xalign.objectives.view import BITEXT, OTHER_SIDE, OWN_SIDES, Settings, View
-from fairseq_xalign.options import at_least, positive
+from fairseq_xalign.options import at_least, between, positive
 
 HEADS = CLS, POOLER, POOLER_LINEAR, MEAN = "cls", "pooler", "pooler-linear", "mean"
 """What f(x) is: the last layer's ``<s>``; BERT's pooler on it; another linear layer on that; the mean over pieces."""
@@ -37,6 +37,8 @@ BATCH_SOURCE, BATCH_EITHER, BATCH_HARD, CORPUS, CORPUS_EITHER_LANG = NEGATIVES =
 )  # fmt: skip
 """Where the text of a negative comes from."""
 LOSSES = BCE, COSINE, RANKING = "bce", "cosine", "ranking"
+TEMPERATURE = 0.05
+"""PPA's (section 3.1), by default."""
 FEWEST_PAIRS = 2
 """Of fewer different pairs there is no negative."""
 
@@ -69,7 +71,7 @@ class TPPOptions(SentenceOptions):
         LOSSES,
     )
     tpp_temperature: float = option(
-        0.05, "what cosines are divided by in --tpp-loss ranking; 0.05 by default, as in PPA (section 3.1)"
+        TEMPERATURE, "what cosines are divided by in --tpp-loss ranking; 0.05 by default, as in PPA (section 3.1)"
     )
     tpp_margin: float = option(0.0, "margin of --tpp-loss cosine; 0 by default")
 
@@ -77,6 +79,11 @@ class TPPOptions(SentenceOptions):
         super().__post_init__()
         at_least(1, tpp_num_negatives=self.tpp_num_negatives)
         positive(tpp_temperature=self.tpp_temperature)
+        between(-1, 1, tpp_margin=self.tpp_margin)  # of cosines
+        if self.tpp_margin and self.tpp_loss != COSINE:
+            raise UserError("--tpp-margin is of --tpp-loss cosine", remedy="Leave it out, or choose that loss")
+        if self.tpp_temperature != TEMPERATURE and self.tpp_loss != RANKING:
+            raise UserError("--tpp-temperature is of --tpp-loss ranking", remedy="Leave it out, or choose that loss")
         if self.tpp_loss == RANKING and (self.tpp_negatives != BATCH_SOURCE or self.tpp_num_negatives != 1):
             raise UserError(
                 "--tpp-loss ranking takes every text of the batch as a negative",
@@ -168,14 +175,30 @@ class TranslationPairs(Objective):
         return View(BITEXT, sides="apart", others=others, others_from=side if others else OTHER_SIDE)
 
     def check(self, resources: Resources) -> None:
-        """Raises UserError where all pairs of the training text are the same, so that no negative can be made."""
-        if resources.known_pairs is not None and len(resources.known_pairs) < FEWEST_PAIRS:
+        """Raises UserError where all texts that could be replaced are the same, so that no negative can be made."""
+        known = resources.known_pairs
+        if known is None:
+            return
+        if len(known) < FEWEST_PAIRS:
             raise UserError(
-                f"the pairs of the training text are {len(resources.known_pairs)} different ones: tpp needs others to "
-                "make negatives of",
+                f"the pairs of the training text are {len(known)} different ones: tpp needs others to make "
+                "negatives of",
                 resources.where,
                 remedy=f"Binarize at least {FEWEST_PAIRS} different pairs",
             )
+        first_alone = self.options.tpp_loss != RANKING and self.options.tpp_negatives in (BATCH_SOURCE, BATCH_HARD)
+        if not (known.differing[0] if first_alone else any(known.differing)):
+            raise UserError(
+                "the first text of all pairs of training is the same: no other can stand in for it in a negative",
+                resources.where,
+                remedy="Binarize pairs with different texts"
+                + (", or choose --tpp-negatives batch-either" if first_alone and known.differing[1] else ""),
+            )
+
+    @property
+    def smallest_batch(self) -> int:
+        """Negatives that come from the batch need a second pair in it."""
+        return 1 if self.options.from_corpus and self.options.tpp_loss != RANKING else FEWEST_PAIRS
 
     def module(self, encoder: Any) -> nn.Module | None:
         self.options.check_layer(encoder)
@@ -200,7 +223,8 @@ class TranslationPairs(Objective):
         device = vectors.device
         if chosen is None:
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
-                scores = vectors[1::2].float() @ vectors[0::2].float().T  # [P, P]
+                compared = F.normalize(vectors, dim=-1) if self.options.tpp_loss == COSINE else vectors
+                scores = compared[1::2].float() @ compared[0::2].float().T  # [P, P], as the loss scores them
             chosen = hard_negatives(self._texts(reading, context), scores.cpu().numpy(), self.options.tpp_num_negatives)
         even = 2 * torch.arange(pairs, device=device)
         left = torch.cat([even, chosen.left.to(device)])

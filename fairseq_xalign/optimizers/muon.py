@@ -55,6 +55,8 @@ class MuonAdamW(torch.optim.AdamW):
         groups = [{"params": list(others), "matrices": 0}] if others else []
         groups += [{"params": found, "matrices": shape[0]} for shape, found in shapes.items()]
         super().__init__(groups, fused=True, **settings)
+        # With --amp, the scaler would leave it to a fused kernel to skip what overflowed; matrices have none.
+        self._step_supports_amp_scaling = False
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]

@@ -27,7 +27,7 @@ from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.combined import MIXTURE
+from fairseq_xalign.objectives.combined import MIXTURE, counts_apart
 from fairseq_xalign.objectives.masking import Vocabulary
 from fairseq_xalign.objectives.objective import LINKS, Context, Objective, Resources
 from fairseq_xalign.objectives.random import name_key
@@ -309,6 +309,10 @@ class AlignMLMTask(TrainingTask):
         streams = self._streams(split)
         for stream in streams:
             logger.info(f"{split} {stream.name}: {len(stream)} units{stream.length_note(self.cfg.data)}")
+        if split == self.cfg.train_subset and self.resources.pairs is not None:
+            read = sum(len(s) - s.count_left_out() for s in streams if isinstance(s, BitextStream))
+            for objective in self.objectives:
+                objective.check(replace(self.resources, pairs=read))
         self.datasets[split] = StreamDataset(streams, split)
 
     def collater_for(self, streams: list[Any], split: str) -> Collater:
@@ -333,7 +337,16 @@ class AlignMLMTask(TrainingTask):
 
     @property
     def every_kind(self) -> bool:
-        return self.criterion.mix != MIXTURE
+        """In a mixture too where an objective counts pairs, and not hidden tokens: see ``combined.counts_apart``."""
+        return self.criterion.mix != MIXTURE or counts_apart(self.criterion.objectives)
+
+    def check_batch_size(self, batch_size: int | None) -> None:
+        for objective in self.objectives:
+            if batch_size is not None and batch_size < objective.smallest_batch:
+                raise UserError(
+                    f"--batch-size {batch_size}: {objective.name} compares the pairs of a batch with each other",
+                    remedy=f"Choose a --batch-size of at least {objective.smallest_batch}, better of 16 and more",
+                )
 
     def order_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
@@ -348,6 +361,8 @@ class AlignMLMTask(TrainingTask):
             settings["dictionaries"] = sorted(d.sha256 for d in self.dictionaries.values())
         if self.criterion.mix != MIXTURE:
             settings["--objective-mix"] = self.criterion.mix
+        elif self.every_kind and len(self.kinds) > 1:
+            settings["kinds of text in a batch"] = "all"
         return settings
 
     # -- model and validation ------------------------------------------------------------------

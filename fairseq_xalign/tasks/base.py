@@ -10,6 +10,7 @@ from fairseq.criterions import CRITERION_REGISTRY
 from fairseq.data import FairseqDataset
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
+from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.optim.amp_optimizer import AMPOptimizer
 from fairseq.tasks import FairseqTask
 from omegaconf import II
@@ -189,6 +190,9 @@ class TrainingTask(FairseqTask, ABC):
         """Whether every training batch must hold its share of every kind of stream."""
         return False
 
+    def check_batch_size(self, batch_size: int | None) -> None:
+        """Refuse a ``--batch-size`` that training can learn nothing from."""
+
     def order_settings(self) -> dict[str, Any]:
         """Return further settings that the order of draws depends on, by option."""
         return {}
@@ -208,6 +212,7 @@ class TrainingTask(FairseqTask, ABC):
             collater = self.collater_for(streams, dataset.split)
             if training:
                 self.check_best_metric()
+                self.check_batch_size(max_sentences)
                 shares, window = self.shares(streams), self.window(streams)
                 fingerprint = {
                     "streams": [[s.name, len(s)] for s in streams],
@@ -232,9 +237,19 @@ class TrainingTask(FairseqTask, ABC):
     # -- training ------------------------------------------------------------------------------
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        self._check_arch(getattr(cfg, "_name", None))
         model = super().build_model(cfg, from_checkpoint)
         self.encoder_config = model.encoder.config
         return model
+
+    def _check_arch(self, arch: str | None) -> None:
+        """Refuse an architecture of fairseq's own, and none at all."""
+        package = __name__.partition(".")[0]
+        models = {**MODEL_REGISTRY, **ARCH_MODEL_REGISTRY}
+        ours = [n for n, m in models.items() if any(c.__module__.partition(".")[0] == package for c in m.__mro__)]
+        if arch not in ours:
+            problem = f"--arch {arch} does not work with --task {self.cfg._name}" if arch else "no --arch is given"
+            raise UserError(problem, remedy=f"Choose from {', '.join(sorted({*ours} & {*ARCH_MODEL_REGISTRY}))}")
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         ours = [name for name, kind in CRITERION_REGISTRY.items() if issubclass(kind, self.criterion_class)]

@@ -132,11 +132,18 @@ class MnmtTask(Translating):
             raise UserError(
                 "a direction has a source and a target language", remedy="Give both --source-lang and --target-lang"
             )
-        if source is not None:
-            return [read_direction(f"{source}:{target}", "--source-lang and --target-lang")]
         split = self.cfg.train_subset
+        asked = [read_direction(f"{source}:{target}", "--source-lang and --target-lang")] if source else []
+        if asked and not self.cfg.directions:
+            return asked
         available = list(available_directions(self.folder.bitext(split)))
-        return choose_directions(self.cfg.directions, available, self.folder.languages, self.cfg.data, split)
+        chosen = choose_directions(self.cfg.directions, available, self.folder.languages, self.cfg.data, split)
+        if any(direction not in chosen for direction in asked):
+            raise UserError(
+                f"--source-lang {source} --target-lang {target} is none of --directions {self.cfg.directions}",
+                remedy="Give --directions for training, or both languages of one direction, and not both",
+            )
+        return asked or chosen
 
     def _chosen_target_token(self) -> str:
         asked = None if self.cfg.target_token is None else str(self.cfg.target_token)

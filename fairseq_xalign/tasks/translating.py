@@ -234,4 +234,5 @@ class Translating(TrainingTask):
             source = sample["net_input"]["src_tokens"]
             tags = source.new_full((len(source),), self._tag(self.direction[1]))
             sample = {**sample, "net_input": {**sample["net_input"], "tags": tags}}
-        return super().inference_step(generator, for_generation(models), sample, prefix_tokens, constraints)
+        with self._precision(models[0]):
+            return super().inference_step(generator, for_generation(models), sample, prefix_tokens, constraints)

@@ -123,9 +123,13 @@ def _json_pairs(stream: IO[bytes], where: str) -> Iterator[tuple[str, str]]:
     for number, line in decoded_lines(stream, where):
         try:
             row = json.loads(line)
-            yield str(row["english"]), str(row["chinese"])
+            english, chinese = row["english"], row["chinese"]
+            for key, text in (("english", english), ("chinese", chinese)):
+                if not isinstance(text, str):
+                    raise TypeError(f"{key!r} must be a text, not {text!r:.60}")
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"not a pair of translation2019zh: {error}", where, number, "Download it again") from error
+        yield english, chinese
 
 
 def build_wikimatrix(archives: dict[str, Path], folder: CorpusFolder, target: str) -> None:

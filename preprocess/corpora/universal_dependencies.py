@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 
 from fairseq_xalign.constants import SPLIT_ALIASES
+from fairseq_xalign.data.formats.conllu import PART
 from preprocess.corpora.archive import Archive
 from preprocess.corpora.corpus import Corpus, CorpusFolder, CountedFile
 
 SERVER = "https://raw.githubusercontent.com/UniversalDependencies"
 
-PART = re.compile(r"-ud-(?P<split>train|dev|test)(-[a-z]+)?\.conllu")
+SPLIT = re.compile(rf"-ud-(?P<split>train|dev|test){PART}\.conllu")
 """The split in the name of a release's file; large treebanks have several files of one (``train-c``, ``train-l``)."""
 
 # Treebank -> (language, commit, {part of the release: (bytes, SHA-256)}).
@@ -116,7 +117,7 @@ def build_treebank(language: str):
     def build(archives: dict[str, Path], folder: CorpusFolder) -> None:
         parts: dict[str, list[Path]] = {}
         for file, path in archives.items():
-            found = PART.search(file)
+            found = SPLIT.search(file)
             assert found is not None, file
             parts.setdefault(SPLIT_ALIASES.get(found["split"], found["split"]), []).append(path)
         for split, paths in parts.items():

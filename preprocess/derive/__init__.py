@@ -26,7 +26,7 @@ from typing import Any
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import header
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.outputs import is_special
+from fairseq_xalign.outputs import is_special, refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive import manifest
 from preprocess.derive.manifest import DEFAULT_OVERLAP, DEFAULT_SEED, Settings
@@ -154,8 +154,7 @@ def derive(
         UserError: for options that contradict each other, the manifest or the vocabulary, and for malformed input.
     """
     source, output = Path(source), Path(output)
-    if output.resolve() == source.resolve():
-        raise UserError("--output is the --input itself", output, remedy="Write to another file")
+    refuse_to_replace([source], [output])
     if reverse and output_subword:
         raise UserError("--reverse writes no vocabulary", remedy="Leave --output-subword out")
     given = Given(transform, data_format, overlap, seed, inv_split, has_header)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,34 @@ from fairseq_xalign.data.formats.header import AUTO
 from fairseq_xalign.errors import UserError, unknown_name
 from preprocess.derive.marks import SPLITS
 from preprocess.derive.registry import TRANSLITERATION, WORD_ORDERS
-from preprocess.readers import WITH_HEADER
+from preprocess.readers import FORMATS, WITH_HEADER
 
 FORMAT = 1
 SUFFIX = ".manifest.json"
 DEFAULT_SEED = 1
 DEFAULT_OVERLAP = 0.0
+AGAIN = "Derive the file again with this version"
+ABSENT: Any = object()
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "reverse": (lambda value: isinstance(value, bool), "true or false"),
+    "transforms": (
+        lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        "a list of names",
+    ),
+    "inv_split": (lambda value: isinstance(value, str), "a name"),
+    "data_format": (lambda value: isinstance(value, str) and value in FORMATS, f"one of {', '.join(FORMATS)}"),
+    "seed": (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    "overlap": (lambda value: value is None or _number(value), "a number or null"),
+    "output": (lambda value: isinstance(value, dict) and "sha256" in value, "an object with sha256"),
+    "subword_sha256": (lambda value: value is None or isinstance(value, str), "a checksum or null"),
+}
+"""What a manifest must have to be undone: whether a value fits, and the same in words."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,11 @@ def read(derived: Path) -> dict[str, Any] | None:
         return None
     manifest = files.read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("kind") != "derived":
-        raise UserError(f"not a manifest of format {FORMAT}", path, remedy="Derive the file again with this version")
+        raise UserError(f"not a manifest of format {FORMAT}", path, remedy=AGAIN)
+    for key, (fits, what) in VALUES.items():
+        if not fits(manifest.get(key, ABSENT)):
+            shown = "absent" if key not in manifest else f"{manifest[key]!r:.60}"
+            raise UserError(f"{key!r} must be {what}, not {shown}", path, remedy=AGAIN)
     if manifest["reverse"]:
         raise UserError(
             "this file was made by --reverse: it is natural text already", derived, remedy="Use it as it is"

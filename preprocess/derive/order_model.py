@@ -137,6 +137,13 @@ class OrderModel:
         weights = content.get("weights")
         if not isinstance(weights, dict) or not all(_finite(part) for part in weights.values()):
             raise UserError("weights that are no numbers", path, remedy=REMEDY)
+        for key, kind, what in (
+            ("max_dependents", int, "a whole number"),
+            ("subtypes", bool, "true or false"),
+            ("about", dict, "an object"),
+        ):
+            if type(content.get(key)) is not kind:  # not isinstance, which takes true for a number
+                raise UserError(f"{key!r} must be {what}, not {content.get(key)!r:.60}", path, remedy=REMEDY)
         return cls(weights, content["max_dependents"], content["subtypes"], content["about"])
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from fairseq_xalign import cli, files
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import at_least, language_code
+from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.corpora.cleaning import clean
 from preprocess.pairs import tatoeba, wikidata, wikimatrix
 from preprocess.pairs.interface import Reader, Wanted
@@ -82,9 +83,11 @@ def run(args: argparse.Namespace) -> int:
     )
     if source == target:
         raise UserError(f"--source and --target are both {source!r}", remedy="Name two languages")
+    outputs = (f"{args.output}.{source}", f"{args.output}.{target}")
+    refuse_to_replace(args.input, outputs)
     wanted = Wanted(source_code, target_code, args.margin, args.workers)
     pairs = FORMATS[args.format](args.input, wanted)
-    kept = write(pairs, wanted, (f"{args.output}.{source}", f"{args.output}.{target}"), args.mark_addresses)
+    kept = write(pairs, wanted, outputs, args.mark_addresses)
     if args.json:
         print(json.dumps({"pairs": kept, "left_out": dict(wanted.counts)}, ensure_ascii=False))
     return 0

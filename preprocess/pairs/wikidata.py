@@ -83,7 +83,7 @@ def parse(_: None, lines: Chunk, languages: tuple[Languages, ...], path: str) ->
         try:
             item = json.loads(line)
             texts = {language: _text(item, language) for language in named}
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
             raise UserError(
                 f"not an item of a JSON dump of Wikidata: {error}", path, number,
                 remedy="Name a dump of https://dumps.wikimedia.org/wikidatawiki/entities/; of a download that was cut "

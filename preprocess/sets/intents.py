@@ -22,30 +22,31 @@ from fairseq_xalign.labelled.classification import CLASSIFICATION
 from fairseq_xalign.labelled.kind import FileRow
 from preprocess.sets.published import Counts, Part, PublishedSet, matching, text_row
 
-GET_AGAIN = "Get the file again"
+GET_AGAIN = json_lines.GET_AGAIN
 
 
 def _xsid(path: Path, counts: Counts) -> Iterator[FileRow]:
     """One example per block of lines; its text and intent are in comments. Ids are the numbers of examples."""
     said: dict[str, str] = {}
-    number = line = 0
+    number = begin = 0
     for line, text in read_lines(path):
         if text.startswith("#"):
+            begin = begin or line
             key, equals, value = text[1:].partition("=")
             if equals:
                 said[key.strip()] = value.strip()
         elif not text.strip() and said:
             number += 1
-            yield _xsid_row(said, number, path, line)
-            said = {}
+            yield _xsid_row(said, number, path, begin)
+            said, begin = {}, 0
     if said:
-        yield _xsid_row(said, number + 1, path, line)
+        yield _xsid_row(said, number + 1, path, begin)
 
 
 def _xsid_row(said: dict[str, str], number: int, path: Path, line: int) -> FileRow:
     missing = next((key for key in ("text", "intent") if key not in said), None)
     if missing:
-        raise UserError(f"the example that ends here has no comment # {missing} =", path, line, GET_AGAIN)
+        raise UserError(f"the example that begins here has no comment # {missing} =", path, line, GET_AGAIN)
     return text_row(str(number), said["text"], said["intent"], line)
 
 
@@ -69,8 +70,8 @@ def _schuster(path: Path, counts: Counts) -> Iterator[FileRow]:
 
 
 def find_schuster(folder: Path) -> Iterator[Part]:
-    """``en/train-en.tsv``, ``en/eval-en.tsv``, ``en/test-en.tsv`` and so on."""
-    for one in matching(folder, r"(?P<name>train|eval|test)-(?P<lang>en|es|th)\.tsv"):
+    """``en/train-en.tsv``, ``en/eval-en.tsv``, ``en/test-en.tsv`` and so on; ``th/train-th_TH.tsv`` has its country."""
+    for one in matching(folder, r"(?P<name>train|eval|test)-(?P<lang>en|es|th)(_TH)?\.tsv"):
         split = SCHUSTER_SPLITS[one.groups["name"]]
         yield Part(split, one.groups["lang"], one.path, partial(_schuster, one.path))
 
@@ -78,11 +79,10 @@ def find_schuster(folder: Path) -> Iterator[Part]:
 def _massive(path: Path, partition: str, counts: Counts) -> Iterator[FileRow]:
     """The examples of one partition of a locale's file."""
     for line, row in json_lines.read(path):
-        try:
-            if row["partition"] == partition:
-                yield text_row(str(row["id"]), row["utt"], row["intent"], line)
-        except KeyError as error:
-            raise UserError(f"no {error}", path, line, GET_AGAIN) from error
+        name = json_lines.identifier(row, "id", path, line)
+        said, text, intent = json_lines.texts(row, ("partition", "utt", "intent"), path, line)
+        if said == partition:
+            yield text_row(name, text, intent, line)
 
 
 def find_massive(folder: Path) -> Iterator[Part]:
@@ -110,8 +110,9 @@ def find_home_assistant(folder: Path) -> Iterator[Part]:
 SETS = (
     PublishedSet("xsid", "classification", "{lang}.train.conll, {lang}.valid.conll, {lang}.test.conll", find_xsid,
                  "https://github.com/mainlp/xsid", "CC BY-SA 4.0"),
-    PublishedSet("schuster", "classification", "{lang}/train-{lang}.tsv, eval-{lang}.tsv, test-{lang}.tsv",
-                 find_schuster, "https://fb.me/multilingual_task_oriented_data", "CC BY-SA"),
+    PublishedSet("schuster", "classification", "en/train-en.tsv, eval-en.tsv, test-en.tsv, the same for es, and "
+                 "th/train-th_TH.tsv, eval-th_TH.tsv, test-th_TH.tsv", find_schuster,
+                 "https://fb.me/multilingual_task_oriented_data", "CC BY-SA"),
     PublishedSet("massive", "classification", "en-US.jsonl and the other locales", find_massive,
                  "https://amazon-massive-nlu-dataset.s3.amazonaws.com/amazon-massive-dataset-1.0.tar.gz", "CC BY 4.0"),
     PublishedSet("home-assistant-intents", "classification", "{split}.{lang}.tsv, as fetch intents writes them",

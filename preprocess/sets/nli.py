@@ -15,11 +15,11 @@ paws-x         Yang et al., PAWS-X, EMNLP 2019
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.data.formats import json_lines, named_columns, nli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
@@ -59,25 +59,14 @@ def find_kornli(folder: Path) -> Iterator[Part]:
 
 def _indonli(path: Path, counts: Counts) -> Iterator[FileRow]:
     seen: set[str] = set()
-    for line, row in json_lines.read(path) if json_lines.is_json_lines(path) else _listed(path):
-        try:
-            texts, label, name = (row["premise"], row["hypothesis"]), row["label"], str(row["pair_id"])
-        except KeyError as error:
-            raise UserError(f"no {error}", path, line, "Get the file again") from error
+    for line, row in json_lines.read_lines_or_list(path):
+        premise, hypothesis, label = json_lines.texts(row, ("premise", "hypothesis", "label"), path, line)
+        name = json_lines.identifier(row, "pair_id", path, line)
         if name in seen:
             counts["ids that an earlier example has, told apart by their line"] += 1
             name = f"{name}:{line}"
         seen.add(name)
-        yield pair_row(name, texts, renamed(label, LETTERS, path, line), line)
-
-
-def _listed(path: Path) -> Iterator[tuple[int, dict]]:
-    """The objects of a file that is one JSON list; they all stand on "line" 1."""
-    try:
-        rows = json.loads("\n".join(text for _, text in read_lines(path)))
-    except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON: {error.msg}", path, error.lineno, "Get the file again") from error
-    yield from ((1, row) for row in rows)
+        yield pair_row(name, (premise, hypothesis), renamed(label, LETTERS, path, line), line)
 
 
 INDONLI = {
@@ -137,7 +126,7 @@ def _english_labels(path: Path) -> Iterator[tuple[int, str]]:
     """(line of a translation, label) of each English example; the first line of translations names the columns."""
     if json_lines.is_json_lines(path):
         for line, row in json_lines.read(path):
-            yield line + 1, str(row.get("gold_label"))
+            yield line + 1, json_lines.texts(row, ["gold_label"], path, line)[0]
     else:
         for line, _, label in _lines(path, Counts()):
             yield line, NAMES.get(label, label)
@@ -187,14 +176,12 @@ MULTINLI = {"train": ("train", "en"), "dev_matched": ("valid", "en"), "dev_misma
 def _multinli(path: Path, counts: Counts) -> Iterator[FileRow]:
     """An example whose annotators did not agree has no gold label."""
     for line, row in json_lines.read(path):
-        try:
-            label, texts, name = row["gold_label"], (row["sentence1"], row["sentence2"]), str(row["pairID"])
-        except KeyError as error:
-            raise UserError(f"no {error}", path, line, "Get the file again") from error
+        label, first, second = json_lines.texts(row, ("gold_label", "sentence1", "sentence2"), path, line)
+        name = json_lines.identifier(row, "pairID", path, line)
         if label == NO_MAJORITY:
             counts[NO_GOLD] += 1
         else:
-            yield pair_row(name, texts, label, line)
+            yield pair_row(name, (first, second), label, line)
 
 
 def find_multinli(folder: Path) -> Iterator[Part]:
@@ -205,18 +192,27 @@ def find_multinli(folder: Path) -> Iterator[Part]:
 
 
 PAWS_LABELS = {"0": "different", "1": "paraphrase"}
+NOT_A_SENTENCE = "NS"
+"""What translators wrote in place of a sentence that they could not translate."""
+MARKED = f"pairs that the translators marked {NOT_A_SENTENCE}"
 
 
-def _paws(path: Path, counts: Counts) -> Iterator[FileRow]:
+def _paws(path: Path, split: str, counts: Counts) -> Iterator[FileRow]:
+    """Pairs without a translation are not trained on.
+
+    In other splits they stay, as in XTREME's files: a score is over all of a test set.
+    """
     for line, (name, first, second, label) in named_columns.read(path, ("id", "sentence1", "sentence2", "label")):
-        if "NS" in (first.strip(), second.strip()):  # "not a sentence", of the translators
-            counts["pairs left out that the translators marked NS"] += 1
+        marked = NOT_A_SENTENCE in (first.strip(), second.strip())
+        if marked and split == SPLITS[0]:
+            counts[f"{MARKED}, left out"] += 1
         else:
+            counts[f"{MARKED}, kept"] += marked
             yield pair_row(name, (first, second), renamed(label, PAWS_LABELS, path, line), line)
 
 
 def _paws_part(one: Found) -> Part:
-    return Part(one.split, one.groups["lang"], one.path, partial(_paws, one.path))
+    return Part(one.split, one.groups["lang"], one.path, partial(_paws, one.path, one.split))
 
 
 def find_paws(folder: Path) -> Iterator[Part]:

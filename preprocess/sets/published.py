@@ -7,6 +7,7 @@ of translations keep the id of the original.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -67,7 +68,7 @@ class PublishedSet:
     @property
     def published(self) -> bool:
         """Whether the address is its makers', and not a command of ours."""
-        return self.address.startswith("https://")
+        return self.address.startswith(("https://", "http://"))
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ class Found:
         return SPLIT_ALIASES.get(said, said)
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in no order and one folder's names in memory at a time; links to folders are left."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
 def matching(folder: Path, pattern: str) -> Iterator[Found]:
     """The files below a folder whose path ends in what the pattern says, compressed or not, sorted.
 
@@ -91,10 +98,13 @@ def matching(folder: Path, pattern: str) -> Iterator[Found]:
         pattern: a regular expression with ``/`` between folders, which may have a group ``split``.
     """
     ending = re.compile(rf"(.*/)?{pattern}{PACKED}")
-    for path in sorted(folder.rglob("*")):
+    found: list[tuple[Path, dict[str, str]]] = []
+    for path in below(folder):  # of a corpus of a million files few match: only those are kept
         match = ending.fullmatch(path.absolute().as_posix())
         if match and path.is_file():
-            yield Found(path, {k: v for k, v in match.groupdict().items() if v is not None})
+            found.append((path, {k: v for k, v in match.groupdict().items() if v is not None}))
+    for path, groups in sorted(found, key=lambda one: one[0]):
+        yield Found(path, groups)
 
 
 def pair_row(name: str, texts: tuple[str, str], label: str, line: int) -> FileRow:
@@ -102,9 +112,9 @@ def pair_row(name: str, texts: tuple[str, str], label: str, line: int) -> FileRo
     return FileRow({"id": name, "text": texts[0].strip(), "text_pair": texts[1].strip(), "label": label.strip()}, line)
 
 
-def text_row(name: str, text: str, label: str, line: int) -> FileRow:
-    """An example of the task ``classification``."""
-    return FileRow({"id": name, "text": text.strip(), "label": label.strip()}, line)
+def text_row(name: str, text: str, label: str, line: int, path: Path | None = None) -> FileRow:
+    """An example of the task ``classification``; ``path`` is its file, where the part has several."""
+    return FileRow({"id": name, "text": text.strip(), "label": label.strip()}, line, path=path)
 
 
 def renamed(label: str, names: dict[str, str], path: Path, line: int) -> str:
@@ -132,7 +142,7 @@ def checked(known: PublishedSet, dropped: Collection[str], part: Part, counts: C
         label = found.row.get("label")
         if known.labels and label not in known.labels:
             remedy = f"{known.name} has {', '.join(known.labels)}"
-            raise UserError(f"unknown label {label!r}", part.source, found.line, remedy)
+            raise found.fault(f"unknown label {label!r}", part.source, remedy)
         if label is not None and label in dropped:
             counts[f"examples with the label {label} left out"] += 1
         elif part.split == SPLITS[0] and _is_empty(found.row):

@@ -35,7 +35,8 @@ SQUAD_SPLITS = r"(?P<split>train|dev)-v1\.1\.json"
 def _rows(files: Iterable[Path], languages: tuple[str, str] | None, counts: Counts) -> Iterator[FileRow]:
     for file in files:
         for found in answers.rows(file, counts):
-            yield found if languages is None else replace(found, row={**found.row, "languages": languages})
+            row = found.row if languages is None else {**found.row, "languages": languages}
+            yield replace(found, row=row, path=file)
 
 
 def _part(split: str, language: str, *files: Path, languages: tuple[str, str] | None = None) -> Part:

@@ -9,7 +9,8 @@ semeval2017  Rosenthal et al., SemEval-2017 Task 4 (subtask A, English)
 ===========  =========================================================================================
 
 TPP (Mishra and Haghighi 2021, Appendix B) classifies positive and negative posts: neutral ones are left out of
-SemEval-2017. NusaX and AfriSenti have three labels; ``--drop neutral`` leaves two.
+SemEval-2017, on which it trains, and of its tests, which are in ``posts.py``. NusaX and AfriSenti have three labels;
+``--drop neutral`` leaves two.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _semeval(paths: Sequence[Path], counts: Counts) -> Iterator[FileRow]:
                 counts["posts that an earlier line has, left out"] += 1
                 continue
             seen[name] = label
-            yield text_row(name, post.replace("\t", " "), label, line)
+            yield text_row(name, post.replace("\t", " "), label, line, path)
 
 
 def find_semeval(folder: Path) -> Iterator[Part]:

@@ -6,6 +6,7 @@
 #                mixed; > begins the next step, which goes on from the checkpoint of the one before; "best" takes each language's chain
 #                of BEST. With @each behind it there is a model for each language; otherwise one for all. Default: CHAIN
 #   OPTIONS_R    more options of fairseq-train. Default: none
+#   LINKS_R      which pieces of linked words are linked. Default: LINKS
 
 more_settings() {
     START=""                        # the encoder that training begins with: a checkpoint, or a folder or hub name of transformers
@@ -26,7 +27,8 @@ more_settings() {
     UPDATES=1000
     BATCH=16                        # pairs
     LENGTH=128                      # longest pair in pieces
-    LEARNING_RATE=2e-5 WARMUP=100 WEIGHT_DECAY=0.01 CLIP_NORM=1.0
+    WARMUP=100                      # updates, or their share of all, as 0.1
+    LEARNING_RATE=2e-5 WEIGHT_DECAY=0.01 CLIP_NORM=1.0
     ADAM_BETAS="(0.9, 0.999)"
     EQUAL=1                         # 1: languages are drawn equally often
     RETRIEVAL_POOLING=mean_all
@@ -34,6 +36,7 @@ more_settings() {
     TASKS="pos topics"              # zero-shot tasks of recipes/xtreme; none if empty
     TASK_SEEDS="1 2"
     TASK_SETTINGS=""                # more of recipes/xtreme's settings, NAME=VALUE, separated by ";"
+    TRANSLATIONS=""                 # folder with translated training sets: xnli and squad are then trained on them too, with code-switching and without
     MINUTES_PER_RUN=10
     GIGABYTES_PER_RUN=3
     MEGABYTES_PER_RUN=1500
@@ -42,6 +45,20 @@ more_smallest_settings() {
     LANGUAGES=$(cut -d ' ' -f 1,2 <<< "$LANGUAGES") START=made-up SUBWORD="" PAIRS=100 VALID_PAIRS=10 MOST_WORDS="" UPDATES=2 EPOCHS="" BATCH=4
     LENGTH=64 TASKS=${TASKS:+topics} TASK_SEEDS=1 TASK_SETTINGS="" RETRIEVAL_LINES=${RETRIEVAL_LINES:+5} ARCH=xalign_tiny ENCODERS="start=made-up"
     OPTIONS="$OPTIONS $SMALLEST_OPTIONS" BITEXT=${BITEXT:+--least 2}
+}
+
+# check_rows: refuse rows that neither the paper's tables nor the settings know, which would train the default model under another name.
+check_rows() {
+    local row chain options links
+    for row in $ROWS; do
+        case "$row" in *[!A-Za-z0-9_]*) ;; *)
+            chain=CHAIN_$row options=OPTIONS_$row links=LINKS_$row
+            case " $ALL_ROWS " in *" $row "*) continue ;; esac
+            [ -z "${!chain+set}${!options+set}${!links+set}" ] || continue ;;
+        esac
+        echo "run.sh: no row '$row'; there are: ${ALL_ROWS:-none}, and those that a configuration describes by CHAIN_ROW or OPTIONS_ROW" >&2
+        exit 2
+    done
 }
 
 # The chain of a row, without @each; whether it has a model for each language; its steps, one per line, for the languages of a model.
@@ -92,9 +109,21 @@ languages_in() { # STEP: those of LANGUAGES that its corpora have
     done
 }
 folder_of() { echo "$WORK/$1/$(tr '+%' '_x' <<< "$2")"; }
+links_of() { setting_of LINKS "$1" "$LINKS"; } # ROW
+data_of() { local links; links=$(links_of "$2"); echo "$(folder_of data "$1")${links:+.$links}"; } # STEP ROW: text with other links is another folder
+each_data() { # COMMAND...: call it with STEP ROW for each data folder
+    local row languages step made="" data
+    while read -r row languages _; do
+        for step in $(steps_of "$row" "$languages"); do
+            data=$(data_of "$step" "$row")
+            case " $made " in *" $data "*) ;; *) made+=" $data"; "$@" "$step" "$row" < /dev/null ;; esac
+        done
+    done <<< "$(each_model echo)"
+}
 
 posttraining_dry_run() {
     local models one
+    check_rows
     models=$(model_names | wc -l)
     echo "configuration $CONFIG into $WORK: $START on English with $LANGUAGES"
     for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
@@ -139,7 +168,7 @@ link_step() {
     done
 }
 
-# Stage 2: the encoder that training begins with, and binarize_step STEP: a data folder in its vocabulary
+# Stage 2: the encoder that training begins with, and binarize_step STEP ROW: a data folder in its vocabulary
 prepare_start() {
     ENCODERS="start=$START"
     prepare_encoder start
@@ -148,8 +177,9 @@ prepare_start() {
     [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
 }
 binarize_step() {
-    local text data split n streams links dictionaries from
-    text=$(folder_of text "$1") data=$(folder_of data "$1")
+    local text data split n streams links dictionaries from LINKS
+    LINKS=$(links_of "$2")
+    text=$(folder_of text "$1") data=$(data_of "$1" "$2")
     [ ! -f "$data/ready" ] || return 0
     [ -z "$LINKS" ] || [ -z "$BITEXT" ] || { echo "run.sh: BITEXT chooses pairs, but links are those of all; leave BITEXT or LINKS empty" >&2; exit 2; }
     for split in train valid; do
@@ -176,20 +206,21 @@ binarize_step() {
 
 # Stage 3: posttrain ROW LANGUAGES SEED NAME
 posttrain() {
-    local folder=$WORK/runs/$4 previous step number=0 updates weights preset=""
+    local folder=$WORK/runs/$4 previous step number=0 updates weights warmup preset=""
     [ ! -f "$folder/checkpoint" ] || return 0
     previous=$(checkpoint_of start)
     while read -r step; do
         number=$((number + 1))
         updates=$(updates_of "$step" "$2")
         weights=$(equal_weights "$step" "$2")
+        case "$WARMUP" in 0.*) warmup=$(awk -v share="$WARMUP" -v updates="$updates" 'BEGIN { print int(share * updates) }') ;; *) warmup=$WARMUP ;; esac
         if [ ! -f "$folder/step$number/done" ]; then
             title "train $4, step $number: $step, $updates updates"
             # shellcheck disable=SC2046,SC2086 # several words
-            train "$4" "$folder/step$number/train.log" "$updates" "$(folder_of data "$step")" --task align_mlm $(sed -n 1p "$WORK/encoders/start/arch") \
+            train "$4" "$folder/step$number/train.log" "$updates" "$(data_of "$step" "$1")" --task align_mlm $(sed -n 1p "$WORK/encoders/start/arch") \
                 --criterion "$CRITERION" $OPTIONS $(setting_of OPTIONS "$1") --finetune-from-model "$previous" --languages "en,$2" \
                 ${weights:+--sampling-weights "$weights"} --batch-size "$BATCH" --update-freq "$UPDATE_FREQUENCY" --tokens-per-sample "$LENGTH" \
-                --lr "$LEARNING_RATE" --warmup-updates "$WARMUP" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$3" \
+                --lr "$LEARNING_RATE" --warmup-updates "$warmup" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$3" \
                 --save-dir "$folder/step$number" --save-interval-updates "$SAVE_INTERVAL" --keep-interval-updates 1 < /dev/null
             touch "$folder/step$number/done"
         fi
@@ -253,6 +284,7 @@ zero_shot() {
         encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"
     done
     while IFS= read -r -d ';' one; do settings+=(--set "$one"); done <<< "${TASK_SETTINGS:+$TASK_SETTINGS;}"
+    if [ -n "$TRANSLATIONS" ]; then settings+=(--set TRANSLATIONS="$TRANSLATIONS" --set TRAININGS="zero-shot joint translate-train"); fi
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
         --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" ${settings[@]+"${settings[@]}"} > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }
@@ -274,6 +306,7 @@ run_posttraining_stages() {
     local step
     require_gpu 3 5
     [ -n "$START" ] || { echo "run.sh: name an encoder: --set START=FOLDER; see --help" >&2; exit 2; }
+    check_rows
     mkdir -p "$WORK"
     if stage 0; then fetch_bitext; fi
     if stage 1; then
@@ -284,7 +317,7 @@ run_posttraining_stages() {
     if [ "$STOP_STAGE" -ge 2 ]; then prepare_start; fi
     if stage 2; then
         title "stage 2: data folders"
-        for step in $(all_steps); do binarize_step "$step"; done
+        each_data binarize_step
     fi
     if stage 3; then
         title "stage 3: training, $JOBS at a time, precision: ${PRECISION/none/float32}"

@@ -74,6 +74,7 @@ def sib(sentences: Sentences) -> Files:
         ("eng_Latn/train", TRAIN),
         ("eng_Latn/dev", TEST),
         ("eng_Latn/test", TEST),
+        ("deu_Latn/train", TRAIN),
         ("deu_Latn/test", TEST),
     ):
         rows = [f"{n}\t{SIB_LABELS[n % len(SIB_LABELS)]}\t{text}" for n, text in enumerate(sentences(count, 8))]
@@ -81,7 +82,7 @@ def sib(sentences: Sentences) -> Files:
 
 
 def xsid(sentences: Sentences) -> Files:
-    for place, count in (("en.valid", TRAIN), ("en.test", TEST), ("de.test", TEST)):
+    for place, count in (("en.valid", TRAIN), ("en.test", TEST), ("de.valid", TEST), ("de.test", TEST)):
         lines: list[str] = []
         for n, text in enumerate(sentences(count, 9)):
             intent = ("alarm/set_alarm", "weather/find")[n % 2]
@@ -92,10 +93,10 @@ def xsid(sentences: Sentences) -> Files:
 
 def nusax(sentences: Sentences) -> Files:
     labels = ("negative", "neutral", "positive")
-    for place, count in (("english/train", TRAIN), ("english/test", TEST), ("javanese/test", TEST)):
-        yield f"{place}.csv", [
-            "id,text,label", *(f"{n},{text},{labels[n % 3]}" for n, text in enumerate(sentences(count, 10)))
-        ]  # fmt: skip
+    for language in ("english", "javanese"):
+        for split, count in (("train", TRAIN), ("valid", TEST), ("test", TEST)):
+            rows = [f"{n},{text},{labels[n % 3]}" for n, text in enumerate(sentences(count, 10))]
+            yield f"{language}/{split}.csv", ["id,text,label", *rows]
 
 
 def uner(name: str, *splits: str) -> Callable[[Sentences], Files]:

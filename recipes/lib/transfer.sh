@@ -5,6 +5,9 @@
 more_settings() {
     ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
     POS_TRAIN=ewt                   # English treebanks that pos is trained on; pud, which has a test set alone, is then not tested on
+    TRAININGS=zero-shot             # how models are trained: zero-shot in-language few-shot joint feature-based translate-train; see --help
+    TRANSLATIONS=""                 # folder with the machine-translated training sets of xnli and squad, in their original files
+    SELECT=""                       # 1: keep the checkpoint that is best on the source's validation set, where there is one, not the last
     TEST_LANGUAGES=""               # those that are tested beside the source language, as test sets name them (empty: all)
     XNLI="" SQUAD="" MASSIVE="" MASAKHANER=""
     RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
@@ -21,7 +24,7 @@ more_smallest_settings() {
     for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER; do
         printf -v "$one" '%s' "1 150 1e-4 1 64"
     done
-    POS_TRAIN="gum pud" TEST_LANGUAGES="" QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
+    POS_TRAIN="gum pud" TEST_LANGUAGES="" TRAININGS="zero-shot in-language few-shot joint feature-based" TRANSLATIONS="" SELECT=1 QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
     SEVERAL_SEEDS=pos SEEDS="1 2" RETRIEVAL_LANGUAGES=all ARCH=xalign_tiny
 }
 
@@ -100,12 +103,14 @@ checkpoint_of() { cat "$WORK/encoders/$1/checkpoint"; }
 
 seeds_of() { case " $SEVERAL_SEEDS " in *" $1 "*) echo "$SEEDS" ;; *) echo "${SEEDS%% *}" ;; esac; }
 
-# each_run COMMAND...: call it with ENCODER TASK SEED for every run.
+# each_run COMMAND...: call it with ENCODER TASK SEED TRAINING for every run.
 each_run() {
-    local name task seed
+    local name task seed training
     for task in $TASKS; do
         [ "$task" != retrieval ] || continue
-        for seed in $(seeds_of "$task"); do for name in $(encoder_names); do "$@" "$name" "$task" "$seed"; done; done
+        for training in $(trainings_of "$task"); do for seed in $(seeds_of "$task"); do
+            for name in $(encoder_names); do "$@" "$name" "$task" "$seed" "$training"; done
+        done; done
     done
 }
 
@@ -117,6 +122,7 @@ transfer_dry_run() {
         [ "$task" != retrieval ] || continue
         task_settings "$task"
         echo "$task: $benchmark from $source, $epochs passes in batches of $batch, learning rate $rate, seeds $(seeds_of "$task")"
+        [ "$TRAININGS" = zero-shot ] || echo "    trained $(trainings_of "$task" | paste -sd' ')$(is_in_language "$task" && echo ", and in-language")"
     done
     echo "$runs runs, about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((JOBS * MEGABYTES_PER_RUN + 200)) MB of disk, $((runs * MINUTES_PER_RUN / JOBS)) minutes after the download, $JOBS runs at a time"
 }
@@ -184,28 +190,38 @@ label_task() {
             ;;
         xnli)
             for set in multinli xnli kornli americasnli; do benchmark_of "$set"; done
-            joined xnli xnli train.en=multinli/train.en test=xnli/test test=kornli/test test=americasnli/test
+            inputs=(train.en=multinli/train.en)
+            if [ -n "$TRANSLATIONS" ]; then
+                [ -f "$WORK/sets/xnli-translated/labels.json" ] || preprocess benchmark xnli --from "$TRANSLATIONS" --output "$WORK/sets/xnli-translated" >> "$WORK/sets.log"
+                inputs=(train=xnli-translated/train) # English among them, with the ids by which translations are joined
+            fi
+            joined xnli xnli "${inputs[@]}" valid.en=xnli/valid.en test=xnli/test test=kornli/test test=americasnli/test
             ;;
         qa | squad)
             if [ "$1" = qa ]; then first=jaquad n=ja; else first=squad n=en; fi
             benchmark_of "$first"
             benchmark_of xquad
             # The test sets of neither are public: their development sets are tested on, and nothing is selected by them.
-            joined "$1" "$first" "train.$n=$first/train.$n[:$QUESTIONS]" "test.$n=$first/valid.$n" test=xquad/test
+            inputs=("train.$n=$first/train.$n[:$QUESTIONS]")
+            if [ "$1" = squad ] && [ -n "$TRANSLATIONS" ]; then
+                [ -f "$WORK/sets/squad-translated/labels.json" ] || preprocess benchmark squad-xtreme --from "$TRANSLATIONS" --output "$WORK/sets/squad-translated" >> "$WORK/sets.log"
+                inputs+=(train=squad-translated/train)
+            fi
+            joined "$1" "$first" "${inputs[@]}" "test.$n=$first/valid.$n" test=xquad/test
             ;;
         topics)
             benchmark_of sib-200
-            joined topics sib-200 train.eng_Latn=sib-200/train.eng_Latn train.eng_Latn=sib-200/valid.eng_Latn test=sib-200/test
+            joined topics sib-200 train.eng_Latn=sib-200/train.eng_Latn train.eng_Latn=sib-200/valid.eng_Latn train=sib-200/train test=sib-200/test
             ;;
         intents)
             # The training set of xSID is not in its repository's release: the English development set is what is learned from.
             benchmark_of xsid
-            joined intents xsid train.en=xsid/valid.en test=xsid/test
+            joined intents xsid train=xsid/valid test=xsid/test
             ;;
         *)
             task_settings "$1"
             benchmark_of "$benchmark"
-            joined "$1" "$benchmark" "train.$source=$benchmark/train.$source" test="$benchmark/test"
+            joined "$1" "$benchmark" train="$benchmark/train" "valid.$source=$benchmark/valid.$source" test="$benchmark/test"
             ;;
     esac
 }
@@ -253,54 +269,6 @@ made_up_encoder() {
     echo "$1/from-hf" > "$1/checkpoint"
 }
 
-# Stage 3: transfer_run ENCODER TASK SEED
-transfer_run() {
-    local run=$WORK/runs/$1/$2.seed$3 metric kind source benchmark epochs batch rate warmup length targets about
-    [ ! -f "$run/done" ] || return 0
-    task_settings "$2"
-    mkdir -p "$run"
-    targets=$(targets_of "$2" "$source")
-    [ -n "$targets" ] || { echo "run.sh: no test set of $2 is of TEST_LANGUAGES: $TEST_LANGUAGES" >&2; exit 2; }
-    about=(--objective "$1" --source "$source" --target "$targets" --task "$metric" --seed "$3" --setting "benchmark=$benchmark")
-    if (fine_tune "$@" && scored "$2" "$run" "$source,$targets"); then
-        evaluate result "$run" "${about[@]}" 2> /dev/null
-        [ -n "$KEEP_CHECKPOINTS" ] || rm -f "$run"/checkpoint*.pt
-        touch "$run/done"
-    else
-        # Counted in the tables; the next run of this script tries again.
-        evaluate result "$run" "${about[@]}" --failed "see $run/train.log" 2> /dev/null
-        title "failed: $1, $2, seed $3"
-    fi
-}
-
-targets_of() { # TASK SOURCE: the languages that are tested, without the source
-    local n
-    for n in "$WORK/labelled/$1"/test.*.jsonl; do
-        n=${n##*/test.} n=${n%.jsonl}
-        if [ "$n" != "$2" ]; then case " ${TEST_LANGUAGES:-$n} " in *" $n "*) echo "$n" ;; esac; fi
-    done | paste -sd,
-}
-fine_tune() {
-    local run=$WORK/runs/$1/$2.seed$3 preset="" examples updates options=()
-    [ ! -f "$run/trained" ] || return 0
-    examples=$(wc -l < "$WORK/labelled/$2/train.$source.jsonl")
-    updates=$(awk -v epochs="$epochs" -v batches="$(((examples + batch - 1) / batch))" 'BEGIN { n = epochs * batches; print int(n) + (n > int(n)) }')
-    # As BERT and XLM-R classify: a layer with tanh between the first token and the scores.
-    if [ "$kind" = classification ]; then options=(--head-hidden "$(sed -n 2p "$WORK/encoders/$1/arch")"); fi
-    # shellcheck disable=SC2046 # several words
-    train "$1/$2.seed$3" "$run/train.log" "$updates" "$WORK/labelled/$2" --task "xling_$kind" $(sed -n 1p "$WORK/encoders/$1/arch") \
-        --criterion xling --finetune-from-model "$(checkpoint_of "$1")" --train-languages "$source" --batch-size "$batch" \
-        --max-length "$length" --lr "$rate" --warmup-updates "$warmup" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$3" \
-        --save-dir "$run" --disable-validation ${options[@]+"${options[@]}"} && touch "$run/trained"
-}
-
-scored() { # TASK RUN LANGUAGES
-    [ -f "$2/source.jsonl" ] ||
-        evaluate predict --checkpoint "$2/checkpoint_last.pt" --data "$WORK/labelled/$1" --languages "$3" --output "$2/source.jsonl" 2>> "$2/predict.log" ||
-        { tail -n 1 "$2/predict.log" >&2; return 1; }
-    evaluate score --task "$metric" --predictions "$2/source.jsonl" --split test --json > "$2/source.part" && mv "$2/source.part" "$2/source.json"
-}
-
 # Stage 4: retrieve_with ENCODER
 retrieve_with() {
     local n pairs=() languages=$RETRIEVAL_LANGUAGES file=$WORK/retrieval/$1.json
@@ -337,6 +305,7 @@ run_transfer_stages() {
     name=$(encoder_names | sort | uniq -d)
     [ -z "$name" ] || { echo "run.sh: two encoders are called $name; write --set ENCODERS=\"NAME=FOLDER OTHER=FOLDER\"" >&2; exit 2; }
     for task in $TASKS; do [ "$task" = retrieval ] || (task_settings "$task") || exit 2; done
+    check_trainings
     mkdir -p "$WORK"
     if stage 0; then fetch_sets; fi
     leave_out_absent
@@ -355,4 +324,4 @@ run_transfer_stages() {
     name=$(each_run run_is_absent | paste -sd' ')
     [ -z "$name" ] || { title "these runs failed; the same command tries them again: $name"; exit 1; }
 }
-run_is_absent() { [ -f "$WORK/runs/$1/$2.seed$3/done" ] || [ "$STOP_STAGE" -lt 3 ] || echo "$1/$2.seed$3"; }
+run_is_absent() { local run; run=$(run_folder "$@"); [ -f "$run/done" ] || [ "$STOP_STAGE" -lt 3 ] || echo "${run#"$WORK"/runs/}"; }

@@ -35,13 +35,14 @@ def main() -> None:
 
 
 def tasks(records: list[dict[str, Any]]) -> str:
-    """A row for each encoder, two columns for each task: zero-shot fine-tuning alone."""
+    """A row for each encoder, two columns for each task and way of training."""
     rows: dict[str, dict[str, str]] = {}
     columns: list[str] = []
     for record in records:
-        if record["quantity"] != SCORE or record["printed"] or record["training"] != "zero-shot":
+        if record["quantity"] != SCORE or record["printed"]:
             continue
-        frame = f"{record['benchmark']}, {record['metric']}"
+        training = "" if record["training"] == "zero-shot" else f", {record['training']}"
+        frame = f"{record['benchmark']}, {record['metric']}{training}"
         titles = {record["source"]: f"{frame}: {record['source']}", OTHERS: f"{frame}: mean of the others"}
         title = titles.get(record["column"])
         if title is not None:

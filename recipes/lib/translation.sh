@@ -163,11 +163,17 @@ train_mlm() {
     touch "$folder/done"
 }
 
-# Stage 4: average_model FOLDER
+# Stage 4: average_model FOLDER UPDATES: of as many checkpoints as so many updates leave, and at most AVERAGE
 average_model() {
-    [ -f "$1/average.pt" ] && return
+    local count=$(($2 / SAVE_INTERVAL))
+    [ ! -f "$1/average.pt" ] || return 0
     title "average ${1#"$WORK"/runs/}"
-    convert average "$1" "$1/average.pt" --last "$AVERAGE"
+    if [ "$count" -gt "$AVERAGE" ]; then count=$AVERAGE; fi
+    if [ "$count" -ge 2 ]; then
+        convert average "$1" "$1/average.pt" --last "$count"
+    else
+        cp "$1/checkpoint_last.pt" "$1/average.part" && mv "$1/average.part" "$1/average.pt"
+    fi
 }
 
 # test_options DIRECTIONS: the test set, as options of `xalign-evaluate bleu`, one per line
@@ -317,7 +323,7 @@ run_translation_stages() {
     fi
     if stage 4; then
         title "stage 4: averages of the last $AVERAGE checkpoints"
-        for name in $(model_names); do average_model "$WORK/runs/$name"; done
+        for name in $(model_names); do average_model "$WORK/runs/$name" "$UPDATES"; done
         each_bilingual average_bilingual
     fi
     if stage 5; then
@@ -341,7 +347,7 @@ run_translation_stages() {
     fi
     if stage 8; then translation_tables; fi
 }
-average_bilingual() { average_model "$2"; }
+average_bilingual() { average_model "$2" "${BILINGUAL_UPDATES:-$UPDATES}"; }
 
 # Stage 8: the zero-shot tasks; BLEU and chrF of all models; the sizes of the corpora (MMTE, Figure 1)
 translation_tables() {

@@ -10,6 +10,10 @@
 # (CAD-NLI and IndoNLI to KorNLI and AmericasNLI), qa (JaQuAD to XQuAD), topics (SIB-200, English to 205 languages), intents
 # (xSID), sentiment (NusaX), retrieval (Tatoeba); full has xnli (from MultiNLI), squad, massive and masakhaner too. A task whose
 # sets cannot be fetched is left out, and a message says so.
+# TRAININGS says how models are trained: zero-shot (the default); in-language, a model for each language that has training data,
+# beside it; few-shot (10 examples per further language, repeated to 1,000); joint, one model for all languages; feature-based,
+# with a frozen encoder; translate-train, with code-switching, for xnli and squad (--set TRANSLATIONS=FOLDER names the folder of
+# the translated training sets). SELECT=1 keeps the best checkpoint on the source's validation set instead of the last one.
 # Configurations: demo (the default) is what two cores can do: 2,000 questions, three seeds for pos and topics, ten languages of
 # Tatoeba; full has everything, for a GPU.
 # Stages: 0 fetch  1 labelled folders  2 encoders  3 fine-tuning, predictions and scores  4 retrieval  5 tables
@@ -20,7 +24,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 NAME=xtreme CONFIG=demo LAST_STAGE=5
-for part in options jobs training treebanks transfer; do source "recipes/lib/$part.sh"; done
+for part in options jobs training treebanks trainings transfer; do source "recipes/lib/$part.sh"; done
 
 parse_options "$@"
 if [ -n "$DRY_RUN" ]; then

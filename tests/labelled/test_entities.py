@@ -203,3 +203,64 @@ def test_each_type_has_the_f1_of_seqevals_report_and_a_signature(tmp_path, capsy
     assert report["counts"]["da"]["missing"] == 1, "a sentence that was cut: its entity counts as missed"
     assert evaluate(arguments) == 0
     assert "chunk_f1_LOC  chunk_f1_ORG  chunk_f1_PER" in capsys.readouterr().out
+
+
+# The tag set of SSEA-2008: http://ltrc.iiit.ac.in/ner-ssea-08/index.cgi?topic=3
+TYPES = "NEP=PER,NEL=LOC,NEO=ORG,NETI=O"
+
+
+def mapped(tmp_path, types, *files):
+    arguments = ["benchmark", "ner", "--output", str(tmp_path / "out"), "--json"]
+    arguments += [option for file in files for option in ("--input", file)]
+    return preprocess([*arguments, "--map-types", types])
+
+
+def test_types_of_entities_are_renamed_so_that_an_english_training_set_can_be_tested_on_them(tmp_path, capsys):
+    (tmp_path / "u.ssf").write_text(URDU, encoding="utf-8")
+    (tmp_path / "h.ssf").write_text(HINDI, encoding="utf-8")
+    (tmp_path / "d.tsv").write_text("Ada\tB-PER\nin\tO\nBonn\tI-LOC\n", encoding="utf-8")
+    files = [f"test.ur={tmp_path}/u.ssf", f"test.hi={tmp_path}/h.ssf", f"train.da={tmp_path}/d.tsv"]
+    assert mapped(tmp_path, TYPES, *files) == 0
+    out, error = capsys.readouterr()
+    report = json.loads(out)
+    assert [row["tags"] for row in rows_of(tmp_path / "out", "test.ur")] == [["O", "B-PER", "I-PER", "O", "O", "O"]]
+    assert [row["tags"] for row in rows_of(tmp_path / "out", "test.hi")] == [["O", "B-NETE", "I-NETE", "O", "B-ORG"]]
+    assert [row["tags"] for row in rows_of(tmp_path / "out", "train.da")] == [["B-PER", "O", "B-LOC"]]
+    changes = report["test.ur"]["changes"]
+    assert changes["entities of the type NEP renamed PER"] == 1
+    assert changes["entities of the type NETI no longer marked as entities"] == 1
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())["labels"]
+    assert labels == ["B-LOC", "B-NETE", "B-ORG", "B-PER", "I-NETE", "I-PER", "O"]
+    assert error.count("--map-types") == 1 and "--map-types: no entity has the type NEL" in error
+
+
+def test_a_renamed_entity_stays_apart_from_its_neighbour(tmp_path):
+    (tmp_path / "x.tsv").write_text("a\tB-NEP\nb\tB-NED\nc\tI-NED\n", encoding="utf-8")
+    assert mapped(tmp_path, "NEP=PER,NED=PER", f"test.hi={tmp_path}/x.tsv") == 0
+    assert [row["tags"] for row in rows_of(tmp_path / "out", "test.hi")] == [["B-PER", "B-PER", "I-PER"]]
+
+
+@pytest.mark.parametrize(
+    ("types", "said"),
+    [
+        ("NEP", "--map-types 'NEP' is not of the form OLD=NEW"),
+        ("NEP=", "--map-types 'NEP=' is not of the form OLD=NEW"),
+        ("=PER", "--map-types '=PER' is not of the form OLD=NEW"),
+        ("NEP=P ER", "--map-types 'NEP=P ER' is not of the form OLD=NEW"),
+        ("NEP=PER=LOC", "--map-types 'NEP=PER=LOC' is not of the form OLD=NEW"),
+        ("B-NEP=B-PER", "--map-types 'B-NEP=B-PER' names tags, not types. Write NEP=PER"),
+        ("NEP=PER,NEP=LOC", "--map-types names NEP twice"),
+        (" , ", "--map-types names no type"),
+    ],
+)
+def test_types_that_cannot_be_renamed_are_refused(tmp_path, capsys, types, said):
+    (tmp_path / "x.tsv").write_text("a\tB-NEP\n", encoding="utf-8")
+    assert mapped(tmp_path, types, f"test.hi={tmp_path}/x.tsv") == 1
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pos", "classification", "nusax"])
+def test_other_tasks_have_no_types(tmp_path, capsys, name):
+    arguments = ["benchmark", name, "--from", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert preprocess([*arguments, "--map-types", "A=B"]) == 1
+    assert f"--map-types: the labels of {name} have no types" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """TPP's loss: the hand-computed case, a float64 reference, gradients, symmetry, and batches without negatives."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -234,6 +235,24 @@ def test_hard_negatives_are_those_of_the_highest_loss(encoder):
     assert hard.sum.item() == pytest.approx(expected.item(), rel=1e-10) and hard.sum >= random.sum
 
 
+def test_hard_negatives_of_the_cosine_loss_are_those_of_the_highest_cosine():
+    """(5, 5) has the highest dot product with (1, 0), and (0.9, 0.1) the highest cosine."""
+    first = torch.tensor([[0.0, 1.0], [0.9, 0.1], [5.0, 5.0]], dtype=torch.float64)
+    second = torch.tensor([[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]], dtype=torch.float64)
+    reading = SimpleNamespace(batch=batch_of(PAIRS[:3]))
+    vectors = torch.stack([first, second], 1).reshape(6, 2)
+    lengths = reading.batch.starts.diff().long()
+    reading.features = lambda layer=None: torch.repeat_interleave(vectors, lengths, dim=0)
+    objective = TranslationPairs(TPPOptions(tpp_loss="cosine", tpp_negatives="batch-hard"))
+    found = objective.loss(None, reading, Context(fingerprints=ids_as_fingerprints))
+    cosines = torch.nn.functional.normalize(second, dim=-1) @ torch.nn.functional.normalize(first, dim=-1).T
+    highest = cosines.masked_fill(torch.eye(3, dtype=torch.bool), -math.inf).max(dim=1).values
+    expected = (1 - cosines.diagonal()).sum() + highest.clamp(min=0).sum()
+    assert found.sum.item() == pytest.approx(expected.item(), rel=1e-10) and highest[0] == pytest.approx(
+        0.99388, abs=1e-5
+    )
+
+
 @pytest.mark.parametrize("negatives", ["batch-source", "batch-either"])
 def test_a_pair_that_is_turned_round_has_the_same_score(encoder, negatives):
     """The sum over positives is that of the pairs turned round; a model that joined both texts would differ."""
@@ -306,3 +325,48 @@ def test_views_of_every_choice_of_negatives():
         "corpus-either-lang": (1, "either"),
     }  # fmt: skip
     assert all(v.sides == "apart" and v.rates is None for v in views.values())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"tpp_loss": "cosine", "tpp_margin": math.nan}, "--tpp-margin nan is out of range"),
+        ({"tpp_loss": "cosine", "tpp_margin": 5.0}, "--tpp-margin 5.0 is out of range"),
+        ({"tpp_margin": 0.2}, "--tpp-margin is of --tpp-loss cosine"),
+        ({"tpp_loss": "cosine", "tpp_temperature": 0.1}, "--tpp-temperature is of --tpp-loss ranking"),
+        ({"tpp_loss": "ranking", "tpp_temperature": 0.0}, "--tpp-temperature 0.0 is not a positive number"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(wrong, said):
+    with pytest.raises(UserError, match=said):
+        TPPOptions(**wrong)
+
+
+def test_the_margin_is_what_a_negative_may_score_for_nothing(encoder):
+    """1 - cos of each pair, and max(0, cos - margin) of each negative."""
+    plain, some = (loss_of(encoder, PAIRS, tpp_loss="cosine", tpp_margin=m)[0].sum.item() for m in (-1.0, -0.5))
+    assert plain - some == pytest.approx(4 * 0.5, rel=1e-9), "all cosines here are above -0.5"
+
+
+@pytest.mark.parametrize(
+    ("options", "differing", "accepted"),
+    [
+        ({}, (True, False), True),
+        ({}, (False, True), False),
+        ({"tpp_negatives": "batch-hard"}, (False, True), False),
+        ({"tpp_negatives": "batch-either"}, (False, True), True),
+        ({"tpp_negatives": "corpus"}, (False, True), True),
+        ({"tpp_loss": "ranking"}, (False, True), True),
+    ],
+)
+def test_pairs_whose_replaced_texts_are_all_equal_are_refused(options, differing, accepted):
+    objective = TranslationPairs(TPPOptions(**options))
+    resources = Resources("DATA", known_pairs=KnownPairs(np.arange(3), differing))
+    with nullcontext() if accepted else pytest.raises(UserError, match="the first text of all pairs .* is the same"):
+        objective.check(resources)
+
+
+def test_only_negatives_of_the_corpus_do_with_a_batch_of_one_pair():
+    smallest = {n: TranslationPairs(TPPOptions(tpp_negatives=n)).smallest_batch for n in NEGATIVES}
+    assert smallest == {n: 1 if n.startswith("corpus") else 2 for n in NEGATIVES}
+    assert TranslationPairs(TPPOptions(tpp_loss="ranking")).smallest_batch == 2

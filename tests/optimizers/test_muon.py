@@ -148,3 +148,17 @@ def test_copies_of_the_weights_are_refused_with_the_remedy():
     copies = [Parameter(p.detach().float()) for p in Encoder(preset("xalign_tiny", 50)).parameters()]
     with pytest.raises(UserError, match="--autocast bf16"):
         FusedMuon(settings, copies)
+
+
+def test_an_overflow_under_amp_changes_no_weight():
+    """A scaler leaves it to fused kernels to skip an update, and matrices have none."""
+    matrix, other = (torch.nn.Parameter(torch.ones(shape)) for shape in ((2, 3), (3,)))
+    optimizer = MuonAdamW([(matrix, 1)], [other], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    for scale in (float("inf"), 1.0):
+        optimizer.zero_grad()
+        scaler.scale((matrix.sum() + other.sum()) * scale).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        assert torch.isfinite(matrix).all() and torch.isfinite(other).all()
+        assert bool((matrix == 1).all()) == (scale != 1.0) and bool((other == 1).all()) == (scale != 1.0)

@@ -151,7 +151,7 @@ def test_an_input_is_not_replaced(words, tmp_path, capsys):
     one, other = write_lines(tmp_path / "a.en", [LONG]), write_lines(tmp_path / "a.de", [LONG])
     assert main(["bitext", "--source", f"en={one}", "--target", f"de={other}", "--subword", "SUB", "--output",
                  str(tmp_path / "a"), "--workers", "1"]) == 1  # fmt: skip
-    assert "would be replaced by the pairs chosen from it" in capsys.readouterr().err
+    assert "is read by this command, which would replace it" in capsys.readouterr().err
     assert one.read_text() == LONG + "\n"
 
 

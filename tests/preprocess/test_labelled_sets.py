@@ -116,6 +116,48 @@ def test_two_files_for_one_split_must_be_chosen_between(treebanks, tmp_path, cap
     assert read(tmp_path / "labelled" / "valid.en.jsonl")[0]["tokens"] == ["Rival"]
 
 
+PARTS = {"c": "Cé", "l": "El", "m": "Em", "v": "Vé"}
+
+
+def test_a_treebank_in_parts_is_read_whole_in_their_order(tmp_path, capsys):
+    (tmp_path / "UD").mkdir()
+    for part, word in PARTS.items():  # as UD 2.3 to 2.14 has Czech-PDT
+        write_lines(tmp_path / "UD" / f"cs_pdt-ud-train-{part}.conllu", [f"# sent_id = {part}", *rows((word, "NOUN"))])
+    for part in ("b-10", "b-2", "a-1"):  # as UD 2.4 and later have German-HDT
+        write_lines(tmp_path / "UD" / f"de_hdt-ud-train-{part}.conllu", [f"# sent_id = {part}", *rows((part, "X"))])
+    write_lines(tmp_path / "UD" / "de_hdt-ud-dev.conllu", rows(("dev", "X")))
+    assert benchmark("pos", tmp_path / "UD", tmp_path / "out", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [row["tokens"][0] for row in read(tmp_path / "out" / "train.cs.jsonl")] == list(PARTS.values())
+    assert [row["tokens"][0] for row in read(tmp_path / "out" / "train.de.jsonl")] == ["a-1", "b-2", "b-10"]
+    assert report["train.cs"]["source"] == "cs_pdt-ud-train-*.conllu" and report["train.cs"]["examples"] == 4
+    assert report["valid.de"]["source"] == "de_hdt-ud-dev.conllu"
+
+
+def test_a_fault_in_a_part_is_named_in_that_part(tmp_path, capsys):
+    for part, tag in (("c", "NOUN"), ("l", "NOUNX")):
+        write_lines(tmp_path / f"cs_pdt-ud-train-{part}.conllu", [f"# sent_id = {part}", *rows(("x", tag))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    assert f"{tmp_path}/cs_pdt-ud-train-l.conllu:2: unknown UPOS tag" in capsys.readouterr().err
+    write_lines(tmp_path / "cs_pdt-ud-train-l.conllu", ["# sent_id = c", *rows(("y", "NOUN"))])
+    assert benchmark("pos", tmp_path, tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/cs_pdt-ud-train-l.conllu:2: id 'c' is already that of " in error
+    assert f"{tmp_path}/cs_pdt-ud-train-c.conllu:2. Give" in error
+
+
+@pytest.mark.parametrize(
+    "rival", ["cs_pdt-ud-train.conllu", "cs_cac-ud-train-a.conllu", "other/cs_pdt-ud-train-x.conllu"]
+)
+def test_parts_of_two_treebanks_are_not_mixed(tmp_path, capsys, rival):
+    (tmp_path / "in" / "other").mkdir(parents=True)
+    for part in PARTS:
+        write_lines(tmp_path / "in" / f"cs_pdt-ud-train-{part}.conllu", rows(("x", "NOUN")))
+    write_lines(tmp_path / "in" / rival, rows(("y", "NOUN")))
+    assert benchmark("pos", tmp_path / "in", tmp_path / "out") == 1
+    assert "are both files for train.cs. Choose one with --input train.cs=FILE" in capsys.readouterr().err
+
+
 def test_files_can_be_named_without_a_folder(treebanks, tmp_path):
     place = f"test.en={treebanks}/train.en.conllu"
     assert main(["benchmark", "pos", "--input", place, "--output", str(tmp_path / "out")]) == 0

@@ -104,6 +104,32 @@ def test_files_of_one_split_are_read_together_and_repeated_ids_are_an_error(tmp_
     assert "'de-027-15-000' is already" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
+def test_a_question_is_named_by_its_file_and_its_id(tmp_path, capsys):
+    context, (first, second) = JAPANESE[0], (JAPANESE[1][0], ("de-027-15-002", " ", "約25分", 33))
+    files = {
+        "jaquad_train_0000.json": document(context, [first]),
+        "jaquad_train_0001.json": document(context, [second]),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    assert preprocess(["benchmark", "jaquad", "--from", str(tmp_path), "--output", str(tmp_path / "x")]) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/jaquad_train_0001.json: the question 'de-027-15-002': an empty question. Write" in error
+    repeated = document(context, [first])
+    (tmp_path / "jaquad_train_0001.json").write_text(repeated, "utf-8")
+    assert preprocess(["benchmark", "jaquad", "--from", str(tmp_path), "--output", str(tmp_path / "x")]) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/jaquad_train_0001.json: the question 'de-027-15-001': id 'de-027-15-001' is already" in error
+    assert f"that of {tmp_path}/jaquad_train_0000.json. Give" in error
+
+
+def test_a_question_of_a_users_own_file_is_named_by_its_id(tmp_path, capsys):
+    context, (first, second) = GERMAN
+    (tmp_path / "test.de.json").write_text(document(context, [first, (second[0], "", *second[2:])]), "utf-8")
+    assert preprocess(["benchmark", "qa", "--from", str(tmp_path), "--output", str(tmp_path / "x")]) == 1
+    assert f"test.de.json: the question {second[0]!r}: an empty question" in capsys.readouterr().err
+
+
 def test_answers_of_a_translation_that_moved_are_counted(tmp_path):
     context, (first, second) = GERMAN
     moved = [(*first[:3], 3), (*second[:2], "nicht da", 0)]

@@ -164,19 +164,20 @@ def test_multinli_leaves_examples_without_a_gold_label_out(tmp_path):
     assert report["train.en"]["changes"] == {"examples without a gold label left out": 1}
 
 
-def test_paws_x_leaves_out_what_translators_did_not_translate(tmp_path):
+def test_paws_x_trains_on_nothing_that_translators_did_not_translate(tmp_path):
     # columns of PAWS-X: https://github.com/google-research-datasets/paws/tree/master/pawsx
     head = "id\tsentence1\tsentence2\tlabel\n"
-    write(tmp_path, "in/x-final/de/translated_train.tsv", f"{head}1\ta\tb\t0\n2\tc\t\t1\n")
+    write(tmp_path, "in/x-final/de/translated_train.tsv", f"{head}1\ta\tb\t0\n2\tc\t\t1\n3\tNS\td\t1\n")
     write(tmp_path, "in/x-final/de/test_2k.tsv", f"{head}1\ta\tb\t1\n2\tNS\tc\t0\n3\tc\t\t1\n")
+    write(tmp_path, "in/x-final/de/dev_2k.tsv", f"{head}1\ta\tNS \t0\n")
     report, rows = made("paws-x", tmp_path)
     assert [row["label"] for row in rows["train.de"]] == ["different"]
-    assert [row["id"] for row in rows["test.de"]] == ["1", "3"], "a score is over all of a test set"
-    assert report["test.de"]["changes"] == {
-        "pairs left out that the translators marked NS": 1,
-        "examples with an empty text, kept": 1,
-    }
-    assert report["train.de"]["changes"] == {"examples with an empty text, left out": 1}
+    assert [row["id"] for row in rows["test.de"]] == ["1", "2", "3"], "a score is over all of a test set"
+    assert len(rows["valid.de"]) == 1
+    marked = "pairs that the translators marked NS"
+    assert report["test.de"]["changes"] == {f"{marked}, kept": 1, "examples with an empty text, kept": 1}
+    assert report["valid.de"]["changes"] == {f"{marked}, kept": 1}
+    assert report["train.de"]["changes"] == {f"{marked}, left out": 1, "examples with an empty text, left out": 1}
 
 
 def test_sib_200_and_nusax_are_read_with_their_names_of_languages(tmp_path):
@@ -208,9 +209,9 @@ def test_intents_of_xsid_schuster_and_massive(tmp_path):
         {"id": "2", "text": "Benötige ich einen Pullover?", "label": "weather/find"},
     ]
     # intent, slots, utterance, locale, tokens: README of the archive of Schuster et al. (2019)
-    write(tmp_path, "in/th/eval-th.tsv", 'alarm/set_alarm\t\ta b\tth_TH\t{"tokens":["a","b"]}\n')
+    write(tmp_path, "in/es/eval-es.tsv", 'alarm/set_alarm\t\ta b\tes_XX\t{"tokens":["a","b"]}\n')
     _, rows = made("schuster", tmp_path)
-    assert rows["valid.th"] == [{"id": "1", "text": "a b", "label": "alarm/set_alarm"}]
+    assert rows == {"valid.es": [{"id": "1", "text": "a b", "label": "alarm/set_alarm"}]}
     # keys of MASSIVE: README of https://github.com/alexa/massive
     lines = [
         {"id": str(i), "partition": p, "utt": "a b", "intent": "x"} for i, p in enumerate(("train", "dev", "test"))
@@ -221,6 +222,31 @@ def test_intents_of_xsid_schuster_and_massive(tmp_path):
     assert {"train.en", "valid.zh-CN", "test.zh-TW"} <= rows.keys() and len(rows) == 9
     write(tmp_path, "in/fetched/train.en.tsv", "HassTurnOn\tturn on the lights\n")
     assert made("home-assistant-intents", tmp_path)[1]["train.en"][0]["label"] == "HassTurnOn"
+
+
+@pytest.mark.parametrize("ending", ["th_TH", "th"])  # the archive's own names have the country
+def test_thai_of_schuster_is_read_under_the_names_of_its_archive(tmp_path, ending):
+    line = 'weather/find\t\ta b\tth_TH\t{"tokens":["a","b"]}\n'
+    for name in ("train", "eval", "test"):
+        write(tmp_path, f"in/multilingual_task_oriented_dialog_slotfilling/th/{name}-{ending}.tsv", line)
+    _, rows = made("schuster", tmp_path)
+    assert rows.keys() == {"train.th", "valid.th", "test.th"}
+    assert "th/train-th_TH.tsv" in SETS["schuster"].files
+
+
+def test_semeval_names_the_file_of_the_year_that_is_wrong(tmp_path, capsys):
+    write(tmp_path, "in/twitter-2013train-A.txt", "1\tpositive\ta b\n")
+    write(tmp_path, "in/twitter-2016train-A.txt", "2\tgood\tc d\n")
+    arguments = ["benchmark", "semeval2017", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M")]
+    assert preprocess(arguments) == 1
+    assert "twitter-2016train-A.txt:1: unknown label 'good'. semeval2017 has" in capsys.readouterr().err
+
+
+def test_an_example_of_xsid_is_named_by_the_line_where_it_begins(tmp_path, capsys):
+    write(tmp_path, "in/de.test.conll", XSID.replace("# intent = weather/find\n", ""))
+    arguments = ["benchmark", "xsid", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M")]
+    assert preprocess(arguments) == 1
+    assert "de.test.conll:9: the example that begins here has no comment # intent =" in capsys.readouterr().err
 
 
 def test_semeval_joins_its_years_without_neutral_posts(tmp_path):
@@ -235,30 +261,6 @@ def test_semeval_joins_its_years_without_neutral_posts(tmp_path):
         "posts that an earlier line has, left out": 1,
     }
     assert len(made("semeval2017", tmp_path, dropped=[])[1]["test.en"]) == 2
-
-
-# A document as generate_documents.py of https://github.com/facebookresearch/MLDoc reads it.
-DOCUMENT = (
-    '<newsitem><text><p>{}</p><p>{}</p></text><metadata><codes class="bip:topics:1.0"><code code="{}"/>'
-    '<code code="C15"/></codes></metadata></newsitem>'
-)
-
-
-def test_mldoc_puts_index_and_documents_together(tmp_path, capsys):
-    write(tmp_path, "in/mldoc-indices/german.train.1000", "FDCH5-39373\n")
-    write(tmp_path, "in/mldoc-indices/german.train.2000", "FDCH5-39373\nFDCH5-1\n")
-    write(tmp_path, "in/mldoc-indices/german.dev", "FDCH5-2\n")
-    write(tmp_path, "in/FDCH5/39373.xml", DOCUMENT.format("Erster Absatz.", "Zweiter.", "CCAT"))
-    write(tmp_path, "in/FDCH5/2.xml", DOCUMENT.format("a", "b", "GCAT"))
-    _, rows = made("mldoc", tmp_path)
-    assert LabelledFolder.open(tmp_path / "L").pieces == 200
-    assert rows["train.de"] == [{"id": "FDCH5-39373", "text": "Erster Absatz. Zweiter.", "label": "CCAT"}]
-    arguments = ["benchmark", "mldoc", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M")]
-    for bad, message in ((DOCUMENT.format("a", "b", "C15"), ": 0 of the topics"), ("<p>", ":1: not valid XML")):
-        write(tmp_path, "in/FDCH5/2.xml", bad)
-        assert preprocess(arguments) == 1 and f"2.xml{message}" in capsys.readouterr().err
-    (tmp_path / "in" / "FDCH5" / "2.xml").unlink()
-    assert preprocess(arguments) == 1 and "2.xml: no such document, which the index lists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
             ["--criterion", "masked_lm"],
             "--criterion masked_lm does not work with --task align_mlm. Choose from align_mlm, dict_mlm, mlm, ppa, ",
         ),
+        (nothing, ["--arch", "roberta_base"], "--arch roberta_base does not work with --task align_mlm. Choose from "),
         (nothing, ["--criterion", "xling"], "--criterion xling does not work with --task align_mlm"),
         (nothing, [*XALIGN, "align"], "--objectives align reads no text.*--objectives mlm,align"),
         (

@@ -68,6 +68,7 @@ CASES = [
     (nothing, ["--directions", "en-it"], "--directions: unknown language 'it'. Known: en, de, fr"),
     (nothing, ["--directions", "en-de,de-en,en-de"], "--directions lists en-de twice"),
     (nothing, ["--directions", "en-en"], "a language is not translated into itself"),
+    (nothing, ["-s", "en", "-t", "de", "--directions", "fr-en"], "--target-lang de is none of --directions fr-en"),
     (nothing, ["-s", "en"], "Give both --source-lang and --target-lang"),
     (nothing, ["--sampling-temperature", "0"], "--sampling-temperature 0.0 is not a positive number"),
     (nothing, ["--sampling-temperature", "-5"], "--sampling-temperature -5.0 is not a positive number"),

@@ -150,6 +150,26 @@ def test_a_queue_larger_than_the_bitext_is_refused(data, tmp_path):
     refused(pretrain(data, tmp_path, "mlm", 1, "--criterion", "ppa"), "--moco-queue 32000 is more than the ")
 
 
+def test_pairs_that_are_left_out_do_not_count_for_the_queue(data, tmp_path):
+    options = [*PPA, "--tokens-per-sample", 110]
+    fits = done(pretrain(data, tmp_path / "fits", "mlm", 1, *options, "--moco-queue", 1))
+    found = re.search(r"train bitext/en-xx: (\d+) units, (\d+) pairs that do not fit", fits.text)
+    pairs, left_out = map(int, found.groups())
+    run = pretrain(data, tmp_path / "refused", "mlm", 1, *options, "--moco-queue", pairs - left_out + 1)
+    assert left_out > 0
+    refused(run, f"--moco-queue {pairs - left_out + 1} is more than the {pairs - left_out} pairs of training bitext")
+
+
+@pytest.mark.parametrize("objectives", ["moco,mlm", "mlm,moco"])
+def test_beside_text_of_another_kind_a_mixture_is_the_weighted_sum_of_means(data, tmp_path, objectives):
+    """Batches of pairs alone and of text alone would add numbers of pairs to numbers of tokens."""
+    options = [*FOUR, "--criterion", "xalign", "--objectives", objectives, "--update-freq", 4, "--max-tokens", 2000]
+    run = done(pretrain(data, tmp_path, "mlm", 3, *options))
+    for record in run.records("train_inner"):
+        parts = (float(record["moco_loss"]), float(record["mlm_loss"]))
+        assert float(record["loss"]) == pytest.approx(sum(parts), rel=0.03), "weights of 1, whatever is listed first"
+
+
 def test_a_checkpoint_without_a_key_encoder_cannot_be_resumed_with_moco(data, tmp_path):
     done(pretrain(data, tmp_path, "mlm", 1, "--criterion", "xalign", "--objectives", "tlm"))
     run = pretrain(data, tmp_path, "mlm", 2, "--criterion", "xalign", "--objectives", "tlm,moco", "--moco-queue", 9)

@@ -98,3 +98,9 @@ def test_a_pooler_begins_as_the_published_one_and_a_trained_one_stays():
     model.upgrade_state_dict_named(trained, "")
     model.load_state_dict(trained, strict=True)
     assert model.objectives["tpp"].pooler.weight.abs().sum() > 0
+
+
+def test_a_batch_of_one_pair_is_refused_before_training(data, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 1, *TPP, "--batch-size", 1)
+    assert run.status == 1 and not run.records("train_inner")
+    assert "--batch-size 1: tpp compares the pairs of a batch with each other" in run.text

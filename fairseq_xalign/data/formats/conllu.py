@@ -34,6 +34,9 @@ UNTAGGED = f"words without tag, taken for {MISSING_TAG}"
 """Under this name such words are counted."""
 OLDER_TAGS = {".": "PUNCT", "CONJ": "CCONJ", "PRT": "PART"}
 """Tags of the older universal set (Petrov et al. 2012) that UD names otherwise; its other nine are UD's."""
+PART = r"(?P<part>(-[a-z0-9]+)*)"
+"""What the name of a release's file has behind its split where there are several files of one (``train-c``,
+``train-a-1``), as a regular expression."""
 ORDER = "Number the words of each sentence 1, 2, 3, ..., and end it with an empty line"
 HEADS = "A head is the id of a word of the sentence, 0 for its root, or _ for none"
 

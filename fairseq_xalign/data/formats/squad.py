@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from fairseq_xalign.data.formats.json_lines import unique_keys
+from fairseq_xalign.data.formats.json_lines import is_identifier, unique_keys
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_text
 
@@ -75,15 +75,30 @@ def write(stream: IO[str], document: Document) -> None:
 
 
 def _check(paragraph: dict[str, Any], seen: set[str], path: str | Path) -> None:
+    """Refuse a paragraph of another shape; a question of it is named by its id."""
     if not isinstance(paragraph["context"], str):
-        raise TypeError("context is not text")
+        raise _other("a context is not text", path)
     for question in paragraph["qas"]:
-        if not isinstance(question["question"], str):
-            raise TypeError("question is not text")
+        if not is_identifier(question["id"]):
+            raise _other(f"'id' must be a text or a whole number, not {question['id']!r:.60}", path)
         name = str(question["id"])
         if name in seen:
             raise UserError(f"two questions have the id {name!r}", path, remedy="Give each question an id of its own")
         seen.add(name)
-        for answer in question["answers"]:
-            if not (isinstance(answer["text"], str) and isinstance(answer["answer_start"], int)):
-                raise TypeError("an answer is not a text and a number")
+        if not isinstance(question["question"], str):
+            raise _other(f"the question {name!r} has no text: {question['question']!r:.60}", path)
+        if not isinstance(question["answers"], list):
+            raise _other(f"the answers to the question {name!r} are no list", path)
+        if not all(_is_answer(answer) for answer in question["answers"]):
+            raise _other(f"an answer to the question {name!r} is not a text and a number", path)
+
+
+def _is_answer(answer: Any) -> bool:
+    """Whether a value has the shape of an answer; its place may be wrong."""
+    if not isinstance(answer, dict) or isinstance(answer.get("answer_start"), bool):
+        return False
+    return isinstance(answer.get("text"), str) and isinstance(answer.get("answer_start"), int)
+
+
+def _other(what: str, path: str | Path) -> UserError:
+    return UserError(f"not SQuAD v1.1: {what}", path, remedy=SHAPE)

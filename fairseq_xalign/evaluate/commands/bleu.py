@@ -43,7 +43,7 @@ from fairseq_xalign.evaluate.translation_scores import score_directions
 from fairseq_xalign.files import sha256, write_json
 from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
-from fairseq_xalign.options import at_least, language_pair, name_list, named_files, pair_name, positive
+from fairseq_xalign.options import at_least, language_pair, name_list, named_files, pair_name
 
 EXAMPLE = """examples:
   xalign-evaluate bleu --checkpoint runs/mnmt --data DATA --directions all --output scores/mnmt
@@ -233,7 +233,7 @@ def bleu(
     """
     at_least(1, beam=beam, max_len_b=max_len_b, batch_tokens=batch_tokens)
     at_least(0, max_len_a=max_len_a, threshold=threshold)
-    positive(lenpen=lenpen)
+    at_least(0, lenpen=lenpen)
     test = _test_set(data, split, texts)
     known = test.languages if test else []
     wanted = None if directions is None else [language_pair(d, "--directions", known) for d in directions]

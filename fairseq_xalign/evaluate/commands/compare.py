@@ -8,8 +8,9 @@ better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 --by language prints the tables of the other papers: a row for each model, a column for each language, averages over all
 languages and over the zero-shot ones, for models fine-tuned on the source and, where there are such scores, on each
 language, and the difference. Where there is one model per language, the score of the source language is the mean over
-the models. --against MODEL adds relative changes, and differences with p values of a paired bootstrap test. --paper
-adds rows printed in weam, tpp, ppa or mmte, marked [printed], of the same task, metric, corpus and fine-tuning.
+the models. --against MODEL adds relative changes, and differences with p values of a paired bootstrap test, to every
+table with a row of it. --paper adds rows printed in weam, tpp, ppa or mmte, marked [printed], of the same task, metric,
+corpus and fine-tuning.
 
 A seed that failed (`result --failed`), is missing (--seeds), or has no score in some language is counted in the column
 "seeds" and named below the table.
@@ -84,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metric",
-        help="Score to show (default: chunk_f1 for ner, otherwise accuracy; with --paper the paper's: chunk_f1 for pos "
-        "too).",
+        help="Score to show (default: chunk_f1 for ner, f1 for qa, otherwise accuracy; with --paper what the paper "
+        "prints of each task: chunk_f1 for pos in align_mlm, macro_f1 for sentiment in tpp).",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="Output format (default: %(default)s).")
     parser.add_argument("--output", metavar="FILE", help="File to write to (default: standard output).")
@@ -206,10 +207,12 @@ def _by_language(
     tests = PairedTests(bootstrap) if bootstrap else None
     found = languages.language_tables(results, metric, tables, seeds, against, tests)
     if form == "csv":
+        for line in language_tables.uncompared(found):  # a table of figures alone has no place for it
+            cli.say(line)
         return csv_text(languages.records(found))
     if form == "json":
         signatures = {result.path: result.signature for result in results}
-        notes = language_tables.notes(found, [], tables, list(tests.untested) if tests else [])
+        notes = language_tables.notes(found, results, tables, list(tests.untested) if tests else [])
         return json_text(
             {"cells": languages.records(found), "paper": list(tables), "notes": notes, "signatures": signatures}
         )

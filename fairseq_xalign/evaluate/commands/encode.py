@@ -33,6 +33,7 @@ from fairseq_xalign.models.sentences import (
     sentence_vectors,
 )
 from fairseq_xalign.options import at_least
+from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """examples:
@@ -114,6 +115,7 @@ def encode(
     at_least(1, batch_size=batch_size, batch_tokens=batch_tokens)
     chosen_device = choose_device(device)
     text = STANDARD_INPUT if str(text) == "-" else text
+    refuse_to_replace([text], [output])
     count = sum(1 for _ in read_lines(text))
     if not count:
         raise UserError("no sentences: the file is empty", text, remedy="Give one sentence per line")

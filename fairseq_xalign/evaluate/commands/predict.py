@@ -25,6 +25,7 @@ from fairseq_xalign.labelled.registry import task_of
 from fairseq_xalign.models.checkpoint import CKPT_HELP
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.options import at_least, name_list
+from fairseq_xalign.outputs import refuse_to_replace
 
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/pos --data pos --split test --languages en,de --output pred.jsonl"""
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
+    refuse_to_replace([args.text], [args.output])
     lines = predict(
         args.checkpoint,
         data=args.data,

@@ -2,12 +2,13 @@
 
 The folder contains what other commands printed with --json: source.json (`score`, for a model that was fine-tuned on
 the source language and tested on source and target: ZS) and, if they exist, target.json (`score`, for a model
-fine-tuned on the target language: SUP), alignment.json (`align`) and retrieval.json (`retrieve`). The task, languages
-and test set that each file names must agree with the options.
+fine-tuned on the target language: SUP), alignment.json (`align`) and retrieval.json (`retrieve`; of several pairs, the
+one with these languages is taken). The task, languages and test set that each file names must agree with the options.
 
 A model that was tested on several languages has several targets: --target de,es writes de/result.json and
-es/result.json below the folder, and reads target.de.json, alignment.de.json and so on where they exist. --failed REASON
-records that a seed has no scores, so that tables can say so.
+es/result.json below the folder, and reads target.de.json, alignment.de.json and so on where they exist, or else the
+part of target.json and retrieval.json that is about the target. --failed REASON records that a seed has no scores, so
+that tables can say so.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Each call writes the folder of one task below --output, with one file per language: test-de.tsv for tags, labels and
 retrieval, test-de.json for answers. XTREME's evaluate.py and its leaderboard read the folder. It needs predictions for
-every language of the task; those that are missing are reported.
+every language of the task and every example of the test set, in its order; what is missing is reported. Labels get
+XTREME's names (of PAWS-X, 1 for paraphrase and 0 for different).
 """
 
 from __future__ import annotations
@@ -42,5 +43,13 @@ def run(args: argparse.Namespace) -> None:
         print(f"{args.task} {language}: {items:,} examples")
     if written.missing:
         cli.say(f"{written.missing:,} without a prediction, which count as wrong")
+    if written.unknown:
+        tags = ", ".join(sorted(written.unknown))
+        cli.say(f"{written.unknown.total():,} tags that {args.task} does not have, which count as wrong: {tags}")
+    if written.of_other_size:
+        cli.say(
+            f"{' '.join(written.of_other_size)}: XTREME's test set has {TASKS[args.task].size:,} examples per "
+            "language, and its evaluate.py refuses other numbers"
+        )
     if written.absent:
         cli.say(f"no predictions for {' '.join(written.absent)}: XTREME's evaluate.py needs every language of the task")

@@ -99,7 +99,8 @@ class ClassF1(Metric):
     """F1 of single-label classification, averaged over labels (macro) or over items (micro).
 
     The macro average is over the labels that occur in gold or predictions, as in scikit-learn. Papers print
-    both averages under the name F1, so the signature says which one it is.
+    both averages under the name F1, so the signature says which one it is. A missing prediction is a wrong one: its
+    gold label is not found (macro), and it is one of the predictions (micro), so that micro F1 is the accuracy.
     """
 
     per = "label"
@@ -128,6 +129,7 @@ class ClassF1(Metric):
         """F1 in per cent."""
         right, predicted, gold = np.moveaxis(totals.reshape(*totals.shape[:-1], 3, -1), -2, 0)
         if self.average == "micro":
-            return 100 * f1(right.sum(-1), predicted.sum(-1), gold.sum(-1))
+            items = gold.sum(-1)  # every item has one prediction, although it may be missing or no label
+            return 100 * f1(right.sum(-1), items, items)
         present = (predicted + gold) > 0
         return 100 * ratio((f1(right, predicted, gold) * present).sum(-1), present.sum(-1))

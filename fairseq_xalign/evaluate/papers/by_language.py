@@ -6,7 +6,7 @@ A printed row stands in a table of runs only if the task, the metric and the way
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fairseq_xalign.errors import unknown_name
@@ -41,15 +41,15 @@ TREEBANKS = ("ud", "udpos", "pud")
 TOKENS = {"F1 (dev)": ("accuracy",), "F1": ("accuracy",)}
 """MMTE's F1 of tags is micro-averaged over tokens, which is their accuracy."""
 ANSWERS = {"F1": ("f1",), "EM": ("exact_match",)}
+POSTS = ("sentiment", "tweets", "semeval", "semeval2017", "suzuki2019", "abdulla2013", "sail2015")
+"""TPP trains on SemEval-2017 and tests in Japanese, Arabic and Hindi on the last three (Appendix B)."""
 TASKS: dict[tuple[str, str], PrintedTask] = {
     ("ppa", "XNLI"): PrintedTask(None, ("xnli",), ACCURACY),
     ("ppa", "MLQA"): PrintedTask("qa", ("mlqa",), ANSWERS, recorded=True),
     ("weam", "XNLI"): PrintedTask(None, ("xnli",), ACCURACY),
     ("weam", "MLQA"): PrintedTask("qa", ("mlqa",), ANSWERS, recorded=True),
     ("tpp", "NER"): PrintedTask("ner", ("tweets", "ssea"), dict.fromkeys(("F1", "micro F1"), ("chunk_f1",))),
-    ("tpp", "Sentiment"): PrintedTask(
-        None, ("sentiment", "semeval", "tweets"), dict.fromkeys(("F1", "macro F1"), ("macro_f1",))
-    ),
+    ("tpp", "Sentiment"): PrintedTask(None, POSTS, dict.fromkeys(("F1", "macro F1"), ("macro_f1",))),
     ("tpp", "UD POS"): PrintedTask("pos", TREEBANKS, ACCURACY),
     ("mmte", "XNLI"): PrintedTask(None, ("xnli",), ACCURACY),
     ("mmte", "MLDoc"): PrintedTask(None, ("mldoc",), ACCURACY),
@@ -66,6 +66,8 @@ NOTES = {
     "tpp.2": "TPP's ONE is, for each task and language, the best of the corpora of Table 3; its tweets are not public",
 }
 """What a reader must know to compare with a table."""
+CHANGE = " delta%"
+"""How the metric of a relative change ends."""
 AVERAGES = {"avg": "all", "AVG(all)": "all", "AVG(zero-shot)": "zero-shot"}
 
 
@@ -108,22 +110,41 @@ def printed_rows(
 ) -> list[PrintedRow]:
     """The rows of ``tables`` that may stand beside runs of this task, metric, corpus and way of fine-tuning."""
     rows: dict[tuple[str, str], PrintedRow] = {}
+    for table, cell, metrics, number in _cells_beside(tables, task, benchmark, (training,)):
+        if metric not in metrics:
+            continue
+        row = rows.setdefault((table, cell.model), PrintedRow(table, cell.model, training))
+        if cell.metric.endswith(CHANGE):
+            row.changes[cell.language] = number
+        elif cell.kind == "score":
+            row.figures[cell.language] = number
+        elif cell.language in AVERAGES:
+            row.averages[AVERAGES[cell.language]] = number
+    return list(rows.values())
+
+
+def printed_metrics(tables: Sequence[str], task: str, benchmark: str | None, trainings: Collection[str]) -> list[str]:
+    """Our names of the metrics of the rows that may stand beside runs of this task and corpus, in the papers' order.
+
+    Args:
+        trainings: any of these ways of fine-tuning.
+    """
+    found = (metrics for _, _, metrics, _ in _cells_beside(tables, task, benchmark, trainings))
+    return list(dict.fromkeys(metric for metrics in found for metric in metrics))
+
+
+def _cells_beside(
+    tables: Sequence[str], task: str, benchmark: str | None, trainings: Collection[str]
+) -> Iterator[tuple[str, Cell, tuple[str, ...], float]]:
+    """(table, cell, our names of its metric, its number) of each figure of this task, corpus and way of fine-tuning."""
     for table in tables:
         for cell in cells(table):
             known = _task_of(cell)
-            if known is None or cell.number is None or _training_of(cell, known) != training:
+            if known is None or cell.number is None or _training_of(cell, known) not in trainings:
                 continue
-            printed, is_change = re.subn(r" delta%$", "", cell.metric)
-            if metric not in known.metrics.get(printed, ()) or not _same_corpus(known, task, benchmark):
-                continue
-            row = rows.setdefault((table, cell.model), PrintedRow(table, cell.model, training))
-            if is_change:
-                row.changes[cell.language] = cell.number
-            elif cell.kind == "score":
-                row.figures[cell.language] = cell.number
-            elif cell.language in AVERAGES:
-                row.averages[AVERAGES[cell.language]] = cell.number
-    return list(rows.values())
+            metrics = known.metrics.get(cell.metric.removesuffix(CHANGE), ())
+            if metrics and _same_corpus(known, task, benchmark):
+                yield table, cell, metrics, cell.number
 
 
 def average(row: PrintedRow, languages: Collection[str], source: str, which: str) -> float | None:

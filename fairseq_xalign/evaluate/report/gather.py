@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def gather(folder: Path, source: str, target: str, task: str, several: bool = Fa
         source, target: the languages with and without labels.
         task: what was learned.
         several: the run has several targets, so that the other files are ``target.de.json`` and so on; ``target.json``
-            may hold the scores of all of them.
+            and ``retrieval.json`` may hold the figures of all of them.
 
     Raises:
         UserError: naming the file, for one that another command wrote, and for scores of another task, language
@@ -66,12 +66,13 @@ def gather(folder: Path, source: str, target: str, task: str, several: bool = Fa
         predictions["sup"] = _predictions(second, folder)
         _check_same_test_set(supervised, signature, _signatures(second, target), target)
     _check_same_split(folder / SOURCE, _signatures(first, source), signature)
-    alignment, retrieval = (_own(folder, name, target) if several else folder / name for name in (ALIGNMENT, RETRIEVAL))
+    alignment = _figures(folder, ALIGNMENT, "align", "alignment", (source, target), several)
+    retrieval = _figures(folder, RETRIEVAL, "retrieve", "mean", (source, target), several)
     return Gathered(
         scores,
         signature,
-        _alignment(alignment, source, target),
-        _retrieval(retrieval, source, target),
+        alignment or {},
+        retrieval,
         {name: file for name, file in predictions.items() if file is not None},
         first["set"] if isinstance(first.get("set"), str) else "",
     )
@@ -173,28 +174,61 @@ def _check_same_split(path: Path, source: dict[str, str], target: dict[str, str]
         raise UserError(f"the source is scored on {names[0]}, the target on {names[1]}", path, remedy="Use one split")
 
 
-def _check_languages(path: Path, value: Mapping[str, Any], source: str, target: str) -> None:
-    """Refuse figures between two other languages; either direction will do."""
-    said = [value.get("source"), value.get("target")]
-    if None not in said and set(said) != {source, target}:
-        raise UserError(
-            f"figures for {said[0]} and {said[1]}, not for {source} and {target}",
-            path,
-            remedy="Give --source and --target as they were measured, or measure again",
-        )
+def _figures(folder: Path, name: str, command: str, needed: str, pair: tuple[str, str], several: bool) -> Any:
+    """The field ``needed`` of what ``command --json`` printed of a pair of languages; None where there is no file.
 
+    Args:
+        pair: source and target; either direction will do.
+        several: the run has several targets. A target's own file comes first; one of the run must say which pair each
+            of its figures is of, and have one for every target.
 
-def _alignment(path: Path, source: str, target: str) -> dict[str, float]:
-    if not path.exists():
-        return {}
-    value = _object(path, "alignment", "align")
-    _check_languages(path, value, source, target)
-    return value["alignment"]
-
-
-def _retrieval(path: Path, source: str, target: str) -> float | None:
+    Raises:
+        UserError: for figures of other languages only, two of this pair, or a file of another command.
+    """
+    own = _own(folder, name, pair[1])
+    shared = several and not own.exists()
+    path = own if several and not shared else folder / name
     if not path.exists():
         return None
-    value = _object(path, "mean", "retrieve")
-    _check_languages(path, value, source, target)
-    return value["mean"]
+    value = _object(path, needed, command)
+    if "pairs" in value:
+        return _of_pair(path, value["pairs"], needed, pair)[needed]
+    said = [value.get("source"), value.get("target")]
+    if None in said:
+        if shared:
+            raise UserError(
+                "it does not say which languages it is of, and there are several targets",
+                path,
+                remedy=f"Name it {own.name} if it is of {pair[1]}, or measure every target",
+            )
+    elif not _same_languages(said, pair):
+        remedy = "Give --source and --target as they were measured, or measure again"
+        if shared and pair[0] in said:
+            other = str(said[1] if said[0] == pair[0] else said[0])
+            remedy = f"Name it {_own(folder, name, other).name}, or measure every target"
+        raise UserError(f"figures for {said[0]} and {said[1]}, not for {pair[0]} and {pair[1]}", path, remedy=remedy)
+    return value[needed]
+
+
+def _same_languages(said: Sequence[Any], pair: tuple[str, str]) -> bool:
+    """Whether figures are of these two languages, in either direction."""
+    return sorted(map(str, said)) == sorted(pair)
+
+
+def _of_pair(path: Path, found: Any, needed: str, pair: tuple[str, str]) -> dict[str, Any]:
+    """The figures of one pair where a file has several; their mean is of none of them."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise UserError('"pairs" must be a list of objects', path, remedy="Measure again with --json")
+    chosen = [one for one in found if _same_languages((one.get("source"), one.get("target")), pair)]
+    if not chosen:
+        known = ", ".join(f"{one.get('source')}-{one.get('target')}" for one in found) or "no pair"
+        raise UserError(
+            f"figures for {known}, not for {pair[0]} and {pair[1]}",
+            path,
+            remedy="Give --source and --target as they were measured, or measure this pair too",
+        )
+    if len(chosen) > 1:
+        raise UserError(f"{len(chosen)} figures for {pair[0]} and {pair[1]}", path, remedy="Keep one of them")
+    if needed not in chosen[0]:
+        raise UserError(f'no "{needed}" for {pair[0]} and {pair[1]}', path, remedy="Measure again with --json")
+    return chosen[0]

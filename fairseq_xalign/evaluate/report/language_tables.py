@@ -23,14 +23,20 @@ from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS
 
 def title(table: LanguageTable) -> str:
     """What a table shows."""
-    corpus = f" ({table.benchmark})" if table.benchmark else ""
-    what = {
-        SCORE: f"{table.training}: {table.metric}, %",
-        GAP: f"SUP - ZS ({table.training}): {table.metric}, points",
-        CHANGE: f"{table.training}: {table.metric}, change in per cent of {table.against}",
-        DIFFERENCE: f"{table.training}: {table.metric}, points above {table.against}",
+    quantity = {
+        SCORE: "%",
+        GAP: "points",
+        CHANGE: f"change in per cent of {table.against}",
+        DIFFERENCE: f"points above {table.against}",
     }[table.quantity]
-    return f"{table.task}{corpus} from {table.source}, {what}"
+    return f"{_subject(table)}: {table.metric}, {quantity}"
+
+
+def _subject(table: LanguageTable) -> str:
+    """What a table is about: its task, corpus, source language and way of fine-tuning."""
+    corpus = f" ({table.benchmark})" if table.benchmark else ""
+    how = f"SUP - ZS ({table.training})" if table.quantity == GAP else table.training
+    return f"{table.task}{corpus} from {table.source}, {how}"
 
 
 def body(table: LanguageTable) -> tuple[list[str], list[list[str]]]:
@@ -77,7 +83,7 @@ def readable(
         untested: why differences have no p value.
     """
     parts = [text for table in tables for text in (f"{title(table)}\n", WRITERS[form](*body(table), left=1))]
-    lines = notes(tables, results, printed, untested)
+    lines = [*notes(tables, results, printed, untested), *signatures(results)]
     text = "\n".join([*parts, "\n".join(lines) + "\n" if lines else ""])
     return commented(text) if form == "latex" else text
 
@@ -85,7 +91,12 @@ def readable(
 def notes(
     tables: Sequence[LanguageTable], results: Sequence[Result], printed: Sequence[str], untested: Sequence[str] = ()
 ) -> list[str]:
-    """What a reader of the tables must know, a line each."""
+    """What a reader of the tables must know, a line each.
+
+    Args:
+        results: of which the tables were made; a failed one that no row has is named.
+        printed, untested: as in :func:`readable`.
+    """
     lines: list[str] = []
     scores = [table for table in tables if table.quantity == SCORE]
     shown = {row.printed for table in tables for row in table.rows if row.printed}
@@ -108,6 +119,22 @@ def notes(
         lines.append("change of an average: of the average score, not the average of the changes")
     if any(row.p for table in tables for row in table.rows):
         lines.append("p: two-sided, paired bootstrap over the items of a language, scores averaged over seeds")
-    lines += [f"no p value: {reason}" for reason in untested]
+    lines += [*uncompared(tables), *(f"no p value: {reason}" for reason in untested)]
     lines += absent_notes((f"{row.name}, {table.training}", row.absent) for table in scores for row in table.rows)
-    return [*dict.fromkeys(lines), *signatures(results)]
+    lines += _failed(results, scores)
+    return list(dict.fromkeys(lines))
+
+
+def uncompared(tables: Sequence[LanguageTable]) -> list[str]:
+    """A sentence for each table that the baseline has no row in."""
+    return [f"{_subject(table)}: no row of {table.uncompared} to compare with" for table in tables if table.uncompared]
+
+
+def _failed(results: Sequence[Result], scores: Sequence[LanguageTable]) -> list[str]:
+    """A sentence for each model that has no row in any table, because all of its seeds failed."""
+    shown = {id(run) for table in scores for row in table.rows for run in row.runs}
+    absent: dict[str, dict[int, str]] = {}
+    for run in results:
+        if run.failed and id(run) not in shown:
+            absent.setdefault(f"{run.objective}, {run.task}, {run.pair}", {})[run.seed] = run.failed
+    return absent_notes(absent.items())

@@ -22,6 +22,8 @@ from fairseq_xalign.options import language_pair
 ALL, OTHERS = "AVG(all)", "AVG(zero-shot)"
 AVERAGES = {ALL: "all", OTHERS: "zero-shot"}
 SCORE, GAP, CHANGE, DIFFERENCE = "score", "SUP - ZS", "change", "difference"
+CONDITIONS = ("zs", "sup")
+"""Those that have tables of their own, in this order."""
 FRAME = ("benchmark", "training")
 """Settings that put runs into different tables; what else differs makes rows."""
 Scores = dict[int, dict[str, float]]
@@ -76,6 +78,7 @@ class LanguageTable:
         languages: the columns; the source first.
         averaged: those that averages are over.
         against: the baseline of CHANGE and DIFFERENCE.
+        uncompared: the baseline that was asked for, where no row is of it.
     """
 
     task: str
@@ -88,6 +91,7 @@ class LanguageTable:
     averaged: list[str]
     rows: list[LanguageRow]
     against: str = ""
+    uncompared: str = ""
 
     @property
     def columns(self) -> list[str]:
@@ -106,14 +110,15 @@ def language_tables(
     """Tables by language of runs.
 
     Args:
-        metric: the score to show (default: by task).
+        metric: the score to show (default: by task; with ``tables`` what they print of the task).
         tables: printed tables by language, whose rows are added where they are of the same thing.
         seeds: those that every row should have.
-        against: the objective that the others are compared with, in two more tables for each.
+        against: the objective that the others are compared with, in two more tables for each that has it.
         test: gives p values of differences.
 
     Raises:
-        UserError: two runs of one model, seed and language; no score of the metric; no or several rows of ``against``.
+        UserError: two runs of one model, seed and language; no score of the metric; no row of ``against`` in any
+            table, or several in one.
     """
     frames: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
@@ -122,14 +127,14 @@ def language_tables(
         key = (result.task, source, derived, *(str(result.settings.get(name) or "") for name in FRAME))
         frames.setdefault(key, []).append(result)
     found: list[LanguageTable] = []
-    for (task, source, _, benchmark, training), runs in sorted(frames.items()):
-        name = metric or default_metric(task)
+    for (_, source, _, benchmark, training), runs in sorted(frames.items()):
+        name = metric or _metric_of_frame(runs, benchmark or None, training, tables)
         for run in runs:
             if not run.failed:
                 metric_of(run, name)
         made = [
             table
-            for condition in ("zs", "sup")
+            for condition in CONDITIONS
             if (table := _table(runs, condition, name, source, benchmark or None, training, seeds))
         ]
         frame = [*made, *_gap(made)]
@@ -138,7 +143,35 @@ def language_tables(
             if against is not None:
                 frame += _compared(table, against, test)
         found += frame
+    scores = [table for table in found if table.quantity == SCORE]
+    if against is not None and scores and all(table.uncompared for table in scores):
+        names = list(dict.fromkeys(row.name for table in scores for row in table.rows if not row.printed))
+        if any(result.objective == against for result in results):
+            known = f"Compare with one of {', '.join(names)}, or leave --against out"
+            raise UserError(f"no run of {against}, the model to compare with, has scores", remedy=known)
+        raise unknown_name("model to compare with", against, names)
     return found
+
+
+def _metric_of_frame(runs: Sequence[Result], benchmark: str | None, training: str, tables: Sequence[str]) -> str:
+    """The metric of a task's tables: the usual one, unless the papers print others of it, one of which all runs have.
+
+    TPP's figures of sentiment are macro F1, for instance, and sentiment is usually shown as accuracy.
+    """
+    usual = default_metric(runs[0].task)
+    ways = [_training(training, condition) for condition in CONDITIONS]
+    printed = by_language.printed_metrics(tables, runs[0].task, benchmark, ways)
+    if usual in printed:
+        printed = [usual, *printed]
+    shared = [{name for by_metric in run.scores.values() for name in by_metric} for run in runs if not run.failed]
+    return next((name for name in printed if all(name in names for names in shared)), usual)
+
+
+def _training(training: str, condition: str) -> str:
+    """How models of a table were fine-tuned, as :mod:`~fairseq_xalign.evaluate.papers.by_language` says it."""
+    if condition == "sup":
+        return f"{training}, {IN_LANGUAGE}" if training else IN_LANGUAGE
+    return training or ZERO_SHOT
 
 
 def _table(
@@ -174,10 +207,7 @@ def _table(
     averaged = [name for name in languages if all(any(name in line for line in s.values()) for s in by_row)]
     for row, scores in zip(rows, by_row):
         row.values = _columns(scores, languages, averaged, source)
-    how = training or ZERO_SHOT
-    if condition == "sup":
-        how = f"{training}, {IN_LANGUAGE}" if training else IN_LANGUAGE
-    task = runs[0].task
+    task, how = runs[0].task, _training(training, condition)
     return LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows)
 
 
@@ -288,11 +318,15 @@ def _add_printed(table: LanguageTable, tables: Sequence[str]) -> None:
 
 
 def _compared(table: LanguageTable, against: str, test: Test | None) -> list[LanguageTable]:
-    """How each row differs from the baseline's: in per cent of it (TPP's tables), and in points with a p value."""
+    """How each row differs from the baseline's: in per cent of it (TPP's tables), and in points with a p value.
+
+    A table without the baseline, whose runs may have failed in this task alone, is marked as uncompared.
+    """
     measured = [row for row in table.rows if not row.printed]
     bases = [row for row in measured if against in (row.objective, row.name)]
     if not bases:
-        raise unknown_name("model to compare with", against, list(dict.fromkeys(row.name for row in measured)))
+        table.uncompared = against
+        return []
     if len(bases) > 1:
         raise UserError(
             f"--against {against} could be any of: {'; '.join(row.name for row in bases)}", remedy="Give one of these"

@@ -5,6 +5,7 @@ ROWS="WEAM"
 ALL_ROWS="TLM WEAM WORDALIGN ALIGN"
 CHAIN="ui+verses"                   # both corpora, all languages together
 LINKS=all                           # which pieces of linked words are linked
+LINKS_WORDALIGN=last                # the released code of Cao et al.
 DICTIONARY=mean                     # for ALIGN: words of several pieces are the mean of their embeddings
 CRITERION=weam
 OPTIONS_TLM="--criterion tlm --mask-prob 0.3 --tlm-packing pairs --tlm-positions continue"

@@ -13,6 +13,7 @@ from fairseq_xalign.evaluate.commands.compare import compare
 from fairseq_xalign.evaluate.papers import by_language
 from fairseq_xalign.evaluate.report import results
 from fairseq_xalign.evaluate.report.languages import language_tables
+from preprocess.sets import SETS
 from tests.support.runs import result
 
 TARGETS = ("es", "de", "zh")
@@ -213,6 +214,115 @@ def test_printed_rows_stand_beside_their_own_task_corpus_metric_and_training_onl
     assert [row.name for row in table.rows if row.printed] == [
         f"[printed] {m} (MMTE Table 5)" for m in ("mBERT", "MMTE")
     ]
+
+
+# The published sets on which the papers' tables are (sections of their experiments; TPP: Appendix B), by the names that
+# `benchmark` takes and records; sets of entities by the names of their corpora.
+USED = [
+    ("ppa.2", "xnli", "pairs", "accuracy"),
+    ("ppa.4", "mlqa", "qa", "f1"),
+    ("ppa.5", "xnli", "pairs", "accuracy"),
+    ("weam.1", "mlqa", "qa", "exact_match"),
+    ("weam.2", "xnli", "pairs", "accuracy"),
+    ("tpp.2", "ssea-2008", "ner", "chunk_f1"),
+    *(
+        (f"tpp.{number}", name, "classification", "macro_f1")
+        for number in (2, 3)
+        for name in ("semeval2017", "suzuki2019", "abdulla2013", "sail2015")
+    ),
+    ("mmte.2", "xnli", "pairs", "accuracy"),
+    ("mmte.3", "mldoc", "classification", "accuracy"),
+    ("mmte.4", "schuster", "classification", "accuracy"),
+    ("mmte.6", "conll2002", "ner", "chunk_f1"),
+    ("mmte.6", "conll2003", "ner", "chunk_f1"),
+]
+
+
+@pytest.mark.parametrize(("table", "name", "task", "metric"), USED, ids=lambda value: str(value))
+def test_a_published_set_that_a_paper_used_matches_that_papers_table(table, name, task, metric):
+    assert name not in SETS or SETS[name].task == task
+    rows = by_language.printed_rows([table], task, metric, name, "zero-shot")
+    assert rows and all(row.table == table and row.figures for row in rows)
+
+
+@pytest.mark.parametrize(("task", "name"), [("pairs", "xnli"), ("ner", "wikiann"), ("ner", "panx")])
+def test_a_published_set_that_align_mlm_used_matches_its_tables(task, name):
+    assert papers.same_benchmark(task, name)
+
+
+def test_sets_that_no_paper_prints_match_no_table():
+    used = {name for _, name, _, _ in USED}
+    tables = [table for paper in ("ppa", "weam", "tpp", "mmte") for table in by_language.comparable(paper)]
+    for name, known in SETS.items():
+        for metric in ("accuracy", "macro_f1", "f1", "exact_match"):
+            assert name in used or not by_language.printed_rows(tables, known.task, metric, name, "zero-shot")
+
+
+def tpp(model, target, **changes):
+    """Runs of a model on TPP's three tasks, with the metrics that `score` writes."""
+    made = []
+    for task, benchmark, metrics in (
+        ("ner", "tweets", ("chunk_f1", "chunk_f1_strict")),
+        ("classification", "semeval2017", ("accuracy", "macro_f1", "micro_f1")),
+        ("pos", "ud", ("accuracy", "chunk_f1")),
+    ):
+        one = {name: 50.0 + number for number, name in enumerate(metrics)}
+        scores = {"source": one, "zs": one}
+        made.append(run(target, 0.0, objective=model, task=task, benchmark=benchmark, scores=scores, **changes))
+    return made
+
+
+def test_tables_of_all_tasks_of_a_paper_have_the_metrics_that_it_prints(tmp_path):
+    folder = write(tmp_path, *(one for target in ("hi", "ja", "ar") for one in tpp("mlm", target)))
+    cells = json.loads(compare([folder], by="language", paper="tpp.2", form="json"))["cells"]
+    shown = {(cell["task"], cell["metric"]) for cell in cells if cell["printed"]}
+    assert shown == {("ner", "chunk_f1"), ("classification", "macro_f1"), ("pos", "accuracy")}
+    assert shown == {(cell["task"], cell["metric"]) for cell in cells}
+    sentiment = printed("tpp.2", "mBERT", "zero-shot en->ja", "F1")
+    text = compare([folder], by="language", paper="tpp.2")
+    assert "classification (semeval2017) from en, zero-shot: macro_f1, %" in text and f"{sentiment['ja']:.1f}" in text
+    plain = json.loads(compare([folder], by="language", form="json"))["cells"]
+    assert {cell["metric"] for cell in plain if cell["task"] == "classification"} == {"accuracy"}
+
+
+def test_a_printed_metric_that_the_runs_do_not_have_gives_way_to_the_usual_one():
+    one = run("ja", 50.0, task="classification", benchmark="semeval2017")
+    (table,) = language_tables([one], tables=["tpp.2"])
+    assert table.metric == "accuracy" and not any(row.printed for row in table.rows)
+    (table,) = language_tables([run("de", 5.0, task="qa", benchmark="mlqa", metric="exact_match")], tables=["weam.1"])
+    assert table.metric == "exact_match" and any(row.printed for row in table.rows)
+
+
+def test_a_baseline_without_scores_in_one_task_is_no_reason_not_to_compare_the_others(tmp_path):
+    runs = [*tpp("mlm", "ja"), *tpp("tpp", "ja")]
+    runs[0] = run("ja", 0.0, objective="mlm", task="ner", benchmark="tweets", scores={}, failed="out of memory")
+    folder = write(tmp_path, *runs)
+    text = compare([folder], by="language", against="mlm", paper="tpp.2")
+    assert "ner (tweets) from en, zero-shot: no row of mlm to compare with" in text
+    assert "mlm, ner, en-ja: no scores of seed 1 (out of memory)" in text
+    cells = json.loads(compare([folder], by="language", against="mlm", form="json"))
+    assert {cell["task"] for cell in cells["cells"] if cell["quantity"] == "difference"} == {"classification", "pos"}
+    assert any("no row of mlm" in note for note in cells["notes"])
+
+
+def test_a_baseline_without_any_scores_is_refused(tmp_path, capsys):
+    failed = run("ja", 0.0, objective="mlm", scores={}, failed="out of memory")
+    folder = write(tmp_path, failed, run("ja", 60.0))
+    assert main(["compare", str(folder), "--by", "language", "--against", "mlm"]) == 1
+    error = capsys.readouterr().err
+    assert "no run of mlm, the model to compare with, has scores. Compare with one of weam" in error
+
+
+def test_what_is_not_compared_is_said_beside_a_csv_too(tmp_path, capsys):
+    folder = write(tmp_path, *tpp("mlm", "ja")[1:], *tpp("tpp", "ja"))
+    compare([folder], by="language", against="mlm", form="csv")
+    assert "ner (tweets) from en, zero-shot: no row of mlm to compare with" in capsys.readouterr().err
+
+
+def test_a_baseline_without_in_language_scores_is_compared_in_zero_shot(tmp_path):
+    runs = [run("de", 60.0, objective="mlm"), run("de", 66.0, sup=80.0)]
+    text = compare([write(tmp_path, *runs)], by="language", against="mlm")
+    assert "+6.0" in text and "in-language: no row of mlm to compare with" in text
 
 
 def test_every_printed_score_by_language_can_be_asked_for():

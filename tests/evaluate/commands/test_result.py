@@ -59,6 +59,48 @@ def test_the_set_that_the_scores_name_is_the_benchmark_unless_another_is_given(t
     assert "benchmark" not in result(folder(tmp_path), **ASKED).settings
 
 
+def pairs(**means):
+    """What `retrieve --json` prints of several pairs: ``de_en=70.0`` for German and English."""
+    found = [{"source": a, "target": b, "mean": mean} for (a, b), mean in ((n.split("_"), m) for n, m in means.items())]
+    return {"pairs": found, "mean": sum(means.values()) / len(means)}
+
+
+def test_of_several_pairs_the_runs_own_is_recorded_not_their_mean(tmp_path):
+    made = result(folder(tmp_path, retrieval=pairs(fr_en=10.0, de_en=70.0, en_zh=20.0)), **ASKED)
+    assert made.retrieval == 70.0
+
+
+SEVERAL = ASKED | {"target": "de,fr"}
+BOTH = {"source": scored(en=90.0, de=60.0, fr=50.0)}
+
+
+def test_several_targets_each_take_their_own_pair_of_one_file(tmp_path):
+    files = folder(tmp_path, **BOTH, retrieval=pairs(en_de=70.0, en_fr=30.0))
+    (files / "alignment.json").unlink()
+    de, fr = result(files, **SEVERAL)
+    assert (de.retrieval, fr.retrieval) == (70.0, 30.0)
+    (files / "retrieval.fr.json").write_text(json.dumps({"source": "fr", "target": "en", "mean": 31.0}))
+    (files / "alignment.fr.json").write_text(json.dumps({"alignment": {"all": 5.0}}))
+    (files / "alignment.de.json").write_text(json.dumps(FILES["alignment.json"]))
+    de, fr = result(files, **SEVERAL)
+    assert (de.retrieval, fr.retrieval) == (70.0, 31.0), "a target's own file comes first"
+    assert (de.alignment, fr.alignment) == ({"all": 25.0}, {"all": 5.0})
+
+
+@pytest.mark.parametrize(("name", "bare"), [("alignment", {"alignment": {"all": 25.0}}), ("retrieval", {"mean": 1.0})])
+def test_a_figure_of_one_pair_is_not_one_of_every_target(tmp_path, capsys, name, bare):
+    options = [text for key, value in SEVERAL.items() for text in (f"--{key}", value)]
+    unsaid = "it does not say which languages it is of, and there are several targets"
+    cases = [({}, "figures for en and de, not for en and fr"), ({name: bare}, unsaid)]
+    for changes, message in cases:
+        folder(tmp_path, **BOTH, **changes)
+        (tmp_path / f"{'retrieval' if name == 'alignment' else 'alignment'}.json").unlink()
+        assert main(["result", str(tmp_path), *options]) == 1
+        said = capsys.readouterr().err
+        assert f"{name}.json: {message}" in said and f"{name}.de.json" in said and said.count("\n") == 1
+    assert not list(tmp_path.glob("*/result.json"))
+
+
 WRONG = [
     ({"source": scored("ner", en=9, de=6)}, "source.json: scores of the task ner, not pos. Give --task ner"),
     ({"target": scored("ner", de=6)}, "target.json: scores of the task ner, not pos. Give --task ner"),
@@ -70,6 +112,17 @@ WRONG = [
     ({"target": scored(n=19, de=6)}, "target.json: accuracy of de was computed with n:19, in source.json with n:20"),
     ({"alignment": {"alignment": {}, "source": "en", "target": "fr"}}, "figures for en and fr, not for en and de"),
     ({"retrieval": {"mean": 1, "source": "fr", "target": "de"}}, "retrieval.json: figures for fr and de, not for"),
+    ({"retrieval": pairs(en_fr=1.0, zh_en=2.0)}, "retrieval.json: figures for en-fr, zh-en, not for en and de"),
+    ({"retrieval": {"pairs": [], "mean": 1.0}}, "retrieval.json: figures for no pair, not for en and de"),
+    (
+        {"retrieval": {"pairs": 2 * pairs(en_de=1.0)["pairs"], "mean": 1.0}},
+        "retrieval.json: 2 figures for en and de. Keep one of them",
+    ),
+    (
+        {"retrieval": {"pairs": [{"source": "en", "target": "de"}], "mean": 1.0}},
+        'retrieval.json: no "mean" for en and de',
+    ),
+    ({"retrieval": {"pairs": 3, "mean": 1.0}}, 'retrieval.json: "pairs" must be a list of objects'),
     ({"retrieval": scored(en=1)}, 'retrieval.json: no "mean" in it: not what `retrieve` prints'),
     ({"alignment": {"mean": 1}}, 'alignment.json: no "alignment" in it: not what `align` prints'),
     ({"source": {"mean": 1}}, 'source.json: no "scores" in it'),

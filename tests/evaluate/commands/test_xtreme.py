@@ -5,9 +5,12 @@ import json
 import pytest
 import seqeval.metrics
 
+from fairseq_xalign.data.formats.conllu import UPOS_TAGS
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.evaluate.xtreme import TASKS, Written
 from fairseq_xalign.files import read_lines
+from preprocess.labelled_sets import benchmark
+from preprocess.sets import SETS
 from tests.support.public_data import public_files
 
 GOLD = [["B-PER", "I-PER", "O"], ["O", "B-LOC"]]
@@ -61,6 +64,85 @@ def test_labels_are_one_per_line_and_answers_are_named_by_their_questions(tmp_pa
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["mlqa", "xnli"], "the other task stays"
 
 
+def labels_of(text):
+    """The lines of a file as XTREME's evaluate.py reads labels."""
+    return [line.strip() for line in text.splitlines()]
+
+
+# The ten labels of each in XTREME's repository, mock_test_data/labels/pawsx/test-de.tsv and labels/xnli/test-ar.tsv
+PUBLISHED = {
+    "pawsx": ("paws-x", "de", "1 0 0 1 0 0 1 1 0 1".split()),
+    "xnli": (
+        "xnli",
+        "ar",
+        "contradiction entailment neutral neutral entailment contradiction contradiction entailment neutral "
+        "contradiction".split(),
+    ),
+}
+
+
+def original_file(root, name, language, labels):
+    """The test set in its original layout: documented columns, made-up texts; one pair of PAWS-X is marked NS."""
+    if name == "paws-x":
+        path, first = root / language / "test_2k.tsv", "id\tsentence1\tsentence2\tlabel"
+        lines = [f"{i}\t{'NS' if i == 3 else 'a'}\tb\t{label}" for i, label in enumerate(labels)]
+    else:
+        path, first = root / "xnli.test.tsv", "language\tgold_label\tsentence1\tsentence2\tpairID"
+        others = [one for one in TASKS["xnli"].languages if one != language]
+        lines = [f"{language}\t{label}\ta\tb\t{i}" for i, label in enumerate(labels)]
+        lines += [f"{other}\tneutral\ta\tb\t0" for other in others]
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join([first, *lines]) + "\n", "utf-8")
+
+
+@pytest.mark.parametrize("task", PUBLISHED)
+def test_right_predictions_of_our_folder_of_a_set_are_xtremes_labels_line_by_line(tmp_path, task, capsys):
+    name, language, labels = PUBLISHED[task]
+    original_file(tmp_path / "in", name, language, labels)
+    benchmark(name, tmp_path / "L", folder=tmp_path / "in")
+    rows = [json.loads(line) for line in (tmp_path / "L" / f"test.{language}.jsonl").read_text("utf-8").splitlines()]
+    lines = [
+        {"id": row["id"], "language": language, "task": "pairs", "prediction": row["label"], "gold": row["label"]}
+        for row in rows
+    ]
+    assert submit(task, predictions(tmp_path / "p", *lines), tmp_path / "out") == 0
+    assert labels_of((tmp_path / "out" / task / f"test-{language}.tsv").read_text("utf-8")) == labels
+    size = {"pawsx": "2,000", "xnli": "5,010"}[task]
+    assert f"{language}: XTREME's test set has {size} examples per language" in capsys.readouterr().err
+
+
+def test_every_label_of_our_sets_is_one_of_xtremes():
+    assert {label: TASKS["pawsx"].labels[label] for label in SETS["paws-x"].labels} == {
+        "different": "0",
+        "paraphrase": "1",
+    }
+    assert all(TASKS["xnli"].labels[label] == label for label in SETS["xnli"].labels)
+    assert TASKS["udpos"].labels.keys() == UPOS_TAGS, "mock_test_data/labels/udpos has UD's tags"
+    # mock_test_data/labels/panx/test-de.tsv, and those of the other languages
+    assert {"O", "B-LOC", "I-LOC", "B-PER", "I-PER", "B-ORG", "I-ORG"} == TASKS["panx"].labels.keys()
+
+
+def test_labels_are_written_as_xtreme_has_them_and_a_missing_one_keeps_its_line(tmp_path, capsys):
+    said = ("paraphrase", None, "different", "1")
+    lines = [{"id": str(n), "language": "ko", "prediction": p} for n, p in enumerate(said)]
+    assert submit("pawsx", predictions(tmp_path / "p", *lines), tmp_path / "out") == 0
+    assert (tmp_path / "out/pawsx/test-ko.tsv").read_text("utf-8") == "1\n\n0\n1\n"
+    assert "1 without a prediction" in capsys.readouterr().err
+
+
+def test_a_whole_test_set_needs_no_remark_about_its_size(tmp_path, capsys):
+    lines = [{"id": str(n), "language": "ko", "prediction": "different"} for n in range(2000)]
+    assert submit("pawsx", predictions(tmp_path / "p", *lines), tmp_path / "out") == 0
+    assert "test set has" not in capsys.readouterr().err
+
+
+def test_tags_that_xtreme_does_not_have_are_written_and_said(tmp_path, capsys):
+    line = tag("de", 0) | {"prediction": ["B-MISC", "I-MISC", "O"]}
+    assert submit("panx", predictions(tmp_path / "p", line, line | {"id": "1"}), tmp_path / "out") == 0
+    assert "4 tags that panx does not have, which count as wrong: B-MISC, I-MISC" in capsys.readouterr().err
+    assert (tmp_path / "out/panx/test-de.tsv").read_text("utf-8").startswith("B-MISC\nI-MISC\nO\n\n")
+
+
 def test_tatoeba_has_the_line_found_for_each_english_sentence_in_xtremes_order(tmp_path):
     """XTREME sorts the English side; its own labels are then the lines of the originals in the other language."""
     english = ["Where?", "Come in.", "A dog.", "come"]
@@ -102,6 +184,19 @@ def test_bucc_has_the_ids_of_the_pairs_that_were_taken(tmp_path):
             ':1: "prediction" must be the number of a line',
         ),
         ("xnli", {"language": "de", "prediction": ["a"]}, """:1: "prediction" must be a text, not ['a']"""),
+        (
+            "xnli",
+            {"language": "de", "prediction": "paraphrase"},
+            ":1: label 'paraphrase' is not one of xnli's: contradiction entailment neutral",
+        ),
+        ("pawsx", {"language": "de", "prediction": "entailment"}, ":1: label 'entailment' is not one of pawsx's"),
+        ("panx", {"language": "de", "prediction": ["O", ""]}, """:1: "prediction" must be a list of tags"""),
+        ("panx", {"language": "de", "prediction": ["O", 1]}, """:1: "prediction" must be a list of tags"""),
+        (
+            "bucc2018",
+            {"id": "en-7", "language": "de", "prediction": "de-1"},
+            ":1: the ids en-7 and de-1 are not of a sentence in de and one in en, in this order",
+        ),
     ],
 )
 def test_what_is_no_submission_is_refused_and_nothing_is_written(tmp_path, capsys, task, line, said):

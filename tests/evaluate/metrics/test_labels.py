@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.scheme import IOB2
 
+from fairseq_xalign.evaluate.metrics.answers import AnswerF1, ExactMatch, Reference
 from fairseq_xalign.evaluate.metrics.chunks import ChunkF1, is_iob2, lenient_chunks, strict_chunks
 from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, TokenAccuracy, signature
 
@@ -134,6 +135,43 @@ def test_a_document_without_a_prediction_counts_as_wrong():
     pairs = [("a", "a"), ("b", None)]
     assert Accuracy().corpus(pairs) == 50.0
     assert ClassF1(["a", "b"], "macro").corpus(pairs) == 50.0
+    assert ClassF1(["a", "b"], "micro").corpus(pairs) == 50.0
+
+
+MISSING = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["a", "b", "c", None, "?"])), min_size=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MISSING)
+def test_scores_with_missing_and_unknown_predictions_are_scikit_learns(pairs):
+    """scikit-learn gets a label of its own for what is no label of the set; no gold item has it, so its F1 is 0."""
+    gold, predicted = zip(*((gold, predicted if predicted in list("abc") else "none") for gold, predicted in pairs))
+    shown = sorted({*gold, *predicted} - {"none"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        accuracy = 100 * sklearn.metrics.accuracy_score(gold, predicted)
+        micro = 100 * sklearn.metrics.f1_score(gold, predicted, average="micro")
+        macro = 100 * sklearn.metrics.f1_score(gold, predicted, labels=shown, average="macro")
+    assert ClassF1(list("abc"), "micro").corpus(pairs) == pytest.approx(micro, abs=EXACT)
+    assert Accuracy().corpus(pairs) == pytest.approx(accuracy, abs=EXACT) == pytest.approx(micro, abs=EXACT)
+    assert ClassF1(list("abc"), "macro").corpus(pairs) == pytest.approx(macro, abs=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("metric", "right", "gold"),
+    [
+        (Accuracy(), ("a", "a"), "b"),
+        (ClassF1(["a", "b"], "micro"), ("a", "a"), "b"),
+        (ClassF1(["a", "b"], "macro"), ("a", "a"), "b"),
+        (TokenAccuracy(), (["O"], ["O"]), ["O"]),
+        (AnswerF1(), (Reference(("x",), "en"), "x"), Reference(("y",), "en")),
+        (ExactMatch(), (Reference(("x",), "en"), "x"), Reference(("y",), "en")),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_no_prediction_is_half_the_score_of_two_items_one_of_which_is_right(metric, right, gold):
+    missing = [None] if isinstance(gold, list) else None
+    assert metric.corpus([right, (gold, missing)]) == 50.0
 
 
 def test_scores_of_many_resamples_come_in_one_call():
