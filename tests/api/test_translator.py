@@ -51,7 +51,7 @@ BAD = {
     "an unknown source": (lambda m: m.translate("a", "xx", "de"), "source: unknown language 'de'"),
     "no text": (lambda m: m.translate([None], "xx"), r"texts\[0\] is a NoneType"),
     "no beam": (lambda m: m.translate("a", "xx", beam=0), "beam 0 is too small"),
-    "no penalty": (lambda m: m.translate("a", "xx", lenpen=0), "lenpen 0 is not a positive number"),
+    "no penalty": (lambda m: m.translate("a", "xx", lenpen=-1), "lenpen -1 is too small"),
 }
 
 

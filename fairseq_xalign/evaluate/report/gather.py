@@ -191,7 +191,7 @@ def _figures(folder: Path, name: str, command: str, needed: str, pair: tuple[str
     if not path.exists():
         return None
     value = _object(path, needed, command)
-    if "pairs" in value:
+    if "pairs" in value and name == RETRIEVAL:  # of `align` it is the number of entries
         return _of_pair(path, value["pairs"], needed, pair)[needed]
     said = [value.get("source"), value.get("target")]
     if None in said:

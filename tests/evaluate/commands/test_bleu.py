@@ -72,7 +72,7 @@ def test_a_table_with_a_baseline_and_the_pairs_of_training(files, tmp_path, caps
         (["--checkpoint", "x"], "no test set. Add --data DIR"),
         (["--checkpoint", "x", "--data", "d", "--text", "en=f"], "--data and --text are two test sets"),
         (["--checkpoint", "x", "--beam", "0"], "--beam 0 is too small"),
-        (["--checkpoint", "x", "--lenpen", "nan"], "--lenpen nan is not a positive number"),
+        (["--checkpoint", "x", "--lenpen", "nan"], "--lenpen nan is too small"),
         (["--hypotheses", "en-de=f", "--hypotheses", "en-de=g"], "--hypotheses names 'en-de' twice"),
         (["--hypotheses", "en-de=f", "--baseline", "nowhere"], "no bleu.json there"),
     ],
@@ -168,7 +168,7 @@ def test_a_bilingual_model_translates_into_its_own_language_only(tmp_path):
     files = {name: write_lines(tmp_path / name, ["the state"]) for name in ("en", "xx")}
     model = save(state, tmp_path / "model.pt")
     assert list(bleu(model, texts=files, max_len_b=4).directions) == ["en-xx"]
-    with pytest.raises(UserError, match="xx-en: the model translates into xx alone"):
+    with pytest.raises(UserError, match="xx-en: the model was trained to translate into xx alone"):
         bleu(model, texts=files, directions=["xx-en"])
 
 

@@ -23,7 +23,7 @@ def scored(task="pos", split="test", n=20, **scores):
 FILES = {
     "source.json": scored(en=90.0, de=60.0),
     "target.json": scored(de=88.0),
-    "alignment.json": {"source": "en", "target": "de", "alignment": {"all": 25.0}},
+    "alignment.json": {"source": "en", "target": "de", "pairs": 75, "alignment": {"all": 25.0}},
     "retrieval.json": {"source": "en", "target": "de", "mean": 70.0},
 }
 ASKED = {"objective": "mlm", "source": "en", "target": "de", "task": "pos"}
