@@ -7,6 +7,8 @@ task for each kind in ``labelled/registry.py``, with the options of its head; pa
 """
 
 import logging
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Optional
@@ -47,8 +49,8 @@ class XlingConfig(TrainingConfig):
 
     train_languages: Optional[str] = field(
         default=None, metadata={"help": "languages to train on, separated by commas, or all for one model of every "
-                                "language that --train-subset has (MMTE, Table 9); by default en if it has it, "
-                                "otherwise all"}
+                                "language that --train-subset has (MMTE, Table 9); by default English (en, eng_Latn, "
+                                "en-US, ...) if it has it, otherwise all"}
     )  # fmt: skip
     valid_languages: Optional[str] = field(
         default=None, metadata={"help": "languages to validate on, separated by commas, or all (default: those of "
@@ -188,7 +190,7 @@ class XlingTask(TrainingTask):
             names = name_list(asked)
             return self.folder.languages(split) if names == [ALL] else names
         available = self.folder.languages(self.cfg.train_subset)
-        return ["en"] if "en" in available else available
+        return english_among(available) or available
 
     def _few_shot_languages(self) -> list[str]:
         """The languages that only a few examples are trained on."""
@@ -371,6 +373,16 @@ class XlingTask(TrainingTask):
 
     def max_positions(self) -> int:
         return self._asked_length()
+
+
+def english_among(languages: Sequence[str]) -> list[str]:
+    """English, as ISO 639 or FLORES-200 and locales name it: ``en`` alone if it is there, otherwise every variety.
+
+    >>> english_among(["de", "en", "en-PUD"]), english_among(["arb_Arab", "eng_Latn"]), english_among(["enm"])
+    (['en'], ['eng_Latn'], [])
+    """
+    found = [name for name in languages if re.split("[-_]", name)[0].lower() in ("en", "eng")]
+    return ["en"] if "en" in found else found
 
 
 def config_class(kind: Kind) -> type[XlingConfig]:

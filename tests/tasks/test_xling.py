@@ -14,6 +14,7 @@ from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.labeller import load_labeller
 from fairseq_xalign.labelled.tagging import POS, Tagging
 from fairseq_xalign.labelled.validated import Validated
+from fairseq_xalign.tasks.xling import english_among
 from tests.support.running import finetune, pretrain
 
 
@@ -289,3 +290,16 @@ def test_predict_is_a_function_that_yields_the_lines_that_the_command_writes(tag
     assert {line["task"] for line in lines} == {"pos"}
     with pytest.raises(UserError, match="Give either data"):
         predict(tagger.save_dir)
+
+
+@pytest.mark.parametrize(
+    ("languages", "english"),
+    [
+        (["de", "en", "en-PUD"], ["en"]),
+        (["arb_Arab", "deu_Latn", "eng_Latn"], ["eng_Latn"]),
+        (["en-GB", "en-US", "fr"], ["en-GB", "en-US"]),
+        (["enm", "de"], []),
+    ],
+)
+def test_english_is_what_is_trained_on_by_default_whatever_code_it_has(languages, english):
+    assert english_among(languages) == english
