@@ -177,11 +177,11 @@ prepare_start() {
     [ -f "$SUBWORD/subword.json" ] || { echo "run.sh: $SUBWORD has no subword.json; name the subword folder of $START: --set SUBWORD=FOLDER" >&2; exit 2; }
 }
 binarize_step() {
-    local text data split n streams links dictionaries from LINKS
-    LINKS=$(links_of "$2")
+    local text data split n streams links dictionaries from pieces
+    pieces=$(links_of "$2")
     text=$(folder_of text "$1") data=$(data_of "$1" "$2")
     [ ! -f "$data/ready" ] || return 0
-    [ -z "$LINKS" ] || [ -z "$BITEXT" ] || { echo "run.sh: BITEXT chooses pairs, but links are those of all; leave BITEXT or LINKS empty" >&2; exit 2; }
+    [ -z "$pieces" ] || [ -z "$BITEXT" ] || { echo "run.sh: BITEXT chooses pairs, but links are those of all; leave BITEXT or LINKS empty" >&2; exit 2; }
     for split in train valid; do
         streams=() links=() dictionaries=()
         for n in $(languages_in "$1"); do
@@ -198,8 +198,8 @@ binarize_step() {
                 dictionaries+=(--dictionary "en-$n=$text/words.en-$n.tsv")
             fi
         done
-        for n in ${LINKS:+$(languages_in "$1")}; do links+=(--links "en:$n=$text/$split.en-$n.links"); done
-        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${LINKS:+--link-pieces "$LINKS" "${links[@]}"} ${dictionaries[@]+"${dictionaries[@]}"}
+        for n in ${pieces:+$(languages_in "$1")}; do links+=(--links "en:$n=$text/$split.en-$n.links"); done
+        preprocess binarize --subword "$SUBWORD" --split "$split" --output "$data" "${streams[@]}" ${pieces:+--link-pieces "$pieces" "${links[@]}"} ${dictionaries[@]+"${dictionaries[@]}"}
     done
     touch "$data/ready"
 }
