@@ -1,6 +1,6 @@
 # The paper's own values (Mishra and Haghighi 2021, section 3 and appendix A), and the released code's where the paper is silent.
 # Wikidata alone is over 100 GB to download: rows without it (TT, WM, ALL) do not fetch it. Not here: the paper's own tweets (NER)
-# and its sentiment sets (`xalign-preprocess benchmark` reads SemEval-2017). The released code has an uncased mBERT, another head and
+# and its sentiment sets (`xalign-preprocess benchmark` reads semeval2017, abdulla2013, suzuki2019 and sail2015). The released code has an uncased mBERT, another head and
 # other negatives: --set OPTIONS="--tpp-head pooler-linear --tpp-negatives corpus-either-lang".
 START=bert-base-multilingual-cased  # "mBERT"; the released code: bert-base-multilingual-uncased
 LANGUAGES="ar hi ja"                # section 3.1
