@@ -33,6 +33,10 @@ def test_seeds_are_for_the_tasks_that_are_to_have_several():
         (["--set", "ENCODERS=a", "--set", "TASKS=pos chess"], "no task 'chess'; there are: pos ner"),
         (["--set", "ENCODERS=a", "--set", "TRAININGS=zero-shot tune"], "no training 'tune'; there are: zero-shot"),
         (["--set", "ENCODERS=a", "--set", "TRAININGS=in-language"], "in-language scores stand beside zero-shot ones"),
+        (
+            ["--set", "ENCODERS=a", "--set", "TRAININGS=feature-based in-language"],
+            "in-language scores stand beside zero-shot ones",
+        ),
         (["--set", "ENCODERS=a", "--set", "TRAININGS=translate-train"], "needs --set TRANSLATIONS=FOLDER"),
         (
             ["--set", "ENCODERS=a", "--set", "TRAININGS=translate-train", "--set", "TRANSLATIONS=mt"],

@@ -309,9 +309,10 @@ class AlignMLMTask(TrainingTask):
         streams = self._streams(split)
         for stream in streams:
             logger.info(f"{split} {stream.name}: {len(stream)} units{stream.length_note(self.cfg.data)}")
-        if split == self.cfg.train_subset and self.resources.pairs is not None:
+        counting = [o for o in self.objectives if "pairs" in o.needs] if split == self.cfg.train_subset else []
+        if counting:
             read = sum(len(s) - s.count_left_out() for s in streams if isinstance(s, BitextStream))
-            for objective in self.objectives:
+            for objective in counting:
                 objective.check(replace(self.resources, pairs=read))
         self.datasets[split] = StreamDataset(streams, split)
 

@@ -31,7 +31,7 @@ check_trainings() {
             *) echo "run.sh: no training '$one'; there are: zero-shot in-language few-shot joint feature-based translate-train" >&2; exit 2 ;;
         esac
     done
-    case " $TRAININGS " in *" zero-shot "* | *" feature-based "*) ;; *" in-language "*)
+    case " $TRAININGS " in *" zero-shot "*) ;; *" in-language "*)
         echo "run.sh: in-language scores stand beside zero-shot ones: --set TRAININGS=\"zero-shot in-language\"" >&2; exit 2 ;;
     esac
     case " $TRAININGS " in *" translate-train "*)
