@@ -30,9 +30,13 @@ TINY = """
     --task masked_lm --arch roberta_base --encoder-layers 1 --encoder-embed-dim 16 --encoder-ffn-embed-dim 16
     --encoder-attention-heads 2 --criterion masked_lm --optimizer adam --lr 0.001 --batch-size 8 --max-positions 64
     --tokens-per-sample 32 --sample-break-mode complete --required-batch-size-multiple 1 --num-workers 0 --cpu
-    --no-progress-bar --log-format simple --log-interval 1 --seed 1
+    --no-progress-bar --log-format simple --log-interval 1 --seed 1 --data-buffer-size 0
 """.split()
-"""fairseq's own masked language model, as small as it gets; one update takes some 10 ms."""
+"""fairseq's own masked language model, as small as it gets; one update takes some 10 ms.
+
+Without a buffer of batches fairseq starts no thread that fills it: Python ends the process with "terminate called without
+an active exception" where such a thread is inside torch when the process is about to end.
+"""
 
 COMPOSED = "XALIGN_TEST_COMPOSED"
 """The variable with the folder where settings that one process has composed are kept for the others (quick_hydra)."""
