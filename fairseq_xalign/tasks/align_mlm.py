@@ -23,7 +23,7 @@ from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
-from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -40,7 +40,8 @@ from fairseq_xalign.objectives.view import (
     name_views,
     resolve_settings,
 )
-from fairseq_xalign.options import at_least, flag, name_list, pair_name
+from fairseq_xalign.options import at_least, flag
+from fairseq_xalign.tasks import pretraining_checks as checks
 from fairseq_xalign.tasks.alignment import measured_alignment, scored_pairs
 from fairseq_xalign.tasks.base import StreamDataset, TrainingTask
 from fairseq_xalign.tasks.owned import OwnedModules, last_batches
@@ -68,7 +69,7 @@ class AlignMLMTask(TrainingTask):
         if self.start and not frame_of(self.start).begin:
             logger.info(f"{self.start['path']} reads {frame_of(self.start).shown}; masked texts have a <s> again")
         self.languages = list(self.start["languages"]) if self.start else []
-        self.trained = self._chosen_languages()
+        self.trained = checks.chosen_languages(cfg.languages, self.folder.languages, cfg.data)
         new = self.trained if self.start else self.folder.languages
         self.languages += [name for name in new if name not in self.languages]
         self.dictionaries = {
@@ -89,26 +90,18 @@ class AlignMLMTask(TrainingTask):
     def setup_task(cls, cfg: Any, **kwargs: Any) -> "AlignMLMTask":
         return cls(cfg)
 
-    def _chosen_languages(self) -> list[str]:
-        if not self.cfg.languages:
-            return list(self.folder.languages)
-        chosen = name_list(self.cfg.languages)
-        for name in chosen:
-            if name not in self.folder.languages:
-                raise unknown_language(name, self.folder.languages, self.cfg.data, "--languages")
-        return chosen
-
     # -- objectives ----------------------------------------------------------------------------
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         criterion = super().build_criterion(cfg, from_checkpoint)
-        names = ",".join(w.objective.name for w in criterion.objectives)
-        self._check_reads_text(names)
+        checks.check_reads_text(self.objectives)
         self.settings = self._resolve_settings(cfg._name)
         self.views = self._assign_views()
         check_views(self.views.values())
         self._check_resources()
-        self._check_language_embeddings(cfg._name, names)
+        wanted = criterion.preset.language_embeddings if criterion.preset else None
+        has, asked = bool(self.encoder_config.n_languages), self.asked_language_embeddings
+        checks.check_language_embeddings(cfg._name, wanted, has, asked, criterion.objectives)
         self._owned = OwnedModules(self.objectives, self._model, self.start) if self._model is not None else None
         return criterion
 
@@ -121,13 +114,6 @@ class AlignMLMTask(TrainingTask):
     def kinds(self) -> list[str]:
         """The kinds of streams that objectives read, in alphabetical order."""
         return sorted({objective.stream for objective in self.objectives if objective.stream})
-
-    def _check_reads_text(self, names: str) -> None:
-        if not self.kinds:
-            raise UserError(
-                f"--objectives {names} reads no text, but an epoch is a pass over text",
-                remedy=f"Add one that does, as --objectives mlm,{names}",
-            )
 
     def _resolve_settings(self, criterion_name: str) -> Settings:
         """The settings of the run; says in the log which of the criterion's were replaced by hand."""
@@ -151,29 +137,9 @@ class AlignMLMTask(TrainingTask):
     def _check_resources(self) -> None:
         if self._needed & DICTIONARY:
             found = self.folder.require("dictionary")
-            if not self.dictionaries:
-                raise UserError(
-                    f"no dictionary between the languages trained on ({', '.join(self.trained)})", self.cfg.data,
-                    remedy=f"It has {', '.join(map(pair_name, found))}: change --languages, or make one with "
-                    "`xalign-preprocess dictionary` and add it with `xalign-preprocess binarize --dictionary`",
-                )  # fmt: skip
+            checks.check_dictionaries(found, self.dictionaries, self.trained, self.cfg.data)
         for objective in self.objectives:
             objective.check(self.resources)
-
-    def _check_language_embeddings(self, criterion_name: str, names: str) -> None:
-        preset = self.criterion.preset
-        wanted = preset.language_embeddings if preset else None
-        if wanted and not self.encoder_config.n_languages:
-            raise UserError(
-                f"--criterion {criterion_name} has language embeddings in its paper, this model has none",
-                remedy=f"Add --language-embeddings, or use --criterion xalign --objectives {names}",
-            )
-        if wanted is False and self.asked_language_embeddings:
-            listed = ",".join(f"{w.objective.name}:{w.weight:g}" for w in self.criterion.objectives)
-            raise UserError(
-                f"--criterion {criterion_name} has no language embeddings in its paper",
-                remedy=f"Leave --language-embeddings out, or use --criterion xalign --objectives {listed}",
-            )
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
@@ -273,21 +239,11 @@ class AlignMLMTask(TrainingTask):
         return streams
 
     def _links(self, pair: tuple[str, str], split: str) -> Any:
-        """The links of a bitext, where an objective reads them.
-
-        Raises:
-            UserError: it has none.
-        """
+        """The links of a bitext, where an objective reads them; raises UserError if it has none."""
         if LINKS not in self._needed:
             return None
         links = self.folder.links(split)
-        if pair not in links:
-            names = " and ".join(objective.name for objective in self.objectives if LINKS in objective.needs)
-            raise UserError(
-                f"bitext {split} {pair_name(pair)} has no word links, but {names} reads them", self.cfg.data,
-                remedy=f"Make them with `xalign-preprocess links`, and binarize again with --bitext {pair_name(pair)}="
-                f"FILE,FILE --links {pair_name(pair)}=FILE --split {split}; or leave {names} out",
-            )  # fmt: skip
+        checks.check_links(pair, split, links, self.objectives, self.cfg.data)
         return links[pair]
 
     def _how_to_add(self, split: str) -> str:
@@ -309,11 +265,8 @@ class AlignMLMTask(TrainingTask):
         streams = self._streams(split)
         for stream in streams:
             logger.info(f"{split} {stream.name}: {len(stream)} units{stream.length_note(self.cfg.data)}")
-        counting = [o for o in self.objectives if "pairs" in o.needs] if split == self.cfg.train_subset else []
-        if counting:
-            read = sum(len(s) - s.count_left_out() for s in streams if isinstance(s, BitextStream))
-            for objective in counting:
-                objective.check(replace(self.resources, pairs=read))
+        if split == self.cfg.train_subset:
+            checks.check_pairs(self.objectives, self.resources, streams)
         self.datasets[split] = StreamDataset(streams, split)
 
     def collater_for(self, streams: list[Any], split: str) -> Collater:
@@ -326,6 +279,7 @@ class AlignMLMTask(TrainingTask):
             split=split,
             folder=cfg.data,
             links=LINKS in self._needed,
+            texts="fingerprints" in self._needed,
         )
         return Collater(streams, options)
 
@@ -342,12 +296,7 @@ class AlignMLMTask(TrainingTask):
         return self.criterion.mix != MIXTURE or counts_apart(self.criterion.objectives)
 
     def check_batch_size(self, batch_size: int | None) -> None:
-        for objective in self.objectives:
-            if batch_size is not None and batch_size < objective.smallest_batch:
-                raise UserError(
-                    f"--batch-size {batch_size}: {objective.name} compares the pairs of a batch with each other",
-                    remedy=f"Choose a --batch-size of at least {objective.smallest_batch}, better of 16 and more",
-                )
+        checks.check_batch_size(self.objectives, batch_size)
 
     def order_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {

@@ -1,0 +1,78 @@
+"""What pre-training refuses, check by check; test_bad_input.py, test_moco.py and test_word_links.py have real runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.align import Align
+from fairseq_xalign.objectives.mlm import MaskedLM
+from fairseq_xalign.objectives.moco import Moco, MocoOptions
+from fairseq_xalign.objectives.objective import Resources, Weighted
+from fairseq_xalign.objectives.tlm import TranslationLM
+from fairseq_xalign.objectives.tpp import TranslationPairs
+from fairseq_xalign.objectives.wordalign import WordAlignment
+from fairseq_xalign.tasks import pretraining_checks as checks
+
+WEIGHTED = [Weighted(MaskedLM(), 1.0), Weighted(Align(), 0.5)]
+
+
+def said(line: str):
+    return pytest.raises(UserError, match=re.escape(line))
+
+
+def test_languages_are_those_named_in_their_order_or_all():
+    assert checks.chosen_languages(None, ["de", "en"], "DATA") == ["de", "en"]
+    assert checks.chosen_languages("en, de,en", ["de", "en", "fr"], "DATA") == ["en", "de"]
+    with said("DATA: --languages: unknown language 'fi'. Known: de, en"):
+        checks.chosen_languages("en,fi", ["de", "en"], "DATA")
+
+
+def test_some_objective_must_read_text():
+    checks.check_reads_text([Align(), MaskedLM()])
+    with said("--objectives align reads no text"):
+        checks.check_reads_text([Align()])
+
+
+def test_a_missing_dictionary_is_refused_with_those_that_there_are():
+    checks.check_dictionaries([("en", "de")], [("en", "de")], ["en", "de"], "DATA")
+    with said("DATA: no dictionary between the languages trained on (en, fr). It has en-de, en-fi: change --languages"):
+        checks.check_dictionaries([("en", "de"), ("en", "fi")], [], ["en", "fr"], "DATA")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "asked"), [(None, False, False), (None, True, True), (True, True, False), (False, False, False)]
+)
+def test_language_embeddings_as_the_paper_has_them_are_allowed(wanted, there, asked):
+    checks.check_language_embeddings("align_mlm", wanted, there, asked, WEIGHTED)
+
+
+def test_language_embeddings_otherwise_are_refused_with_the_way_to_have_them():
+    with said("Add --language-embeddings, or use --criterion xalign --objectives mlm,align"):
+        checks.check_language_embeddings("xlm", True, False, False, WEIGHTED)
+    with said("Leave --language-embeddings out, or use --criterion xalign --objectives mlm:1,align:0.5"):
+        checks.check_language_embeddings("align_mlm", False, True, True, WEIGHTED)
+
+
+def test_bitext_without_links_is_refused_with_the_objective_that_reads_them():
+    checks.check_links(("en", "de"), "train", [("en", "de")], [MaskedLM(), WordAlignment()], "DATA")
+    with said("DATA: bitext train en-de has no word links, but wordalign reads them"):
+        checks.check_links(("en", "de"), "train", [("en", "fr")], [MaskedLM(), WordAlignment()], "DATA")
+
+
+def test_too_few_pairs_are_refused_only_where_an_objective_counts_them():
+    resources = Resources("DATA")
+    checks.check_pairs([MaskedLM(), TranslationLM()], resources, [])
+    with said("--moco-queue 5 is more than the 0 pairs of training bitext that are read"):
+        checks.check_pairs([Moco(MocoOptions(moco_queue=5))], replace(resources, pairs=9), [])
+
+
+def test_a_batch_in_which_no_pairs_can_be_compared_is_refused():
+    checks.check_batch_size([MaskedLM(), Moco()], 1)
+    checks.check_batch_size([TranslationPairs()], None)
+    checks.check_batch_size([TranslationPairs()], 2)
+    with said("--batch-size 1: tpp compares the pairs of a batch with each other. Choose a --batch-size of at least 2"):
+        checks.check_batch_size([MaskedLM(), TranslationPairs()], 1)
