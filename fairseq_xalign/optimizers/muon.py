@@ -8,7 +8,6 @@ it, one matrix after the other, and it refuses parameters that are no matrices.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -99,14 +98,12 @@ class MuonAdamW(torch.optim.AdamW):
         torch._foreach_add_(weights, list(moves.unbind()), alpha=-rate * UPDATE_RMS * max(height, width) ** 0.5)
 
 
-@dataclass
-class MuonConfig(AdamWConfig):
-    """Settings of Muon's AdamW; learning rate and weight decay are Muon's too."""
-
-
-@register_optimizer("muon", dataclass=MuonConfig)
+@register_optimizer("muon", dataclass=AdamWConfig)
 class FusedMuon(FusedAdamW):
-    """:class:`MuonAdamW`; its matrices are parameters with an attribute ``matrices`` (``models/transformer.py``)."""
+    """:class:`MuonAdamW`; its matrices are parameters with an attribute ``matrices`` (``models/transformer.py``).
+
+    Its settings are AdamW's; learning rate and weight decay are those of the matrices too.
+    """
 
     def make(self, params: list[torch.nn.Parameter]) -> torch.optim.AdamW:
         """Return the optimizer of these parameters; raise UserError if no matrices are among them."""

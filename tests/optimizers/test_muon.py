@@ -13,7 +13,8 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import preset, translation_preset
 from fairseq_xalign.models.translation import TranslationModel
-from fairseq_xalign.optimizers.muon import FusedMuon, MuonAdamW, MuonConfig, orthogonalize
+from fairseq_xalign.optimizers.adamw import AdamWConfig
+from fairseq_xalign.optimizers.muon import FusedMuon, MuonAdamW, orthogonalize
 
 SETTINGS = {"lr": 0.1, "betas": (0.9, 0.98), "eps": 1e-8, "weight_decay": 0.01}
 
@@ -143,7 +144,7 @@ def test_its_matrices_are_the_weights_of_the_layers_and_nothing_else():
 
 
 def test_copies_of_the_weights_are_refused_with_the_remedy():
-    settings = MuonConfig()
+    settings = AdamWConfig()
     settings.lr = [0.1]
     copies = [Parameter(p.detach().float()) for p in Encoder(preset("xalign_tiny", 50)).parameters()]
     with pytest.raises(UserError, match="--autocast bf16"):
