@@ -8,7 +8,7 @@ Machine Translation", section 2.2).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -137,14 +137,26 @@ class Limits:
         source: longest sequence of the encoder, ``<2xx>`` and ``</s>`` included (``--max-source-positions``).
         target: longest sequence of the decoder, ``</s>`` included (``--max-target-positions``).
         together: largest sum of both: a pair must fit into a batch (``--max-tokens``).
+        batch: what the user calls the limit of both, where it is not ``--max-tokens`` as it stands.
     """
 
     source: int | None = None
     target: int | None = None
     together: int | None = None
+    batch: str = ""
 
     def __str__(self) -> str:
-        return f"{self.source} source tokens, {self.target} target tokens or {self.together} of both"
+        said = f"{self.source} source tokens, {self.target} target tokens or {self.together} of both"
+        return f"{said} ({self.batch})" if self.batch else said
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What sets each limit, for messages: source, target, both."""
+        return (
+            f"--max-source-positions {self.source}",
+            f"--max-target-positions {self.target}",
+            self.batch or f"--max-tokens {self.together}",
+        )
 
 
 @dataclass(frozen=True)
@@ -154,13 +166,17 @@ class LeftOut:
     Attributes:
         empty: one side has no text.
         too_long: one side, or both together, exceed a limit.
+        limits: how many of these exceed each limit, by its name; a pair that exceeds several counts for the first.
     """
 
     empty: int = 0
     too_long: int = 0
+    limits: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: LeftOut) -> LeftOut:
-        return LeftOut(self.empty + other.empty, self.too_long + other.too_long)
+        names = dict.fromkeys((*self.limits, *other.limits))
+        limits = {name: self.limits.get(name, 0) + other.limits.get(name, 0) for name in names}
+        return LeftOut(self.empty + other.empty, self.too_long + other.too_long, limits)
 
     @property
     def total(self) -> int:
@@ -168,7 +184,8 @@ class LeftOut:
 
     def __str__(self) -> str:
         said = [f"{self.empty} pairs with an empty side"] if self.empty else []
-        said += [f"{self.too_long} pairs that are too long"] if self.too_long else []
+        by = ", ".join(f"{count} for {name}" for name, count in self.limits.items() if count)
+        said += [f"{self.too_long} pairs that are too long" + (f" ({by})" if by else "")] if self.too_long else []
         return " and ".join(said) + " are left out" if said else ""
 
 
@@ -212,29 +229,30 @@ class DirectionStream:
         """Tokens [n, 2] of source (without ``<2xx>``) and target; -1 for both sides of a pair that is left out."""
         sides = np.stack([m.sizes[units] for m in self.mapped], axis=1).astype(np.int64)
         empty, too_long = self._judged(sides)
-        sides[empty | too_long] = -1
+        sides[empty | (too_long >= 0)] = -1
         return sides
 
     def _judged(self, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether pairs of these lengths [n, 2] have an empty side, or else are too long, bool [n] each."""
+        """Whether pairs of these lengths [n, 2] have an empty side, bool [n], and which limit the others exceed first.
+
+        That is its place among source, target and both, int [n]; -1 for none.
+        """
         empty = sides.min(axis=1) <= 1  # nothing but </s>
         source, target = self.framing + sides[:, 0], sides[:, 1]
-        too_long = np.zeros(len(sides), dtype=bool)
-        for size, limit in (
-            (source, self.limits.source),
-            (target, self.limits.target),
-            (source + target, self.limits.together),
-        ):
+        too_long = np.full(len(sides), -1)
+        limits = (self.limits.source, self.limits.target, self.limits.together)
+        for place, (size, limit) in enumerate(zip((source, target, source + target), limits)):
             if limit is not None:
-                too_long |= size > limit
-        return empty, too_long & ~empty
+                too_long[(size > limit) & (too_long < 0) & ~empty] = place
+        return empty, too_long
 
     def left_out(self) -> LeftOut:
         """Count the pairs that are never read."""
-        total = LeftOut()
+        total, names = LeftOut(), self.limits.names
         for sides, times in length_groups(self.mapped, self.counted):
             empty, too_long = self._judged(sides)
-            total += LeftOut(int(times[empty].sum()), int(times[too_long].sum()))
+            counts = [int(times[too_long == place].sum()) for place in range(len(names))]
+            total += LeftOut(int(times[empty].sum()), sum(counts), dict(zip(names, counts)))
         return total
 
     def write(self, side: int, units: np.ndarray, lengths: np.ndarray, out: np.ndarray, to: np.ndarray) -> None:

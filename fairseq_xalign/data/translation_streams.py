@@ -66,8 +66,9 @@ def _report(folder: DataFolder, split: str, stream: DirectionStream) -> None:
             f"every one of the {len(stream)} pairs of {split} {pair_name(stream.languages)} is empty or longer than "
             f"{stream.limits}",
             folder.path,
-            remedy="Raise --max-source-positions, --max-target-positions or --max-tokens, or leave it out of "
-            "--directions",
+            remedy="Raise --max-source-positions, --max-target-positions or --max-tokens, "
+            + ("lower --tokens-per-sample, " if stream.limits.batch else "")
+            + "or leave it out of --directions",
         )
 
 

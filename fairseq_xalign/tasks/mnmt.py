@@ -236,9 +236,14 @@ class MnmtTask(Translating):
                     remedy="Lower it, or train a model with more --max-positions",
                 )
             longest.append(asked if asked is not None else min(LONGEST, there or LONGEST))
+        batch = ""
         if budget is not None and self.views:
-            budget = max(budget - self.cfg.tokens_per_sample * len(self.kinds), 1)  # a batch holds one of each kind
-        return Limits(longest[0], longest[1], budget)
+            reading = [w.objective.name for w in self.criterion.objectives if w.batch in self.views]
+            size, kinds = self.cfg.tokens_per_sample, len(self.kinds)
+            batch = f"--max-tokens {budget} less --tokens-per-sample {size}{f' times {kinds}' if kinds > 1 else ''}"
+            batch += f" for {' and '.join(f'--{name}-weight' for name in reading)}"
+            budget = max(budget - size * kinds, 1)  # a batch holds one of each kind
+        return Limits(longest[0], longest[1], budget, batch)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         if split in self.datasets:
@@ -274,7 +279,8 @@ class MnmtTask(Translating):
         cfg, schedule = self.cfg, self.schedule
 
         def at(temperature: float) -> np.ndarray:
-            return stream_probabilities(streams, temperature, cfg.sampling_weights, cfg.stream_weights)
+            # The text of TLM has the names of directions too: weights are those of directions alone.
+            return stream_probabilities(streams, temperature, cfg.sampling_weights, cfg.stream_weights, [DIRECTION])
 
         if schedule is None:
             return at(cfg.sampling_temperature)

@@ -52,8 +52,10 @@ class MnmtConfig(HiddenTextConfig):
     )  # fmt: skip
     sampling_weights: Optional[str] = field(
         default=None,
-        metadata={"help": "sampling weights of directions, for instance en-de:2,de-en:1, instead of a temperature"},
-    )
+        metadata={"help": "sampling weights of directions, for instance en-de:2,de-en:1, instead of a temperature; "
+                  "directions that it does not name have weight 1, and text of --mlm-weight and --tlm-weight keeps the "
+                  "temperature"},
+    )  # fmt: skip
     max_source_positions: Optional[int] = field(
         default=None,
         metadata={"help": "longest source in tokens, <2xx> and </s> included; pairs with a longer one are left out and "

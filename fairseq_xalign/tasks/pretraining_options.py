@@ -75,8 +75,9 @@ class HiddenTextConfig(TrainingConfig):
     )  # fmt: skip
     stream_weights: Optional[str] = field(
         default=None,
-        metadata={"help": "sampling weights of the kinds of text, for instance mono:3,bitext:1 (default: in proportion "
-                  "to their sizes, so that all of them end a pass together)"},
+        metadata={"help": "sampling weights of the kinds of text, all of which it must name, for instance "
+                  "mono:3,bitext:1, and in translation also direction (default: in proportion to their sizes, so that "
+                  "all of them end a pass together)"},
     )  # fmt: skip
     window_size: int = field(
         default=4096, metadata={"help": "number of sequences that are sorted by length together; 4096 by default"}
@@ -97,8 +98,9 @@ class AlignMLMConfig(HiddenTextConfig):
     )  # fmt: skip
     sampling_weights: Optional[str] = field(
         default=None,
-        metadata={"help": "sampling weights of languages, for instance en:2,de:1, instead of a temperature"},
-    )
+        metadata={"help": "sampling weights of languages, for instance en:2,de:1, and of pairs (en-de:3), instead of a "
+                  "temperature; those of the same kind of text that it does not name have weight 1"},
+    )  # fmt: skip
     unigram_bias: bool = field(
         default=False,
         metadata={"help": "start the bias of the LM head at the logarithm of unigram frequencies, which helps short "

@@ -105,6 +105,8 @@ def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path, mon
     pairs.counted = count_lengths(pairs.mapped)
     assert pairs.left_out() == LeftOut(empty=3, too_long=3)
     assert str(LeftOut(3, 3)) == "3 pairs with an empty side and 3 pairs that are too long are left out"
+    said = "1 for --max-source-positions 6, 1 for --max-target-positions 7, 1 for --max-tokens 10"
+    assert str(pairs.left_out()).endswith(f"3 pairs that are too long ({said}) are left out")
     assert str(LeftOut()) == "" and str(LeftOut(too_long=2)) == "2 pairs that are too long are left out"
 
 
@@ -155,6 +157,7 @@ def test_directions_are_drawn_as_often_as_the_formula_says(tmp_path, temperature
 def test_weights_by_hand_replace_the_temperature(tmp_path):
     streams = [stream(tmp_path, pair, [3] * n) for pair, n in ((("en", "de"), 9), (("de", "en"), 9))]
     assert stream_probabilities(streams, 5.0, "en-de:3,de-en:1").tolist() == [0.75, 0.25]
+    assert stream_probabilities(streams, 5.0, "en-de:3").tolist() == [0.75, 0.25], "what is not named has weight 1"
 
 
 SCHEDULES = [

@@ -99,6 +99,9 @@ def test_every_prefix_of_windows_has_its_share_within_one_draw(weights, window, 
 def test_weights_by_hand_are_checked(text, said):
     with pytest.raises(UserError, match=said):
         parse_weights(text, "--sampling-weights", ["en", "de"])
+    assert parse_weights("en:0", "--sampling-weights", ["en", "de"], others=1) == {"en": 0}
+    with pytest.raises(UserError, match="gives no weight"):
+        parse_weights("en:0,de:0", "--sampling-weights", ["en", "de"], others=1)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3000), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=5))

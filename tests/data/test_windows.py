@@ -265,6 +265,22 @@ def test_weights_that_leave_nothing_are_refused(tmp_path):
         stream_probabilities(streams, 1.0, "en:1,en-de:0", "mono:0,bitext:1")
 
 
+def test_languages_without_a_weight_have_weight_1_in_a_kind_that_weights_name(tmp_path):
+    streams = [mono(tmp_path, name, [5] * 60) for name in ("en", "de", "fr")] + [
+        bitext(tmp_path, ("en", "de"), [4] * 60)
+    ]
+    assert stream_probabilities(streams, 1.0, "en:2") == pytest.approx([0.375, 0.1875, 0.1875, 0.25])
+    assert stream_probabilities(streams, 1.0, "en:0") == pytest.approx([0, 0.375, 0.375, 0.25])
+    assert stream_probabilities(streams, 1.0, "en-de:3") == pytest.approx([0.25] * 4)
+
+
+def test_a_kind_that_stream_weights_do_not_name_is_refused(tmp_path):
+    streams = [mono(tmp_path, "en", [5] * 9), bitext(tmp_path, ("en", "de"), [5] * 9)]
+    with pytest.raises(UserError, match="--stream-weights mono:1 gives no weight to bitext.*Add bitext:1"):
+        stream_probabilities(streams, 1.0, None, "mono:1")
+    assert stream_probabilities(streams, 1.0, None, "mono:1,bitext:0").tolist() == [1, 0]
+
+
 def test_shares_between_streams_end_a_pass_together_unless_said_otherwise(tmp_path):
     streams = [mono(tmp_path, "en", [5] * 60), mono(tmp_path, "de", [5] * 20), bitext(tmp_path, ("en", "de"), [4] * 20)]
     assert stream_probabilities(streams, 1.0) == pytest.approx([0.6, 0.2, 0.2])

@@ -83,6 +83,9 @@ CASES = [
     (nothing, ["--positions", "learned", "--max-positions", "30", "--max-source-positions", "31"],
      "--max-source-positions 31 exceeds the model's 30 positions"),
     (nothing, ["--max-tokens", "4"], "every one of the 21 pairs of valid en-de.*or 4 of both"),
+    (nothing, ["--max-tokens", "70", "--mlm-weight", "1"],
+     r"en-de is empty or longer than .* or 6 of both \(--max-tokens 70 less --tokens-per-sample 64 for --mlm-weight\)"
+     ".*lower --tokens-per-sample"),
     (nothing, ["--label-smoothing", "1"], "--label-smoothing 1.0 is not a share"),
     (nothing, ["--mlm-weight", "-1"], "the weight of objective 'mlm' must be a number of at least 0"),
     (nothing, ["--mlm-weight", "1", "--directions", "en-fr", "--mask-prob", "0"], "--mask-prob 0 hides nothing"),
@@ -112,6 +115,19 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(parallel, 
 def test_an_encoder_alone_cannot_translate(parallel):
     with pytest.raises(UserError, match="--arch xalign_tiny is an encoder alone.*mmte_tiny"):
         prepare(parallel, "--task", "mnmt", "--criterion", "mnmt")
+
+
+def test_weights_of_directions_leave_the_text_of_tlm_alone(parallel):
+    """Its streams have the names of directions: bitext/en-de beside direction/en-de."""
+    options = ["--tlm-weight", "1", "--mlm-weight", "1", "--sampling-temperature", "1"]
+    plain, weighed = (prepare(parallel, *MNMT, *options, *more) for more in ([], ["--sampling-weights", "en-de:0"]))
+    shares = [dict(zip((s.name for s in t.datasets["train"].streams), t.shares(t.datasets["train"].streams)))
+              for t in (plain, weighed)]  # fmt: skip
+    assert shares[1]["direction/en-de"] == 0
+    rest = [shares[1][f"direction/{name}"] for name in ("de-en", "en-fr", "fr-en")]
+    assert rest == pytest.approx([sum(rest) / 3] * 3) and rest[0] > 0
+    others = [name for name in shares[0] if not name.startswith("direction")]
+    assert [shares[0][n] for n in others] == pytest.approx([shares[1][n] for n in others])
 
 
 def test_one_direction_or_several_into_one_language_need_no_target_token(parallel):
