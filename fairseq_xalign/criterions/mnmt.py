@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import NATS_PER_BIT, NonFiniteLoss, perplexity, summed
+from fairseq_xalign.criterions.checked import CheckedCriterion
+from fairseq_xalign.criterions.sums import NATS_PER_BIT, perplexity, summed
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import SUM, combined_loss
 from fairseq_xalign.objectives.mlm import MaskedLM
@@ -46,7 +47,7 @@ class MnmtConfig(FairseqDataclass):
 
 
 @register_criterion("mnmt", dataclass=MnmtConfig)
-class MnmtCriterion(FairseqCriterion):
+class MnmtCriterion(CheckedCriterion):
     """Cross-entropy over target tokens, plus weighted means of objectives on the encoder.
 
     The sample size is the number n of target tokens; an objective of weight w enters as ``n * w * mean``, as in
@@ -68,14 +69,13 @@ class MnmtCriterion(FairseqCriterion):
         return cls(cfg, task)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss (summed), the number of target tokens, and what to log; raises NonFiniteLoss."""
+        """Return the loss (summed), the number of target tokens, and what to log."""
         named = sample.get("translation")
         batch = None if named is None else TranslationBatch.from_dict(named)
         read = {name: PackedBatch.from_dict(values) for name, values in sample["streams"].items()}
         loss, terms, losses = model(self._compute, batch, read)
         size = 0 if batch is None else len(batch.target.tokens)
-        if not bool(torch.isfinite(loss)):
-            raise NonFiniteLoss(f"{float(loss.detach()):g}", self.task.unit_names(sample))
+        self.expect_finite(loss, {}, lambda: self.task.unit_names(sample))
         return loss, size, self._logs(loss, size, batch, terms, losses, sample)
 
     def _compute(

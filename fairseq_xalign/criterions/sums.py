@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from fairseq_xalign.errors import UserError
 
 NATS_PER_BIT = math.log(2)
@@ -15,8 +18,18 @@ NAMED = 20
 
 
 def summed(logging_outputs: list[dict[str, Any]]) -> dict[str, float]:
-    """Return each key's sum over batches and ranks; every output has the keys of the first."""
-    return {key: sum(float(log.get(key, 0)) for log in logging_outputs) for key in logging_outputs[0]}
+    """Return each key's sum over batches and ranks; every output has the keys of the first.
+
+    All tensors are read from their device at once: a GPU is waited for once per update, whatever is logged.
+    """
+    keys = [*logging_outputs[0]]
+    values = [log.get(key, 0) for log in logging_outputs for key in keys]
+    tensors = [(place, value) for place, value in enumerate(values) if isinstance(value, Tensor)]
+    if tensors:
+        read = torch.stack([value.detach().reshape(()).double() for _, value in tensors]).tolist()
+        for (place, _), value in zip(tensors, read):
+            values[place] = value
+    return {key: sum(float(value) for value in values[place :: len(keys)]) for place, key in enumerate(keys)}
 
 
 def perplexity(bits: float | None) -> float:
@@ -26,8 +39,11 @@ def perplexity(bits: float | None) -> float:
     return round(2.0 ** min(bits, math.log2(LARGEST_PERPLEXITY)), 2)
 
 
-class NonFiniteLoss(UserError, FloatingPointError):
+class NonFiniteLoss(UserError):
     """A loss that is infinite or not a number: one line that names what it was measured on.
+
+    It is no FloatingPointError: at one of these, fairseq's trainer computes the whole update again to look for the
+    module that it came from.
 
     Args:
         values: the loss, or each objective's.

@@ -9,12 +9,13 @@ from enum import Enum
 from typing import Any, Optional, get_type_hints
 
 import torch
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import NATS_PER_BIT, NonFiniteLoss, perplexity, summed
+from fairseq_xalign.criterions.checked import CheckedCriterion
+from fairseq_xalign.criterions.sums import NATS_PER_BIT, perplexity, summed
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXES, MIXTURE, combined_loss
 from fairseq_xalign.objectives.objective import LOSS, Figure, Loss, Objective, Weighted, parse_objectives
@@ -67,7 +68,7 @@ XAlignConfig = config_of("XAlignConfig", (kind.Options for kind in OBJECTIVES.va
 
 
 @register_criterion("xalign", dataclass=XAlignConfig)
-class XAlignCriterion(FairseqCriterion):
+class XAlignCriterion(CheckedCriterion):
     """A weighted sum of objectives; see ``objectives.combined``.
 
     Attributes:
@@ -95,7 +96,8 @@ class XAlignCriterion(FairseqCriterion):
         """As every module; fairseq's trainer calls this once ahead of the micro-batches of an update."""
         if mode:
             self.task.before_update()
-        return super().train(mode)
+        super().train(mode)
+        return self
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -103,7 +105,7 @@ class XAlignCriterion(FairseqCriterion):
         return self.preset.settings if self.preset else {}
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Return the loss (summed), the sample size and what to log; raises NonFiniteLoss."""
+        """Return the loss (summed), the sample size and what to log."""
         batches = {name: PackedBatch.from_dict(values) for name, values in sample["streams"].items()}
         device = next(iter(batches.values())).tokens.device
         context = self.task.objective_context(device, sample, self.training)
@@ -113,9 +115,8 @@ class XAlignCriterion(FairseqCriterion):
             return combined_loss(self.objectives, inner.encoder, batches, owned, self.mix)
 
         loss, size, losses = model(compute)
-        if not bool(torch.isfinite(loss)):
-            values = ", ".join(f"{name} {float(found.sum) / max(found.count, 1):g}" for name, found in losses.items())
-            raise NonFiniteLoss(values, self.task.unit_names(sample))
+        parts = {name: (found.sum, found.count) for name, found in losses.items()}
+        self.expect_finite(loss, parts, lambda: self.task.unit_names(sample))
         return loss, size, self._logs(loss, size, losses, sample)
 
     def _logs(self, loss: Tensor, size: int, losses: dict[str, Loss], sample: dict[str, Any]) -> dict[str, Any]:

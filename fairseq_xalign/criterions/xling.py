@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_xalign.criterions.sums import NATS_PER_BIT, NonFiniteLoss, summed
+from fairseq_xalign.criterions.checked import CheckedCriterion
+from fairseq_xalign.criterions.sums import NATS_PER_BIT, summed
 from fairseq_xalign.labelled.labeller import label_scores
 from fairseq_xalign.options import share
 
@@ -25,8 +26,25 @@ class XlingConfig(FairseqDataclass):
     )
 
 
+def language_sums(losses: Tensor, right: Tensor, of_language: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """Each language's summed loss, right answers and units, without selecting units, for which a GPU is waited for.
+
+    Args:
+        losses, right: of each unit, [M].
+        of_language: the place of its language in ``names``, [M].
+    """
+    ours = of_language == torch.arange(len(names), device=of_language.device)[:, None]  # [languages, M]
+    zero = losses.new_zeros(())
+    sums = [torch.where(ours, values, zero.to(values)).sum(1) for values in (losses, right)]
+    counts = ours.sum(1)
+    logs: dict[str, Tensor] = {}
+    for i, name in enumerate(names):
+        logs[f"sum_loss_{name}"], logs[f"right_{name}"], logs[f"count_{name}"] = sums[0][i], sums[1][i], counts[i]
+    return logs
+
+
 @register_criterion("xling", dataclass=XlingConfig)
-class XlingCriterion(FairseqCriterion):
+class XlingCriterion(CheckedCriterion):
     """The mean loss over what is labelled: words (tagging) or texts (classification). The kind computes it."""
 
     def __init__(self, cfg: Any, task: Any) -> None:
@@ -45,16 +63,12 @@ class XlingCriterion(FairseqCriterion):
         outcome = kind.outcome(scores, sample, self.label_smoothing)
         losses, right, size = outcome.losses, outcome.right, outcome.size
         loss = losses.sum()
-        if not bool(torch.isfinite(loss)):
-            raise NonFiniteLoss(f"{float(loss.detach()):g}", sample["names"])
+        self.expect_finite(loss, {}, lambda: sample["names"])
         logs: dict[str, Any] = {
             "loss": loss.detach(), "sample_size": size, "ntokens": sample["ntokens"],
             "nsentences": sample["nsentences"],
         }  # fmt: skip
-        for i, name in enumerate(self.task.reported_languages()):
-            ours = sample["of_language"] == i
-            logs[f"sum_loss_{name}"] = losses[ours].sum().detach()
-            logs[f"right_{name}"], logs[f"count_{name}"] = right[ours].sum(), ours.sum()
+        logs |= language_sums(losses.detach(), right, sample["of_language"], self.task.reported_languages())
         if not self.training and "asked" in sample:
             logs |= self.task.validated.statistics(scores, sample["asked"])
         return loss, size, logs

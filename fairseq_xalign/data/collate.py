@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fairseq_xalign.constants import BOS
 from fairseq_xalign.data.links import linked_places
@@ -37,6 +38,7 @@ class CollateOptions:
         resource: what the views' switches need (DICT-MLM: the translations), or None.
         split, folder: what is read, and where; samples and messages name them.
         links: whether batches of pairs have the links of their streams, all of which must have some.
+        texts: whether objectives read texts on the host (``PackedBatch.on_host``).
     """
 
     views: Mapping[str, View]
@@ -46,6 +48,7 @@ class CollateOptions:
     split: str = ""
     folder: str = "DATA"
     links: bool = False
+    texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Collater:
             draws = _Draws(number, sequence, len(ours))
             for name, view in self.options.views.items():
                 if view.stream == kind:
-                    packed[name] = self._view(view, window, draws).to_dict()
+                    packed[name] = self._view(view, window, draws).noted(self.options.texts).to_dict()
                     tokens += len(packed[name]["tokens"]) if name == kind else 0
             units[kind] = torch.from_numpy(np.stack([window.stream[number], window.unit[number]], axis=1))
         return {
@@ -142,7 +145,8 @@ class Collater:
         self._check_ids(batch, np.concatenate([np.repeat(of_draws, 1 + (view.sides == "apart")), beside]))
         if view.rates is None:
             return batch
-        return mask_tokens(batch, self.options.vocabulary, view.rates, view.switch, self.options.resource)
+        hidden = mask_tokens(batch, self.options.vocabulary, view.rates, view.switch, self.options.resource)
+        return hidden if hidden.links is None else replace(hidden, linked=linked_of(hidden))
 
     def _check_ids(self, batch: PackedBatch, streams: np.ndarray) -> None:
         """Refuse ids outside the vocabulary, which would end in an IndexError far from the damaged file.
@@ -295,6 +299,13 @@ class Collater:
             assert isinstance(stream, BitextStream) and stream.links is not None
             found.append(linked_places(stream.links, window.unit[number[ours]], begins[ours], rooms[ours]))
         return torch.from_numpy(np.concatenate(found, axis=1))
+
+
+def linked_of(batch: PackedBatch) -> Tensor:
+    """Which hidden tokens of a batch with links have any: ``PackedBatch.linked``."""
+    assert batch.links is not None and batch.masked is not None
+    has_link = torch.zeros(len(batch.tokens), dtype=torch.bool).index_fill(0, batch.links.flatten(), True)
+    return has_link[batch.masked].nonzero()[:, 0]
 
 
 def unit_names(streams: Sequence[Stream], units: Mapping[str, torch.Tensor]) -> list[str]:

@@ -69,7 +69,7 @@ class TranslationCollater(Collater):
         target = self._lay_out(1, stream, unit, lengths[:, 1], None)
         target.targets, target.tokens = target.tokens, decoder_input(target)
         tags = one_token_each(self.tags[stream]) if self.target_token == SEPARATE else None
-        return TranslationBatch(source, target, tags, torch.from_numpy(self.numbers[stream]))
+        return TranslationBatch(source, target, tags, torch.from_numpy(self.numbers[stream])).noted()
 
     def _lay_out(
         self, side: int, stream: np.ndarray, unit: np.ndarray, lengths: np.ndarray, first: np.ndarray | None

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fairseq_xalign.data.windows import Place, Planner, Window
@@ -233,6 +234,7 @@ class BatchIterator:
             loader = DataLoader(
                 walk, batch_size=None, num_workers=self.num_workers, prefetch_factor=self.buffer,
                 multiprocessing_context="fork", worker_init_fn=_outlive_a_stop_signal,
+                pin_memory=torch.cuda.is_available(),  # copies to the device then go on while the host does
             )  # fmt: skip
             with _born_without_sigterm():
                 batches: Iterator[dict[str, Any]] = iter(loader)

@@ -328,6 +328,10 @@ class Answers(TwoTexts):
 
         return pad(head(features), starts, sample["streams"]["labelled"]["longest"], -float("inf"))
 
+    def learned(self, labels: Tensor) -> int:
+        """Windows whose answer has a place: ``labels`` are a start and an end for each, [2B]."""
+        return super().learned(labels[::2])
+
     def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
         """The mean cross-entropy of start and end over the tokens of each sequence; right where both are.
 
@@ -342,7 +346,8 @@ class Answers(TwoTexts):
             )
         labels = sample["labels"].view(-1, 2)  # [B, 2]
         losses = F.cross_entropy(scores, labels, ignore_index=UNKNOWN, reduction="none").mean(1)
-        return Outcome(losses, (scores.argmax(1) == labels).all(1).float(), int((labels[:, 0] >= 0).sum()))
+        size = sample["learned"] if "learned" in sample else self.learned(sample["labels"])
+        return Outcome(losses, (scores.argmax(1) == labels).all(1).float(), size)
 
     # -- predictions -------------------------------------------------------------------------------
 

@@ -114,7 +114,8 @@ class LabelledCollater:
         Returns:
             ``{"streams": {"labelled": ...}, "at": [...], "labels": [...], "of_language": [M], "names": [B], ...}``:
             ``at`` are indices into the packed tokens, of all the examples' ``heads``; ``labels`` are all
-            their labels; ``of_language`` is the language of each unit that is scored (``Kind.scored``).
+            their labels, ``learned`` how many units have one that the model knows; ``of_language`` is the language of
+            each unit that is scored (``Kind.scored``).
         """
         sizes = np.array([len(e.ids) + self.frame.extra for e in examples], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -127,10 +128,12 @@ class LabelledCollater:
         counts = np.array([self.kind.scored(e) for e in examples])
         texts = starts[:-1] + self.frame.before
         at = np.concatenate([start + np.array(e.heads, dtype=np.int64) for start, e in zip(texts, examples)])
+        labels = torch.tensor([label for e in examples for label in e.labels])
         return {
-            "streams": {"labelled": replace(packed, segments=self._segments(examples, starts)).to_dict()},
+            "streams": {"labelled": replace(packed, segments=self._segments(examples, starts)).noted().to_dict()},
             "at": torch.from_numpy(at.astype(np.int64)),
-            "labels": torch.tensor([label for e in examples for label in e.labels]),
+            "labels": labels,
+            "learned": self.kind.learned(labels),
             "of_language": torch.from_numpy(np.repeat([self.reported.get(n, 0) for n in names], counts)),
             "names": [f"{name} {e.name}" for name, e in zip(names, examples)],
             "nsentences": len(examples),

@@ -311,18 +311,23 @@ class Kind(ABC):
         Returns: here [M, labels]; a kind with another loss may return what that takes.
         """
 
+    def learned(self, labels: Tensor) -> int:
+        """How many units of a batch with these labels have a loss: all whose label the model knows."""
+        return int((labels >= 0).sum())
+
     def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
         """Cross-entropy of each unit's label; a label that the model does not know (-1) is wrong and teaches nothing.
 
         Args:
             scores: [M, labels], float32.
-            sample: has ``labels`` [M].
+            sample: has ``labels`` [M] and, from ``LabelledCollater``, what :meth:`learned` says of them.
         """
         import torch.nn.functional as F
 
         labels = sample["labels"]
         losses = F.cross_entropy(scores, labels, ignore_index=-1, reduction="none", label_smoothing=label_smoothing)
-        return Outcome(losses, (scores.argmax(-1) == labels).float(), int((labels >= 0).sum()))
+        size = sample["learned"] if "learned" in sample else self.learned(labels)
+        return Outcome(losses, (scores.argmax(-1) == labels).float(), size)
 
     # -- predictions -------------------------------------------------------------------------------
 

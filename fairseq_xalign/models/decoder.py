@@ -30,11 +30,13 @@ class Memory:
         features: [T, D].
         starts: where the memory of each sentence starts, followed by T, int32 [B + 1].
         longest: no sentence has more tokens than that.
+        lengths: gives the tokens of each sentence's memory where the host knows them, int64 [B], or None.
     """
 
     features: Tensor
     starts: Tensor
     longest: int
+    lengths: Callable[[], Tensor] | None = None
 
     def followed_by(self, other: Memory) -> Memory:
         """Each sentence's memory followed by its memory in ``other``: attention is over both together."""
@@ -50,7 +52,9 @@ class Memory:
         order = torch.empty_like(rank)
         order[rank + ahead] = torch.arange(len(rank), device=ahead.device)
         features = select_rows(torch.cat((self.features, other.features)), order)
-        return Memory(features, self.starts + other.starts, self.longest + other.longest)
+        own, theirs = self.lengths, other.lengths
+        lengths = (lambda: own() + theirs()) if own and theirs else None
+        return Memory(features, self.starts + other.starts, self.longest + other.longest, lengths)
 
 
 class DecoderBlock(Layer):
@@ -161,7 +165,9 @@ class Decoder(Stack):
         """Return features [T, D] of the target tokens, in the order of the batch."""
         at = batch.positions
         x = self._finish(self._place(batch.tokens, at, batch.longest, self.embedding))
-        plan = DecoderPlan.make(batch.starts, batch.longest, memory.starts, memory.longest, self._plan_kind(x))
+        known = (batch.host_lengths, memory.lengths) if memory.lengths else None
+        kind = self._plan_kind(x)
+        plan = DecoderPlan.make(batch.starts, batch.longest, memory.starts, memory.longest, kind, known)
         own, encoded = plan.own, memory.features
         if own.order is not None:
             x, at = select_rows(x, own.order), at[own.order]

@@ -121,4 +121,4 @@ class Encoder(TiedLMHead):
         return self._finish(x)
 
     def _plan(self, batch: PackedBatch, x: Tensor) -> Plan:
-        return Plan.make(batch.starts, batch.longest, self._plan_kind(x))
+        return Plan.make(batch.starts, batch.longest, self._plan_kind(x), lengths=batch.host_lengths)

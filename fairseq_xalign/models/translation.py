@@ -52,10 +52,10 @@ class TranslationModel(nn.Module):
 
     def encode(self, source: PackedBatch, tags: PackedBatch | None = None) -> Memory:
         """The memory of each sentence: its encoded tag, if tags are apart, followed by its encoded source."""
-        memory = Memory(self.encoder(source), source.starts, source.longest)
+        memory = Memory(self.encoder(source), source.starts, source.longest, source.host_lengths)
         if tags is None:
             return memory
-        return Memory(self.encoder(tags), tags.starts, tags.longest).followed_by(memory)
+        return Memory(self.encoder(tags), tags.starts, tags.longest, tags.host_lengths).followed_by(memory)
 
     def losses(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """``translation_loss`` at target positions: features [N, D] and ids [N] -> loss and -log p, both [N]."""

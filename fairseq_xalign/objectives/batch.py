@@ -5,8 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class OnHost:
+    """What the host knows of a batch, wherever the batch is: to read it, nobody waits for a device.
+
+    They are arrays because fairseq moves every tensor of a sample to the device.
+
+    Attributes:
+        starts: as the batch has them, int32 [B + 1].
+        tokens, languages, keys: as the batch has them, or None where only lengths are asked for.
+    """
+
+    starts: np.ndarray
+    tokens: np.ndarray | None = None
+    languages: np.ndarray | None = None
+    keys: np.ndarray | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OnHost):
+            return NotImplemented
+        return all(
+            one is two or (one is not None and two is not None and np.array_equal(one, two))
+            for one, two in zip(vars(self).values(), vars(other).values())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass
@@ -29,6 +57,8 @@ class PackedBatch:
             of its key alone.
         links: places in ``tokens`` of pieces whose words are linked, int64 [2, L], or None: the piece in the pair's
             source language, and the one in its target language, whichever side comes first.
+        linked: which of the tokens in ``masked`` have links, as places in ``masked``, ascending, int64 [K], or None.
+        host: what the host knows of the batch while it is on a device, or None.
     """
 
     tokens: Tensor
@@ -42,6 +72,8 @@ class PackedBatch:
     target_languages: Tensor | None = None
     keys: Tensor | None = None
     links: Tensor | None = None
+    linked: Tensor | None = None
+    host: OnHost | None = None
 
     def __len__(self) -> int:
         return self.starts.numel() - 1
@@ -50,6 +82,26 @@ class PackedBatch:
     def lengths(self) -> Tensor:
         """Lengths of the sequences, int64 [B]."""
         return (self.starts[1:] - self.starts[:-1]).long()
+
+    def host_lengths(self) -> Tensor:
+        """:attr:`lengths` on the CPU, without waiting for the device where the host knows them."""
+        return torch.from_numpy(self.on_host(texts=False).starts).long().diff()
+
+    def on_host(self, texts: bool = True) -> OnHost:
+        """What the host knows of the batch; what it does not know, but is asked for, is read from the device.
+
+        Args:
+            texts: ask for tokens, languages and keys too, and not for lengths alone.
+        """
+        if self.host is not None and (self.host.tokens is not None or not texts):
+            return self.host
+        parts = (self.starts, *((self.tokens, self.languages, self.keys) if texts else ()))
+        # copies: to send a tensor to another process, torch moves its memory away from under an array of it
+        return OnHost(*(None if part is None else part.cpu().numpy().copy() for part in parts))  # type: ignore[arg-type]
+
+    def noted(self, texts: bool = False) -> PackedBatch:
+        """The batch with ``host``, as :meth:`on_host` gives it."""
+        return replace(self, host=self.on_host(texts))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dictionary, which fairseq can move to another device or precision."""
@@ -61,7 +113,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """Return the same batch on another device."""
-        moved: dict[str, Any] = {k: v.to(device) for k, v in self.to_dict().items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
 
@@ -80,31 +132,37 @@ def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     return PackedBatch(tokens, starts, positions, int(lengths.max()) if rows else 0)
 
 
-def select(batch: PackedBatch, sequences: Tensor) -> PackedBatch:
-    """Some sequences of a batch, in the given order: their tokens and keys; which tokens are hidden is left out.
+def select(batch: PackedBatch, sequences: slice) -> PackedBatch:
+    """Some sequences of a batch, in their order: their tokens and keys; which tokens are hidden is left out.
 
     Args:
-        sequences: numbers of sequences, int64 [n].
+        sequences: which ones.
     """
-    lengths = batch.lengths[sequences]
-    starts = torch.zeros(len(sequences) + 1, dtype=torch.int32, device=batch.starts.device)
+    lengths, known = batch.lengths[sequences], batch.host_lengths()[sequences]
+    starts = torch.zeros(len(known) + 1, dtype=torch.int32, device=batch.starts.device)
     starts[1:] = lengths.cumsum(0)
-    total, longest = (int(starts[-1]), int(lengths.max())) if len(sequences) else (0, 0)
+    total, longest = (int(known.sum()), int(known.max())) if len(known) else (0, 0)
     shifts = batch.starts[:-1].long()[sequences] - starts[:-1].long()
     place = torch.arange(total, device=starts.device) + shifts.repeat_interleave(lengths, output_size=total)
 
-    def chosen(values: Tensor | None, where: Tensor) -> Tensor | None:
-        return None if values is None else values[where]
+    def chosen(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[place]
 
     return PackedBatch(
         batch.tokens[place],
         starts,
         batch.positions[place],
         longest,
-        chosen(batch.languages, place),
-        chosen(batch.segments, place),
-        keys=chosen(batch.keys, sequences),
+        chosen(batch.languages),
+        chosen(batch.segments),
+        keys=None if batch.keys is None else batch.keys[sequences],
+        host=OnHost(_starts_of(known)),
     )
+
+
+def _starts_of(lengths: Tensor) -> np.ndarray:
+    """Where sequences of ``lengths`` [B] start, and their sum, int32 [B + 1]."""
+    return np.concatenate([[0], lengths.numpy().cumsum()]).astype(np.int32)
 
 
 def pad(values: Tensor, starts: Tensor, longest: int, fill: float) -> Tensor:
@@ -132,7 +190,8 @@ def unpad(rows: Tensor, fill: int) -> PackedBatch:
 def concatenate(batches: list[PackedBatch]) -> PackedBatch:
     """Join batches into one, in order; an optional field that any of them does not have is None in the result.
 
-    Segments are 0 in a batch that does not have them, and None only if none has.
+    Which hidden tokens have links is left out. Segments are 0 in a batch that does not have them, and None only if none
+    has.
     """
     if len(batches) == 1:
         return batches[0]
@@ -149,7 +208,7 @@ def concatenate(batches: list[PackedBatch]) -> PackedBatch:
         return torch.cat([p + o if shift else p for p, o in zip(parts, offsets)], dim=-1)
 
     starts = [b.starts[:-1] + o for b, o in zip(batches, offsets)]
-    end = torch.tensor([offsets[-1]], dtype=torch.int32, device=batches[0].starts.device)
+    end = torch.full((1,), offsets[-1], dtype=torch.int32, device=batches[0].starts.device)
     tokens, positions = joined("tokens"), joined("positions")
     assert tokens is not None and positions is not None
     return PackedBatch(
@@ -164,4 +223,10 @@ def concatenate(batches: list[PackedBatch]) -> PackedBatch:
         joined("target_languages"),
         joined("keys"),
         joined("links", shift=True),
+        host=None if any(b.host is None for b in batches) else _joined_on_host(batches),
     )
+
+
+def _joined_on_host(batches: list[PackedBatch]) -> OnHost:
+    """What the host knows of joined batches: their lengths."""
+    return OnHost(_starts_of(torch.cat([b.host_lengths() for b in batches])))

@@ -54,7 +54,7 @@ def info_nce(
         if denominator == WITH_POSITIVE:
             return torch.cat([positive[:, None], negative], 1).logsumexp(-1) - positive, found
         alone = torch.isneginf(negative).all(-1)  # [P]: true for an empty queue too
-        if bool(alone.all()):
+        if not negative.shape[1]:
             return positive * 0, found
         # Such a row is replaced before the sum: the gradient of a sum of nothing is NaN, and NaN * 0 is NaN.
         total = torch.where(alone[:, None], torch.zeros_like(negative), negative).logsumexp(-1)

@@ -70,7 +70,9 @@ class Fingerprints:
 
     def __call__(self, batch: PackedBatch) -> Tensor:
         """A fingerprint of each sequence, int64 [B] on the CPU; of texts without letters, one of their ids."""
-        tokens, starts = batch.tokens.cpu(), batch.starts.cpu().long()
+        known = batch.on_host()
+        assert known.tokens is not None
+        tokens, starts = torch.from_numpy(known.tokens), torch.from_numpy(known.starts).long()
         sizes = starts[1:] - starts[:-1]
         lengths = self.lengths[tokens]  # [T]
         ends = _sums_up_to(lengths)

@@ -285,5 +285,4 @@ class Moco(Objective):
 
 def sides(batch: PackedBatch) -> tuple[PackedBatch, PackedBatch]:
     """The first sides and the second sides of pairs that are read apart (``View.sides``), two batches of P texts."""
-    number = torch.arange(len(batch), device=batch.tokens.device)
-    return select(batch, number[::2]), select(batch, number[1::2])
+    return select(batch, slice(0, None, 2)), select(batch, slice(1, None, 2))

@@ -43,10 +43,11 @@ def pool(
         text = (place >= starts[rows] + before) & (place != starts[rows + 1] - 1)
         if left_out is not None:
             text &= ~left_out
-        some = torch.zeros_like(lengths, dtype=torch.bool).index_fill(0, rows[text], True)
+        some = torch.zeros_like(lengths).index_add(0, rows, text.long()) > 0
         inner = text | ~some[rows]
-        features, rows = features[inner], rows[inner]
-        lengths = torch.bincount(rows, minlength=lengths.numel())
+        # Filled in and not selected: nobody waits for a device to say how many there are.
+        features = features.masked_fill(~inner[:, None], 0.0 if pooling == "mean" else float("-inf"))
+        lengths = torch.zeros_like(lengths).index_add(0, rows, inner.long())
     if pooling == "mean":
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         sums = wide.new_zeros(lengths.numel(), features.shape[1]).index_add(0, rows, wide)

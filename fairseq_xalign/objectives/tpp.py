@@ -227,8 +227,8 @@ class TranslationPairs(Objective):
                 scores = compared[1::2].float() @ compared[0::2].float().T  # [P, P], as the loss scores them
             chosen = hard_negatives(self._texts(reading, context), scores.cpu().numpy(), self.options.tpp_num_negatives)
         even = 2 * torch.arange(pairs, device=device)
-        left = torch.cat([even, chosen.left.to(device)])
-        right = torch.cat([even + 1, chosen.right.to(device)])
+        left = torch.cat([even, chosen.left.to(device, non_blocking=True)])
+        right = torch.cat([even + 1, chosen.right.to(device, non_blocking=True)])
         labels = (torch.arange(len(left), device=device) < pairs).float()
         terms = pair_losses(vectors[left], vectors[right], labels, self.options.tpp_loss, self.options.tpp_margin)
         logits = pair_logits(vectors[left], vectors[right]).detach()
@@ -248,7 +248,7 @@ class TranslationPairs(Objective):
     def _ranking(self, vectors: Tensor, of_second: np.ndarray, of_first: np.ndarray) -> Loss:
         """The loss over 2P texts; ``of_second`` and ``of_first`` say which texts compete, as ``Texts.candidates``."""
         pairs, device = len(of_second), vectors.device
-        compete = [torch.from_numpy(one).to(device) for one in (of_second, of_first)]
+        compete = [torch.from_numpy(one).to(device, non_blocking=True) for one in (of_second, of_first)]
         first, second = vectors[0 : 2 * pairs : 2], vectors[1 : 2 * pairs : 2]
         losses, found = ranking_losses(first, second, compete[0], compete[1], self.options.tpp_temperature)
         both = torch.cat(compete)
@@ -268,9 +268,10 @@ class TranslationPairs(Objective):
 
     def negatives(self, reading: Reading, context: Context) -> Negatives:
         """The negatives of a batch that depend on its texts and keys alone."""
-        options, keys = self.options, reading.batch.keys
-        assert keys is not None
-        texts, keys = self._texts(reading, context), keys[0 : 2 * pairs_in(reading, options) : 2].cpu()
+        options, known = self.options, reading.batch.on_host().keys
+        assert known is not None
+        texts = self._texts(reading, context)
+        keys = torch.from_numpy(known[0 : 2 * pairs_in(reading, options) : 2].copy())
         if options.from_corpus:
             either = options.tpp_negatives == CORPUS_EITHER_LANG
             return corpus_negatives(texts, keys, options.tpp_num_negatives, either)
@@ -278,7 +279,8 @@ class TranslationPairs(Objective):
 
     def _texts(self, reading: Reading, context: Context) -> Texts:
         batch = reading.batch
-        languages = None if batch.languages is None else batch.languages[batch.starts[:-1].long()].cpu()
+        known = batch.on_host()
+        languages = None if known.languages is None else torch.from_numpy(known.languages[known.starts[:-1]])
         return Texts(context.fingerprints(batch), pairs_in(reading, self.options), languages, context.known_pairs)
 
 
@@ -288,4 +290,4 @@ def pairs_in(reading: Reading, options: TPPOptions) -> int:
 
 
 def _number(value: int, device: torch.device) -> Tensor:
-    return torch.tensor(float(value), device=device)
+    return torch.full((), float(value), device=device)

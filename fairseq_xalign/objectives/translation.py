@@ -39,6 +39,11 @@ class TranslationBatch:
     def __len__(self) -> int:
         return len(self.source)
 
+    def noted(self) -> TranslationBatch:
+        """The batch with what the host knows of its parts (``PackedBatch.noted``)."""
+        tags = None if self.tags is None else self.tags.noted()
+        return TranslationBatch(self.source.noted(), self.target.noted(), tags, self.direction)
+
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain dictionaries, which fairseq can move to another device or precision."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -76,19 +76,19 @@ def exchanged(features: Tensor, links: Tensor, hidden: Tensor, aggregate: str = 
     Returns:
         [N, D] in float32 at least, 0 where there is no partner, and the number of partners, int64 [N].
     """
-    slot = torch.full((len(features),), -1, dtype=torch.int64, device=features.device)
-    slot[hidden] = torch.arange(len(hidden), device=features.device)
+    rest = len(hidden)  # where partners of other tokens go: to select the hidden ones, the host would wait for a device
+    slot = torch.full((len(features),), rest, dtype=torch.int64, device=features.device)
+    slot[hidden] = torch.arange(rest, device=features.device)
     place, partner = torch.cat([links, links.flip(0)], dim=1)  # [2 L] each
-    wanted = slot[place] >= 0
-    to, partner = slot[place[wanted]], partner[wanted]
-    count = torch.bincount(to, minlength=len(hidden))
+    to = slot[place]
+    count = to.new_zeros(rest + 1).index_add(0, to, torch.ones_like(to))
     if aggregate == FIRST:
         earliest = torch.full_like(count, len(features)).scatter_reduce(0, to, partner, "amin")
-        chosen = earliest[to] == partner
-        to, partner = to[chosen], partner[chosen]
+        to = torch.where(earliest[to] == partner, to, rest)
     wide = torch.promote_types(features.dtype, torch.float32)
-    summed = features.new_zeros(len(hidden), features.shape[1], dtype=wide)
-    summed = summed.index_add(0, to, features.index_select(0, partner).to(wide))
+    summed = features.new_zeros(rest + 1, features.shape[1], dtype=wide)
+    summed = summed.index_add(0, to, features.index_select(0, partner).to(wide))[:rest]
+    count = count[:rest]
     return (summed / count.clamp(min=1)[:, None] if aggregate == MEAN else summed), count
 
 
@@ -165,7 +165,7 @@ class WordExchange(Objective):
         moved, partners = exchanged(reading.features(), batch.links, batch.masked, options.weam_link_agg)
         targets, linked = batch.targets, partners > 0
         if options.weam_unlinked == SKIP:
-            rows = linked.nonzero()[:, 0]
+            rows = linked.nonzero()[:, 0] if batch.linked is None else batch.linked
             moved, targets = moved.index_select(0, rows), targets.index_select(0, rows)
         vectors = context.modules[self.name](moved)
         terms = encoder.vector_losses(vectors, targets, biased=options.weam_head == BERT)

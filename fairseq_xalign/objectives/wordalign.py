@@ -160,8 +160,7 @@ class WordAlignment(Objective):
         start = context.modules[self.name]
         if side == BOTH:
             return start(batch, self.options.layer)
-        sequences = torch.arange(int(side == TARGET), len(batch), 2, device=batch.tokens.device)
-        found = start(select(batch, sequences), self.options.layer)
+        found = start(select(batch, slice(int(side == TARGET), None, 2)), self.options.layer)
         return vectors.detach().to(found.dtype).index_copy(0, places, found)
 
 
@@ -170,5 +169,8 @@ def _places_of_side(batch: PackedBatch, side: str) -> Tensor:
     places = torch.arange(len(batch.tokens), device=batch.tokens.device)
     if side == BOTH:
         return places
-    sequence = torch.arange(len(batch), device=places.device).repeat_interleave(batch.lengths)
-    return places[sequence % 2 == int(side == TARGET)]
+    sequence = torch.arange(len(batch), device=places.device)
+    sequence = sequence.repeat_interleave(batch.lengths, output_size=len(places))
+    other = (sequence % 2 != int(side == TARGET)).long()
+    ours = int(batch.host_lengths()[int(side == TARGET) :: 2].sum())  # known on the host, so that it need not wait
+    return other.argsort(stable=True)[:ours]

@@ -8,7 +8,6 @@ each update (Shazeer and Stern 2018, section 6).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.optimizers.master_weights import flat_places
 
 GLOBAL, PER_TENSOR, UPDATE_RMS = CLIP_MODES = ("global", "per-tensor", "update-rms")
 EPSILON = 1e-6
@@ -98,18 +98,24 @@ def set_clip_mode(optimizer: Any, mode: str, log: Callable[[Tensor], None]) -> N
     optimizer.clip_mode, optimizer.clip_grad_norm = mode, clip_grad_norm
 
 
+def call_before_clipping(optimizer: Any, function: Callable[[], None]) -> None:
+    """Let ``function`` run once per update, ahead of ``optimizer.clip_grad_norm``; calling it again changes nothing."""
+    if getattr(optimizer, "before_clipping", None) is not None:
+        return
+    clip = optimizer.clip_grad_norm
+
+    def clip_grad_norm(*arguments: Any, **options: Any) -> Tensor:
+        function()
+        return clip(*arguments, **options)
+
+    optimizer.before_clipping, optimizer.clip_grad_norm = function, clip_grad_norm
+
+
 def gradients_of(optimizer: Any) -> list[Tensor]:
     """Return the gradient of each parameter that has one, as the optimizer will read it.
 
-    ``--fp16`` keeps all gradients of a device in one flat tensor, unless ``--fp16-no-flatten-grads`` is given: the
-    result then holds views of it.
+    Where that keeps them in one flat tensor (``flat_places``), the result holds views of it.
     """
     if not getattr(optimizer, "has_flat_params", False):
         return [p.grad.detach() for p in optimizer.params if p.grad is not None]
-    ends: dict[Any, int] = defaultdict(int)
-    views = []
-    for parameter in optimizer.fp16_params:
-        device = parameter.device.index
-        begin, ends[device] = ends[device], ends[device] + parameter.numel()
-        views.append(optimizer.fp32_params[device].grad.detach()[begin : ends[device]])
-    return views
+    return [optimizer.fp32_params[device].grad.detach()[place] for _, device, place in flat_places(optimizer)]

@@ -24,7 +24,7 @@ from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.objectives.random import name_key
-from fairseq_xalign.optimizers.clipping import CLIP_MODES, GLOBAL, check_clip_mode, set_clip_mode
+from fairseq_xalign.optimizers.clipping import CLIP_MODES, GLOBAL, call_before_clipping, check_clip_mode, set_clip_mode
 from fairseq_xalign.options import at_least
 from fairseq_xalign.tasks.resume import start_checkpoint
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -282,6 +282,7 @@ class TrainingTask(FairseqTask, ABC):
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
     ) -> Any:
         set_clip_mode(optimizer, str(self.cfg.clip_mode), _log_clipped)
+        call_before_clipping(optimizer, criterion.settle)
         model.train()
         model.set_num_updates(update_num)
         # Dropout as a function of the batch, not of the rank: the same for any number of workers.

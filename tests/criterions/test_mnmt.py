@@ -8,6 +8,7 @@ import torch
 from fairseq.logging import metrics
 
 from fairseq_xalign.criterions.mnmt import MnmtConfig, MnmtCriterion
+from fairseq_xalign.criterions.sums import NonFiniteLoss
 from fairseq_xalign.models.config import DecoderConfig, EncoderConfig
 from fairseq_xalign.models.xalign_translation import XAlignTranslationModel
 from fairseq_xalign.objectives.batch import PackedBatch, pack
@@ -141,5 +142,5 @@ def test_validation_tells_each_direction_without_smoothing(model):
 def test_a_loss_that_is_not_finite_names_the_sentences(model):
     with torch.no_grad():
         model.encoder.embed_tokens.weight[7] = float("nan")
-    with pytest.raises(FloatingPointError, match="not finite .* on: direction/en-de number 7"):
+    with pytest.raises(NonFiniteLoss, match="not finite .* on: direction/en-de number 7"):
         criterion()(model, sample())

@@ -34,8 +34,8 @@ TINY = """
 """.split()
 """fairseq's own masked language model, as small as it gets; one update takes some 10 ms.
 
-Without a buffer of batches fairseq starts no thread that fills it: Python ends the process with "terminate called without
-an active exception" where such a thread is inside torch when the process is about to end.
+Without a buffer of batches fairseq starts no thread that fills it: Python ends the process with "terminate called
+without an active exception" where such a thread is inside torch when the process is about to end.
 """
 
 COMPOSED = "XALIGN_TEST_COMPOSED"

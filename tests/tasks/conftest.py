@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_xalign.data.words import split_words
 from preprocess.__main__ import main as preprocess
 from tests.support.parallel import make_folder
 
@@ -71,3 +72,22 @@ def labelled(tmp_path_factory, data) -> Path:
 def parallel(tmp_path_factory) -> Path:
     """English with two made-up languages, for translation, with monolingual text too."""
     return make_folder(tmp_path_factory.mktemp("parallel"), mono=True)
+
+
+@pytest.fixture(scope="session")
+def linked(tmp_path_factory, data) -> Path:
+    """English and its words in reverse, linked as they belong; 400 pieces."""
+    root = tmp_path_factory.mktemp("linked")
+    lines = TEXT.read_text("utf-8").splitlines()
+    for split, part in (("train", lines[:-40]), ("valid", lines[-40:])):
+        turned, links = [], []
+        for line in part:
+            words = split_words(line)
+            turned.append(" ".join(reversed(words)))
+            links.append(" ".join(f"{i}-{len(words) - 1 - i}" for i in range(len(words))))
+        for name, rows in (("en", part), ("xx", turned), ("links", links)):
+            (root / f"{split}.{name}").write_text("".join(f"{row}\n" for row in rows), "utf-8")
+        run("binarize", "--subword", data, "--split", split, "--output", root / "DATA", "--workers", 1,
+                "--mono", f"en={root}/{split}.en", "--bitext", f"en-xx={root}/{split}.en,{root}/{split}.xx",
+                "--links", f"en-xx={root}/{split}.links", "--link-pieces", "in-order")  # fmt: skip
+    return root / "DATA"

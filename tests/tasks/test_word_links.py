@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from fairseq_xalign.data.words import split_words
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main as preprocess
 from tests.support.running import Run, pretrain, pretrain_two_workers, same_optimizer, same_weights
-from tests.tasks.conftest import TEXT
 from tests.tasks.test_bad_input import prepare
 
 WEAM = ["--criterion", "weam", "--updates-per-epoch", 4, "--batch-size", 16]
@@ -27,25 +25,6 @@ def done(run: Run) -> Run:
 
 def command(*arguments):
     assert preprocess([str(a) for a in arguments]) == 0
-
-
-@pytest.fixture(scope="module")
-def linked(tmp_path_factory, data):
-    """English and its words in reverse, linked as they belong; 400 pieces."""
-    root = tmp_path_factory.mktemp("linked")
-    lines = TEXT.read_text("utf-8").splitlines()
-    for split, part in (("train", lines[:-40]), ("valid", lines[-40:])):
-        turned, links = [], []
-        for line in part:
-            words = split_words(line)
-            turned.append(" ".join(reversed(words)))
-            links.append(" ".join(f"{i}-{len(words) - 1 - i}" for i in range(len(words))))
-        for name, rows in (("en", part), ("xx", turned), ("links", links)):
-            (root / f"{split}.{name}").write_text("".join(f"{row}\n" for row in rows), "utf-8")
-        command("binarize", "--subword", data, "--split", split, "--output", root / "DATA", "--workers", 1,
-                "--mono", f"en={root}/{split}.en", "--bitext", f"en-xx={root}/{split}.en,{root}/{split}.xx",
-                "--links", f"en-xx={root}/{split}.links", "--link-pieces", "in-order")  # fmt: skip
-    return root / "DATA"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from fairseq_xalign.models.attention.flash import has_flash
 
+Lengths = Callable[[], Tensor]
+"""Gives lengths of sequences, int64 [B] on the CPU."""
 BUCKET_PADDING = 256
 """Slots of padding at which a bucket ends. Smaller values cost calls, larger ones work; on CPU, times are the same
 between 128 and 512."""
@@ -43,7 +45,7 @@ class Bucket:
         source = firsts[:, None] + torch.minimum(column, (lengths - 1).clamp(min=0)[:, None])
         slots = real.flatten().nonzero().squeeze(1)
         mask = real[:, None, None, :]
-        return cls(rows, longest, tokens, source.flatten().to(device), slots.to(device), mask.to(device))
+        return cls(rows, longest, tokens, *(_sent(part, device) for part in (source.flatten(), slots, mask)))
 
 
 @dataclass
@@ -64,14 +66,21 @@ class Plan:
     causal: bool = False
 
     @classmethod
-    def make(cls, starts: Tensor, longest: int, kind: str, causal: bool = False) -> Plan:
-        """A plan of ``kind`` 'varlen', 'buckets' or 'plain' for sequences that begin at ``starts`` [B + 1]."""
+    def make(
+        cls, starts: Tensor, longest: int, kind: str, causal: bool = False, lengths: Lengths | None = None
+    ) -> Plan:
+        """A plan for sequences that begin at ``starts`` [B + 1].
+
+        Args:
+            kind: 'varlen', 'buckets' or 'plain'.
+            lengths: gives the lengths where the host knows them, int64 [B]; only buckets ask for them.
+        """
         plan = cls(starts, longest, kind, causal=causal)
         if kind == "plain":
             plan.real = _real(starts, longest)
         elif kind == "buckets":
-            lengths = _lengths(starts)
-            plan.fill_buckets(lengths, ascending(lengths))
+            known = lengths() if lengths else _lengths(starts)
+            plan.fill_buckets(known, ascending(known))
         return plan
 
     def fill_buckets(self, lengths: Tensor, rows: Tensor | None) -> None:
@@ -80,10 +89,10 @@ class Plan:
             return
         device = self.starts.device
         if rows is not None:
-            order = gathering(self.starts, lengths, rows)
-            self.order = order.to(device)
-            self.inverse = torch.empty_like(self.order)
-            self.inverse[self.order] = torch.arange(order.numel(), device=device)
+            order = gathering(lengths, rows)
+            inverse = torch.empty_like(order)
+            inverse[order] = torch.arange(order.numel())
+            self.order, self.inverse = _sent(order, device), _sent(inverse, device)
             lengths = lengths[rows]
         if bool((lengths == lengths[0]).all()):
             self.buckets = [Bucket.make(lengths, device)]
@@ -118,19 +127,31 @@ class DecoderPlan:
     memory: MemoryPlan
 
     @classmethod
-    def make(cls, starts: Tensor, longest: int, memory_starts: Tensor, memory_longest: int, kind: str) -> DecoderPlan:
-        """Plan for target sequences from ``starts`` [B + 1] and their memories from ``memory_starts`` [B + 1]."""
+    def make(
+        cls,
+        starts: Tensor,
+        longest: int,
+        memory_starts: Tensor,
+        memory_longest: int,
+        kind: str,
+        known: tuple[Lengths, Lengths] | None = None,
+    ) -> DecoderPlan:
+        """Plan for target sequences from ``starts`` [B + 1] and their memories from ``memory_starts`` [B + 1].
+
+        Args:
+            known: give the lengths of both where the host knows them.
+        """
         own = Plan(starts, longest, kind, causal=True)
         memory = MemoryPlan(starts, longest, memory_starts, memory_longest, kind)
         if kind == "plain":
             own.real = memory.real = _real(starts, longest)
             memory.memory_real = _real(memory_starts, memory_longest)
         elif kind == "buckets" and starts.numel() > 1:
-            lengths, others = _lengths(starts), _lengths(memory_starts)
+            lengths, others = (give() for give in known) if known else (_lengths(starts), _lengths(memory_starts))
             rows = ascending(lengths * (int(others.max()) + 1) + others)  # by target, then by memory
             own.fill_buckets(lengths, rows)
             if rows is not None:
-                memory.order = gathering(memory_starts, others, rows).to(starts.device)
+                memory.order = _sent(gathering(others, rows), starts.device)
                 lengths, others = lengths[rows], others[rows]
             sizes = pair_rows(lengths.tolist(), others.tolist())
             for targets, sources in zip(lengths.split(sizes), others.split(sizes)):
@@ -155,10 +176,16 @@ def ascending(keys: Tensor) -> Tensor | None:
     return keys.sort(stable=True).indices
 
 
-def gathering(starts: Tensor, lengths: Tensor, rows: Tensor) -> Tensor:
-    """The tokens [T] of all sequences, those of sequence ``rows[0]`` first."""
-    starts, lengths = starts.long().cpu(), lengths[rows]
-    return torch.arange(int(starts[-1])) + (starts[rows] - lengths.cumsum(0) + lengths).repeat_interleave(lengths)
+def gathering(lengths: Tensor, rows: Tensor) -> Tensor:
+    """The tokens [T] of all sequences of ``lengths`` [B], those of sequence ``rows[0]`` first."""
+    starts, lengths = lengths.cumsum(0) - lengths, lengths[rows]
+    places = (starts[rows] - lengths.cumsum(0) + lengths).repeat_interleave(lengths)
+    return torch.arange(len(places)) + places
+
+
+def _sent(made: Tensor, device: torch.device) -> Tensor:
+    """What the host has made, on ``device``; the host goes on before it has arrived."""
+    return made.to(device, non_blocking=True)
 
 
 def bucket_rows(lengths: Sequence[int]) -> list[int]:
