@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from fairseq_xalign.objectives.contrast import DENOMINATORS, WITH_POSITIVE, info
 from fairseq_xalign.objectives.key_queue import KeyQueue, Waiting
 from fairseq_xalign.objectives.objective import (
     LOSS,
+    NO_MASTERS,
     Context,
     Draw,
     Figure,
@@ -189,19 +191,24 @@ class MomentumContrast(nn.Module):
         self.waiting.clear()
 
     @torch.no_grad()
-    def step(self, encoder: Any) -> None:
-        """After an update: let the key encoder follow once, and let the keys of all workers enter the queue."""
-        self._follow(encoder, self.options.moco_momentum)
+    def step(self, encoder: Any, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
+        """After an update: let the key encoder follow once, and let the keys of all workers enter the queue.
+
+        Args:
+            masters: the float32 weights of which parameters are copies in half precision: these are what it follows.
+        """
+        self._follow(encoder, self.options.moco_momentum, masters)
         self.steps.add_(1)
         self.queue.enqueue(*self.waiting.take(self.queue))
 
-    def _follow(self, encoder: Any, momentum: float) -> None:
+    def _follow(self, encoder: Any, momentum: float, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
         for follower, leader in ((self.key_encoder, encoder), (self.key_head, self.head)):
             for own, other in zip(follower.parameters(), leader.parameters(), strict=True):
+                exact = masters.get(other, other)
                 if momentum:
-                    own.lerp_(other.to(own), 1 - momentum)
+                    own.lerp_(exact.to(own), 1 - momentum)
                 else:
-                    own.copy_(other)
+                    own.copy_(exact)
         for lowered in self._lowered:
             for own, other in zip(lowered.parameters(), self.key_encoder.parameters(), strict=True):
                 own.copy_(other)
@@ -261,9 +268,9 @@ class Moco(Objective):
         assert isinstance(module, MomentumContrast)
         module.waiting.clear()
 
-    def after_step(self, module: nn.Module, encoder: Any) -> None:
+    def after_step(self, module: nn.Module, encoder: Any, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
         assert isinstance(module, MomentumContrast)
-        module.step(encoder)
+        module.step(encoder, masters)
 
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:
         assert reading is not None

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
@@ -61,6 +62,8 @@ class Loss:
     others: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
 
+NO_MASTERS: Mapping[Tensor, Tensor] = MappingProxyType({})
+"""Where the optimizer trains the weights of the model themselves."""
 LINKS = "links"
 """In an objective's ``needs``: batches of pairs bring the links of their words (``PackedBatch.links``)."""
 
@@ -196,8 +199,12 @@ class Objective(ABC):
     def before_update(self, module: nn.Module) -> None:
         """Called before the micro-batches of every update, also of one that is tried again, where it owns a module."""
 
-    def after_step(self, module: nn.Module, encoder: Any) -> None:
-        """Called after every successful optimizer step where it owns a module."""
+    def after_step(self, module: nn.Module, encoder: Any, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
+        """Called after every successful optimizer step where it owns a module.
+
+        Args:
+            masters: the float32 weights of which parameters are copies in half precision (``--fp16``, ``--bf16``).
+        """
 
     @abstractmethod
     def loss(self, encoder: Any, reading: Reading | None, context: Context) -> Loss:

@@ -40,6 +40,7 @@ from fairseq_xalign.objectives.view import (
     name_views,
     resolve_settings,
 )
+from fairseq_xalign.optimizers.master_weights import master_weights
 from fairseq_xalign.options import at_least, flag
 from fairseq_xalign.tasks import pretraining_checks as checks
 from fairseq_xalign.tasks.alignment import measured_alignment, scored_pairs
@@ -166,7 +167,7 @@ class AlignMLMTask(TrainingTask):
         super().optimizer_step(optimizer, model, update_num)
         # --amp leaves out an overflowing step and lowers the scale
         if self._owned is not None and (scaler is None or scaler.get_scale() >= scale):
-            self._owned.after_step(self._model.encoder)
+            self._owned.after_step(self._model.encoder, master_weights(optimizer))
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False

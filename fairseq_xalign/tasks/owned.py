@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fairseq_xalign.data.collate import Collater
 from fairseq_xalign.data.iterator import BatchIterator
 from fairseq_xalign.data.windows import Place, Planner
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
-from fairseq_xalign.objectives.objective import Draw, Objective
+from fairseq_xalign.objectives.objective import NO_MASTERS, Draw, Objective
 from fairseq_xalign.objectives.random import name_key
 
 BEFORE_THE_FIRST = -1
@@ -74,9 +74,9 @@ class OwnedModules:
         for objective, module in self.found:
             objective.before_update(module)
 
-    def after_step(self, encoder: Any) -> None:
+    def after_step(self, encoder: Any, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
         for objective, module in self.found:
-            objective.after_step(module, encoder)
+            objective.after_step(module, encoder, masters)
 
 
 def last_batches(

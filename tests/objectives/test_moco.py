@@ -4,10 +4,12 @@ import copy
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
+from fairseq.optim.sgd import SGD
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.config import EncoderConfig
@@ -16,6 +18,8 @@ from fairseq_xalign.objectives.batch import pack, select
 from fairseq_xalign.objectives.combined import combined_loss
 from fairseq_xalign.objectives.moco import Moco, MocoOptions, MomentumContrast, Projection
 from fairseq_xalign.objectives.objective import Context, Resources, Weighted
+from fairseq_xalign.optimizers.master_weights import master_weights
+from tests.support.amp import fp16_on_a_cpu
 from tests.support.trainings import free_port, run_function, wait
 
 SMALL = EncoderConfig(30, layers=1, heads=2, width=16, ffn_width=24, max_positions=16, dropout=0.0,
@@ -48,6 +52,10 @@ def test_both_and_z_give_vectors_of_length_one_and_zero_vectors_stay_finite():
         zero = torch.zeros(1, 32, requires_grad=True)
         projection(zero).sum().backward()
         assert projection(zero).isfinite().all() and zero.grad.isfinite().all()
+
+
+def sgd(parameters):
+    return SGD(SimpleNamespace(lr=[1e-5], momentum=0.0, weight_decay=0.0), parameters)
 
 
 def scalar_module(momentum: float) -> tuple[MomentumContrast, Encoder]:
@@ -92,6 +100,32 @@ def test_the_key_encoder_accumulates_in_float32_and_reads_in_the_models_precisio
     assert reader is module._reader(encoder) and reader.embed_norm.weight.dtype == precision
     assert reader.embed_norm.weight[0].item() == pytest.approx(1.158, abs=0.005)
     assert "_lowered" not in "".join(module.state_dict())
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_the_key_encoder_follows_the_float32_weights_behind_half_precision(precision, flat):
+    """Updates of -1e-5 to a weight of 1, which half precision does not show: theta_q = 1 - 1e-5 t after update t."""
+    encoder = Encoder(FLAT)
+    module = MomentumContrast(encoder, options(moco_momentum=0.9))
+    weight = encoder.embed_norm.weight
+    weight.data.fill_(1.0)
+    encoder.to(precision)
+    module.start(encoder)
+    optimizer = fp16_on_a_cpu(
+        [*encoder.parameters(), *module.head.parameters()], sgd, flat, precision == torch.bfloat16
+    )
+    expected = 1.0
+    for update in range(1, 11):
+        optimizer.zero_grad()
+        optimizer.backward(weight.float().sum())
+        optimizer.clip_grad_norm(0.0)
+        optimizer.step()
+        Moco(module.options).after_step(module, encoder, master_weights(optimizer))
+        expected = 0.9 * expected + 0.1 * (1 - 1e-5 * update)
+    assert bool((weight == 1).all()), "none of these updates shows in the model"
+    assert module.key_encoder.embed_norm.weight[0].item() == pytest.approx(expected, abs=3e-7) and expected < 1 - 4e-5
+    assert torch.equal(module.key_head.out.weight, module.head.out.weight), "the projection got no gradient"
 
 
 def test_a_queue_larger_than_the_bitext_is_refused():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fairseq.optim.fp16_optimizer import FP16Optimizer, MemoryEfficientFP16Optimizer
+from fairseq.optim.fp16_optimizer import MemoryEfficientFP16Optimizer
 from fairseq.utils import clip_grad_norm_
 from torch import Tensor
 from torch.nn import Parameter
@@ -15,7 +15,7 @@ from torch.nn import Parameter
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.optimizers.adamw import AdamWConfig, FusedAdamW
 from fairseq_xalign.optimizers.clipping import check_clip_mode, clip_each_, gradients_of, set_clip_mode
-from tests.support.amp import amp_on_a_cpu
+from tests.support.amp import amp_on_a_cpu, fp16_on_a_cpu, half_settings
 
 GRADIENTS = ([3.0, 4.0], [0.3, 0.4], [-12.0, 5.0])
 """Norms 5, 0.5 and 13; of all, sqrt(25 + 0.25 + 169)."""
@@ -37,17 +37,6 @@ def adamw(params) -> FusedAdamW:
     settings = AdamWConfig()
     settings.lr = [0.1]
     return FusedAdamW(settings, params)
-
-
-def half_settings(**changes) -> SimpleNamespace:
-    common = {"bf16": False, "fp16_scale_window": 4, "fp16_init_scale": 8, "fp16_scale_tolerance": 0.0,
-              "threshold_loss_scale": None, "min_loss_scale": 1e-4, "model_parallel_size": 1} | changes  # fmt: skip
-    return SimpleNamespace(
-        optimizer=AdamWConfig(),
-        common=SimpleNamespace(**common),
-        distributed_training=SimpleNamespace(distributed_world_size=1),
-        optimization=SimpleNamespace(update_freq=[1]),
-    )
 
 
 def test_each_tensor_is_clipped_by_its_own_norm_as_computed_by_hand():
@@ -112,14 +101,7 @@ HALVES = [torch.tensor(c) / 2 for c in CLIPPED]
 @pytest.mark.parametrize("flat", [True, False])
 def test_under_fp16_each_tensor_is_clipped_without_its_loss_scale(flat):
     params = parameters(torch.float16)
-    if flat:  # as FP16Optimizer.build_fp32_params does on a GPU
-        master = Parameter(torch.cat([p.detach().float() for p in params]))
-        master.grad = torch.zeros_like(master)
-        fp32, inner = {None: master}, [master]
-    else:
-        fp32 = inner = FP16Optimizer.build_fp32_params(SimpleNamespace(), params, flatten=False)
-    optimizer = FP16Optimizer(half_settings(), params, adamw(inner), fp32)
-    found = clipped_update(optimizer, params)
+    found = clipped_update(fp16_on_a_cpu(params, adamw, flat), params)
     for gradient, expected in zip(found, HALVES, strict=True):
         torch.testing.assert_close(gradient, expected, rtol=2e-3, atol=0)
 
@@ -133,8 +115,7 @@ def test_memory_efficient_fp16_too():
 
 def test_an_overflow_under_fp16_is_found_before_clipping():
     params = parameters(torch.float16)
-    fp32 = FP16Optimizer.build_fp32_params(SimpleNamespace(), params, flatten=False)
-    optimizer = FP16Optimizer(half_settings(), params, adamw(fp32), fp32)
+    optimizer = fp16_on_a_cpu(params, adamw)
     set_clip_mode(optimizer, "per-tensor", lambda share: pytest.fail("clipped"))
     optimizer.backward(loss_of(params) * 60_000)
     with pytest.raises(OverflowError):

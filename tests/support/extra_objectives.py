@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fairseq_xalign.objectives.mlm import MaskedLM
-from fairseq_xalign.objectives.objective import Figure, Loss, Objective, option
+from fairseq_xalign.objectives.objective import NO_MASTERS, Figure, Loss, Objective, option
 from fairseq_xalign.objectives.preset import Preset
 from fairseq_xalign.objectives.tlm import TranslationLM
 from tests.support.running import OPTIONS, ROOT, Run, finish
@@ -37,7 +37,7 @@ class Centring(Objective):
     def module(self, encoder):
         return Centre(encoder.config.width)
 
-    def after_step(self, module, encoder):
+    def after_step(self, module, encoder, masters=NO_MASTERS):
         module.average.lerp_(module.direction.detach(), 0.1)
         module.steps += 1
 

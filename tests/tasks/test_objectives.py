@@ -1,5 +1,7 @@
 """Lists of objectives, papers' settings, ways of mixing, and what objectives own: real runs of ``fairseq-train``."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -230,3 +232,31 @@ def test_a_step_that_amp_leaves_out_changes_nothing_that_objectives_own():
         task.optimizer_step(optimizer, model, 0)
         counted.append(int(own.steps))
     assert counted == [1, 1, 2]
+
+
+def test_objectives_are_told_of_the_float32_weights_that_an_update_changed():
+    from fairseq.optim.sgd import SGD
+
+    from fairseq_xalign.tasks.align_mlm import AlignMLMTask
+    from fairseq_xalign.tasks.owned import OwnedModules
+    from tests.support.amp import fp16_on_a_cpu
+    from tests.support.extra_objectives import Centre, Centring
+
+    told = []
+
+    class Told(Centring):
+        def after_step(self, module, encoder, masters):
+            told.append(masters[encoder.weight].clone())
+
+    task, model = AlignMLMTask.__new__(AlignMLMTask), torch.nn.Module()
+    model.encoder, model.unclaimed = torch.nn.Linear(2, 2, bias=False).bfloat16(), None
+    model.encoder.weight.data.fill_(1.0)
+    task._model, task._owned = model, OwnedModules([], model, None)
+    task._owned.found.append((Told(), Centre(2)))
+    settings = SimpleNamespace(lr=[2.0**-12], momentum=0.0, weight_decay=0.0)
+    optimizer = fp16_on_a_cpu([model.encoder.weight], lambda weights: SGD(settings, weights), bf16=True)
+    for _ in range(2):
+        optimizer.zero_grad()
+        optimizer.backward(model.encoder.weight.sum())
+        task.optimizer_step(optimizer, model, 0)
+    assert [weights.unique().tolist() for weights in told] == [[1 - 2.0**-12], [1 - 2.0**-11]]
