@@ -11,7 +11,6 @@ from fairseq_cli import train
 from fairseq_xalign.compat import stopping_state
 from fairseq_xalign.compat.stopping_state import KEY, failures
 
-
 REMEMBERED = ("best", "num_runs", "interrupted", "validated")
 
 
