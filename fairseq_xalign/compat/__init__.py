@@ -8,6 +8,7 @@ times. Importing this package imports neither fairseq nor torch.
 - :mod:`~fairseq_xalign.compat.commands`: fairseq's other commands with our tasks;
 - :mod:`~fairseq_xalign.compat.errors`: one line instead of a traceback for what a user can correct;
 - :mod:`~fairseq_xalign.compat.generation`: phrases that are not to be repeated;
+- :mod:`~fairseq_xalign.compat.generation_options`: settings of translation that fairseq crashes on or passes over;
 - :mod:`~fairseq_xalign.compat.hydra_warnings`: warnings that a user can do nothing about;
 - :mod:`~fairseq_xalign.compat.mixed_precision`: gradients under ``--amp``;
 - :mod:`~fairseq_xalign.compat.paths`: paths with a colon;

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fairseq_xalign.compat.generation_options import check_generation_options
 from fairseq_xalign.compat.patching import workaround, wrap
 from fairseq_xalign.errors import UserError
 
@@ -25,13 +27,17 @@ def check_generation() -> None:
     main = sys.modules.get("__main__")
     scripts = [main] if str(getattr(main, "__file__", "") or "").endswith("fairseq_cli/generate.py") else []
     for module in [*scripts, *filter(None, [sys.modules.get("fairseq_cli.generate")])]:
-        wrap(module, "_main", _make_main)
+        wrap(module, "main", _make_main)
 
 
 def _make_main(original: Callable[..., Any]) -> Callable[..., Any]:
-    def main(cfg: Any, output_file: Any) -> Any:
+    def main(cfg: Any) -> Any:
+        if isinstance(cfg, argparse.Namespace):
+            from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+            cfg = convert_namespace_to_omegaconf(cfg)
         check_command(cfg, original, {})
-        return original(cfg, output_file)
+        return original(cfg)
 
     return main
 
@@ -51,19 +57,22 @@ def check_command(cfg: Any, main: Callable[..., Any], arguments: dict[str, Any])
     command = Path(getattr(getattr(main, "__code__", None), "co_filename", "")).stem
     task = _our_task(cfg)
     if task and command in getattr(task, "fairseq_commands", ()):
-        _prepare_translation(cfg, command)
+        _prepare_translation(cfg, task, command)
     elif command in INSTEAD:
         _refuse(cfg, command, task)
     elif command == "validate":
         _prepare_validation(cfg, task, arguments)
 
 
-def _prepare_translation(cfg: Any, command: str) -> None:
+def _prepare_translation(cfg: Any, task: type[Any], command: str) -> None:
     """Let the task know the checkpoint that it will translate with, and refuse one that cannot."""
     from fairseq.utils import split_paths
 
     from fairseq_xalign.models.checkpoint import find_checkpoint, read_checkpoint
 
+    check_generation_options(cfg, command)
+    if command == "generate":
+        task.choose_scorer(cfg)
     if not cfg.common_eval.path:
         raise UserError(f"fairseq-{command} needs a checkpoint", remedy="Add --path CKPT")
     found = [str(find_checkpoint(path).resolve()) for path in split_paths(cfg.common_eval.path)]

@@ -25,6 +25,7 @@ class Cache:
         own: room for keys and values of the target in each layer, [2, R, H, slots, D / H].
         keep_weights: whether to keep the attention of the newest tokens to the memory.
         weights: that of the last layer, averaged over heads, [R, S].
+        dropout: probability of dropping an attention weight.
     """
 
     memory: list[Tensor]
@@ -33,6 +34,7 @@ class Cache:
     own: list[Tensor] = field(default_factory=list)
     keep_weights: bool = False
     weights: Tensor | None = None
+    dropout: float = 0.0
 
     @property
     def sentences(self) -> int:
@@ -69,7 +71,7 @@ class Cache:
             self.own[layer] = F.pad(self.own[layer], (0, 0, 0, self.length))
         self.own[layer][:, :, :, self.length] = kv
         k, v = self.own[layer][:, :, :, : self.length + 1]
-        return F.scaled_dot_product_attention(q, k, v).flatten(1)
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout).flatten(1)
 
     def look_up(self, layer: int, q: Tensor) -> Tensor:
         """Attention of the newest tokens to the memory: [R, H, D / H] -> [R, D]."""
@@ -81,7 +83,7 @@ class Cache:
             if self.mask is not None:
                 scores = scores.masked_fill(~self.mask, float("-inf"))
             self.weights = scores.softmax(-1).mean(1).flatten(0, 1)
-        out = F.scaled_dot_product_attention(beside, k, v, attn_mask=self.mask)
+        out = F.scaled_dot_product_attention(beside, k, v, self.mask, self.dropout)
         return out.transpose(1, 2).flatten(0, 1).flatten(1)
 
     def reorder(self, rows: Tensor, sentences: Tensor | None = None) -> None:

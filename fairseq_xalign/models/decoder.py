@@ -18,7 +18,7 @@ from fairseq_xalign.models.attention import DecoderPlan, attend, attend_memory, 
 from fairseq_xalign.models.cache import Cache
 from fairseq_xalign.models.compiled import OFF, Runner, eager
 from fairseq_xalign.models.config import ATTENTION, DecoderConfig
-from fairseq_xalign.models.transformer import Layer, Stack, token_embedding
+from fairseq_xalign.models.transformer import Layer, Stack, finish, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
 
 
@@ -207,12 +207,13 @@ class Decoder(Stack):
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Read the next token of each row and return its features: ids [R] -> [R, D].
 
-        Each sentence of the cache has R / B rows, its beam, one after the other. Evaluation only: without dropout.
+        Each sentence of the cache has R / B rows, its beam, one after the other. In training mode there is dropout, as
+        in :meth:`forward`; gradients do not lead through the cache.
         """
         at = torch.full_like(tokens, cache.length)
         x = self._place(tokens, at, cache.length + 1, self.embedding)
-        if self.embed_norm is not None:
-            x = self.embed_norm(x)
+        x = finish(self.embed_norm, x, self.config.dropout if self.training else 0.0)
+        cache.dropout = self.config.attention_dropout if self.training else 0.0
         angles = self._angles(at, x.dtype)
         for number, block in enumerate(self.layers):
             x = block(

@@ -15,18 +15,22 @@ from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor, nn
 
 from fairseq_xalign.constants import PAD
+from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.objectives.batch import pad, unpad
 from fairseq_xalign.objectives.translation import TranslationBatch
 
 
-def for_generation(models: Sequence[TranslationModel], alignment: bool = False) -> list[GenerationModel]:
+def for_generation(
+    models: Sequence[TranslationModel], alignment: bool = False, retain_dropout: bool = False
+) -> list[GenerationModel]:
     """What to give to fairseq's generator instead of ``models``.
 
     Args:
         alignment: whether to return the attention to source tokens (``--print-alignment``), which costs time.
+        retain_dropout: whether to keep the dropout of training (``--retain-dropout``).
     """
-    return [GenerationModel(model, alignment) for model in models]
+    return [GenerationModel(model, alignment, retain_dropout) for model in models]
 
 
 def net_input(batch: TranslationBatch) -> dict[str, Tensor]:
@@ -50,10 +54,24 @@ class GenerationModel(nn.Module):
     Called with a ``net_input``, it returns the scores [B, S', V] of all target positions, zeros past the ends.
     """
 
-    def __init__(self, model: TranslationModel, alignment: bool = False) -> None:
+    def __init__(self, model: TranslationModel, alignment: bool = False, retain_dropout: bool = False) -> None:
         super().__init__()
         self.encoder = SourceEncoder(model)
         self.decoder = StepDecoder(model, alignment)
+        self.retain_dropout = retain_dropout
+        if retain_dropout:
+            model.encoder.compiling = model.decoder.compiling = OFF  # compiling would pay in training alone
+
+    def train(self, mode: bool = True) -> GenerationModel:
+        """Set the mode; where dropout is kept, the model stays in that of training.
+
+        fairseq's generators put their models into evaluation mode, and its models refuse that of training by then.
+        """
+        super().train(mode)
+        if self.retain_dropout:
+            for module in self.decoder.model.modules():
+                module.training = True
+        return self
 
     def forward(self, prev_output_tokens: Tensor, **source: Tensor) -> tuple[Tensor, dict[str, Any]]:
         memory, target = self.encoder.forward_torchscript(source)["memory"], unpad(prev_output_tokens, PAD)

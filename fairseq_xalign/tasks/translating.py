@@ -15,15 +15,18 @@ from fairseq.data import Dictionary, FairseqDataset, LanguagePairDataset
 from fairseq.tasks import FairseqTask
 from torch import Tensor
 
+from fairseq_xalign.compat.generation_options import too_short
 from fairseq_xalign.constants import EOS, FAIRSEQ_SPECIALS
 from fairseq_xalign.data.directions import Direction, available_directions, read_direction
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.models.translation import TranslationModel
 from fairseq_xalign.models.xalign_generation import for_generation
 from fairseq_xalign.objectives.translation import SEPARATE, SOURCE
 from fairseq_xalign.options import pair_name
 from fairseq_xalign.tasks.base import TrainingTask
+from fairseq_xalign.tasks.scoring import choose_scorer
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
@@ -66,6 +69,12 @@ class MappedSentences(torch.utils.data.Dataset):
         return torch.tensor([*self.first, *self.mapped[int(index)].tolist()])
 
 
+def has_dropout(model: TranslationModel) -> bool:
+    """Whether anything is dropped in training."""
+    sides = (model.encoder.config, model.decoder.config)
+    return any(c.dropout or c.attention_dropout or c.activation_dropout for c in sides)
+
+
 class Translating(TrainingTask):
     """A task that translates one direction with fairseq's commands."""
 
@@ -73,8 +82,15 @@ class Translating(TrainingTask):
     """The commands of fairseq that work with this task, beside train and validate."""
     folder: DataFolder
     directions: list[Direction]
+    choose_scorer = staticmethod(choose_scorer)
     target_token: str
+    start_decoder: dict[str, Any] | None
     _dictionary: TextDictionary | None = None
+    _generation: Any = None  # the settings of generation, once a generator was built
+    _lines: tuple[int, int] = (
+        0,
+        0,
+    )  # lines of fairseq-interactive that were read before the newest buffer, and with it
 
     @abstractmethod
     def _tag(self, language: str) -> int:
@@ -153,6 +169,8 @@ class Translating(TrainingTask):
             if target not in targets:
                 error = unknown_language(target, targets, option="--target-lang")
                 raise UserError(f"{error.what} to the model as a target", remedy=error.remedy)
+        # The model that fairseq builds next is that of this checkpoint: those of an ensemble may differ in shape.
+        self.start_encoder, self.start_decoder = state_dict["encoder"], state_dict["decoder"]
 
     # -- sentences ---------------------------------------------------------------------------------
 
@@ -183,23 +201,34 @@ class Translating(TrainingTask):
     def get_interactive_tokens_and_lengths(self, lines: list[str], encode_fn: Any) -> tuple[list[Tensor], list[int]]:
         """The ids of lines of plain text, as in training, and how many each has."""
         first = self._prefix()
+        self._lines = self._lines[1], self._lines[1] + len(lines)
         rows = [torch.tensor([*first, *self.tokenizer.encode(line), EOS]) for line in lines]
         return rows, [len(row) for row in rows]
 
     def build_dataset_for_inference(
         self, src_tokens: list[Tensor], src_lengths: list[int], **options: Any
     ) -> LanguagePairDataset:
-        return self._pairs(src_tokens, src_lengths, **options)
+        dataset = self._pairs(src_tokens, src_lengths, **options)
+        dataset.first_line = self._lines[0] + 1
+        return dataset
+
+    @staticmethod
+    def _called(dataset: Any, number: int) -> str:
+        """What a sentence is called in messages: its line in the input, or its number in the output."""
+        first = getattr(dataset, "first_line", None)
+        return f"sentence {number}" if first is None else f"line {first + int(number)} of the input"
 
     def get_batch_iterator(self, dataset: Any, max_tokens: int | None = None, *further: Any, **options: Any) -> Any:
         """The iterator of training and validation, or fairseq's for sentences to translate."""
         if not isinstance(dataset, LanguagePairDataset):
             return super().get_batch_iterator(dataset, max_tokens, *further, **options)
-        longest = max((dataset.num_tokens(i) for i in range(len(dataset))), default=0)
-        if max_tokens is not None and longest > max_tokens:
+        sizes = [int(dataset.num_tokens(i)) for i in range(len(dataset))] if max_tokens is not None else []
+        too_large = next((i for i, size in enumerate(sizes) if size > max_tokens), None)
+        if too_large is not None:
             raise UserError(
-                f"a sentence of {longest} tokens does not fit into --max-tokens {max_tokens}",
-                remedy="Raise --max-tokens",
+                f"{self._called(dataset, too_large)} has {sizes[too_large]} tokens and does not fit into --max-tokens "
+                f"{max_tokens}",
+                remedy=f"Raise --max-tokens to {max(sizes)} or more",
             )
         options["required_batch_size_multiple"] = 1
         return FairseqTask.get_batch_iterator(self, dataset, max_tokens, *further, **options)
@@ -214,17 +243,43 @@ class Translating(TrainingTask):
         """As fairseq does, but a sentence that is too long is an error of one line."""
         _, too_long = dataset.filter_indices_by_size(indices, max_positions)
         if len(too_long) and not ignore_invalid_inputs:
-            sizes = dataset.size(too_long[0])
+            number = min(int(i) for i in too_long)
+            sizes = zip(("source", "target"), dataset.size(number), max_positions)
+            name, size, limit = next(found for found in sizes if found[1] > found[2])
             raise UserError(
-                f"sentence {too_long[0]} is too long: (source, target) tokens are {sizes}, at most {max_positions}",
-                remedy="Raise --max-source-positions and --max-target-positions, split the sentence, or leave such "
-                "sentences out with --skip-invalid-size-inputs-valid-test",
+                f"{self._called(dataset, number)} is too long: {size} {name} tokens, at most {limit}",
+                remedy=f"Raise --max-{name}-positions, split the sentence, or leave such sentences out with "
+                "--skip-invalid-size-inputs-valid-test",
             )
         return super().filter_indices_by_size(indices, dataset, max_positions, ignore_invalid_inputs)
 
     def build_generator(self, models: Any, args: Any, **options: Any) -> Any:
-        adapted = for_generation(models, alignment=bool(getattr(args, "print_alignment", None)))
+        self._generation = args
+        retain = bool(getattr(args, "retain_dropout", False))
+        if retain and not any(has_dropout(model) for model in models):
+            raise UserError(
+                "--retain-dropout has no effect: the model was trained without dropout",
+                remedy="Leave it out, or choose a dropout with --model-overrides \"{'dropout': 0.1}\"",
+            )
+        if (getattr(args, "sampling_topk", None) or -1) > len(self.target_dictionary):
+            raise UserError(
+                f"--sampling-topk {args.sampling_topk} exceeds the vocabulary of {len(self.target_dictionary)} symbols",
+                remedy="Lower it",
+            )
+        adapted = for_generation(models, bool(getattr(args, "print_alignment", None)), retain)
         return super().build_generator(adapted, args, **options)
+
+    def _check_shortest(self, generator: Any, source: Tensor) -> None:
+        """Refuse ``--min-len`` where it exceeds the longest translation of a batch of sources [B, S]."""
+        if not hasattr(generator, "min_len") or generator.match_source_len:
+            return
+        longest = min(int(generator.max_len_a * source.shape[1] + generator.max_len_b), generator.max_len - 1)
+        if generator.min_len > longest:
+            raise too_short(
+                generator.min_len,
+                f"{longest} tokens for a source of {source.shape[1]} (--max-len-a {generator.max_len_a} --max-len-b "
+                f"{generator.max_len_b})",
+            )
 
     def inference_step(
         self, generator: Any, models: Any, sample: Any, prefix_tokens: Any = None, constraints: Any = None
@@ -234,5 +289,9 @@ class Translating(TrainingTask):
             source = sample["net_input"]["src_tokens"]
             tags = source.new_full((len(source),), self._tag(self.direction[1]))
             sample = {**sample, "net_input": {**sample["net_input"], "tags": tags}}
+        if "net_input" in sample:
+            self._check_shortest(generator, sample["net_input"]["src_tokens"])
+        retain = bool(getattr(self._generation, "retain_dropout", False))
+        adapted = for_generation(models, retain_dropout=retain)
         with self._precision(models[0]):
-            return super().inference_step(generator, for_generation(models), sample, prefix_tokens, constraints)
+            return super().inference_step(generator, adapted, sample, prefix_tokens, constraints)

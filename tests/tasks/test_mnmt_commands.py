@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from fairseq_xalign.evaluate.metrics.translation import corpus_bleu
 from fairseq_xalign.models.checkpoint import read_translator
 from fairseq_xalign.models.generate import translate
 from tests.support.parallel import COUNTS, make_folder, sentences, spelled
@@ -78,7 +79,8 @@ def test_generate_translates_every_sentence_once_from_text_to_text(parallel, tra
     german = [spelled(words, "de") for words in sentences(COUNTS["test"]["de"], "testde")]
     model, tokenizer, _ = read_translator(trained.save_dir)
     ours = translate(model, tokenizer, LINES, "en", "de", beam=3)
-    for output in outputs(tmp_path / "log", [[*run, "--scoring", "sacrebleu", *limit] for limit in limits]):
+    *limited, plain = [[*run, "--scoring", "sacrebleu", *limit] for limit in limits] + [run]
+    for output in outputs(tmp_path / "log", [*limited, plain]):
         assert lines_of(output, "S") == dict(enumerate(LINES)) and lines_of(output, "T") == dict(enumerate(german))
         assert lines_of(output, "D") == lines_of(output, "H") == dict(enumerate(ours))
         assert "Generate test with beam=3: BLEU" in output
@@ -106,6 +108,20 @@ def test_empty_and_unknown_text_goes_through_interactive(parallel, trained, tmp_
     assert status == 0, output[-2000:]
     found = lines_of(output, "D")
     assert list(found) == [0, 1, 2, 3] and not any("<2" in text for text in found.values())
+
+
+def test_bleu_is_that_of_plain_text_and_signed_unless_a_scorer_is_chosen(parallel, trained, tmp_path):
+    run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir]
+    plain, fairseqs, pieces, chrf = outputs(
+        tmp_path / "log",
+        [[*run, *more] for more in ([], *(["--scoring", name] for name in ("sacrebleu", "bleu", "chrf")))],
+    )
+    found = corpus_bleu(*([text for _, text in sorted(lines_of(plain, kind).items())] for kind in "DT"), "de")
+    said = re.search(r"^Generate test with beam=5: BLEU = ([\d.]+) \(length ratio [\d.]+, (BLEU\|.*)\)$", plain, re.M)
+    assert float(said[1]) == pytest.approx(found.score, abs=0.006) and said[2] == found.signature
+    assert re.search(r"BLEU = ([\d.]+)", fairseqs)[1] == said[1]
+    assert "--scoring bleu compares the vocabulary's pieces" in pieces and "xalign-evaluate bleu" in pieces
+    assert "BLEU4 = " in pieces and "chrF2 = " in chrf
 
 
 OFFERED = {
@@ -177,6 +193,47 @@ def test_other_places_of_the_target_token_translate_too(parallel, tmp_path, targ
     )
 
 
+def test_models_of_different_shapes_translate_together(parallel, trained, tmp_path):
+    shape = ["--encoder-layers", 2, "--positions", "sinusoidal", "--dropout", 0.1, "--directions", "en-de"]
+    other = pretrain(parallel, tmp_path / "other", "mnmt", 10, *shape)
+    apart = pretrain(parallel, tmp_path / "apart", "mnmt separate", 2, *LEARNING)
+    run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--beam", 2, "--path"]
+    paths = [str(r.save_dir / "checkpoint_last.pt") for r in (trained, other)]
+    forth, back = outputs(tmp_path / "log", [[*run, ":".join(order)] for order in (paths, paths[::-1])])
+    assert len(lines_of(forth, "D")) == 13 and lines_of(forth, "D") == lines_of(back, "D")
+    scores = [re.findall(r"^H-\d+\t(\S+)", text, re.M) for text in (forth, back)]
+    assert [float(s) for s in scores[0]] == pytest.approx([float(s) for s in scores[1]], abs=1e-4)
+    (message,) = refusals(tmp_path / "log2", [[*run, f"{paths[0]}:{apart.save_dir}"]])
+    assert "trained with --target-token separate, not source" in message and "trained alike" in message
+
+
+def test_dropout_is_retained_where_that_is_asked_for(parallel, trained, tmp_path):
+    run = ["generate", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir, "--beam", 2]
+    dropping = [*run, "--model-overrides", "{'dropout': 0.3}"]
+    retained = [*dropping, "--retain-dropout", "--seed"]
+    several = [dropping, [*retained, 1], [*retained, 1], [*retained, 2], [*retained, 1, "--score-reference"]]
+    plain, one, again, two, scored = (
+        re.findall(r"^[HP]-.*$", text, re.M) for text in outputs(tmp_path / "log", several)
+    )
+    assert one == again != two and plain not in (one, two)
+    (evaluated,) = outputs(tmp_path / "log2", [[*dropping, "--score-reference"]])
+    assert re.findall(r"^[HP]-.*$", evaluated, re.M) != scored
+    (message,) = refusals(tmp_path / "log3", [[*run, "--retain-dropout"]])
+    assert "--retain-dropout has no effect: the model was trained without dropout" in message
+
+
+def test_a_line_that_is_too_long_is_named_by_its_number_in_the_input(parallel, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("ba\nbe\nba\n\nba be\nba be ba be ba\nba\n", "utf-8")
+    run = ["interactive", parallel, *OURS, "-s", "en", "-t", "de", "--path", trained.save_dir, "--input",
+           tmp_path / "in.txt", "--buffer-size"]  # fmt: skip
+    cases = [[*run, size, *limit] for size in (1, 4, 100) for limit in (["--max-source-positions", 6],
+                                                                         ["--max-tokens", 6])]  # fmt: skip
+    for number, message in enumerate(refusals(tmp_path / "log", cases)):
+        assert "line 6 of the input" in message and "7" in message, message
+        assert ("Raise --max-tokens to 7" if number % 2 else "7 source tokens, at most 6. Raise --max-s") in message
+    assert number == 5
+
+
 REFUSED = {
     "unknown target": (["-s", "en", "-t", "it"], "'it'", "<2en>, <2de>, <2fr>"),
     "unknown source": (["-s", "it", "-t", "en"], "'it'", "en, de, fr"),
@@ -185,9 +242,15 @@ REFUSED = {
     "no test set": (["-s", "fr", "-t", "de", "--gen-subset", "valid"], "no valid text for fr-de", "en-de"),
     "too long": (["-s", "en", "-t", "de", "--max-source-positions", 4], "is too long", "--max-source-positions"),
     "a large sentence": (["-s", "en", "-t", "de", "--max-tokens", 5], "does not fit into --max-tokens 5", "Raise"),
+    "options": (["-s", "en", "-t", "de", "--sampling"], "--sampling draws --beam 5", "--nbest 5"),
+    "no such symbol": (["-s", "en", "-t", "de", "--sampling", "--nbest", 5, "--sampling-topk", 999],
+                       "--sampling-topk 999 exceeds the vocabulary of", "Lower it"),
+    "too short": (["-s", "en", "-t", "de", "--min-len", 30, "--max-len-a", 1, "--max-len-b", 1],
+                  "--min-len 30 exceeds the longest translation,", "(--max-len-a 1.0 --max-len-b 1)"),
+    "no scorer": (["-s", "en", "-t", "de", "--scoring", "bert_score"], "needs the package bert_score", "pip install"),
     "a tokenizer": (["-s", "en", "-t", "de", "--bpe", "bert"], "--bpe bert", "plain text"),
     "another token": (["-s", "en", "-t", "de", "--target-token", "none"], "trained with --target-token source", ""),
-}
+}  # fmt: skip
 
 
 def test_what_cannot_be_translated_is_one_line(parallel, trained, tmp_path):
