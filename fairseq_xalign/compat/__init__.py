@@ -26,6 +26,7 @@ from fairseq_xalign.compat.checkpoints import (
     allow_broadcast_classes,
     allow_checkpoint_classes,
     last_good_checkpoint,
+    save_intervals_at_the_end_of_epochs,
     write_checkpoints_whole,
 )
 from fairseq_xalign.compat.errors import DEBUG_VARIABLE, shorten_user_errors
@@ -59,6 +60,7 @@ __all__ = [
     "last_good_checkpoint",
     "register",
     "remove_empty_save_dir",
+    "save_intervals_at_the_end_of_epochs",
     "scale_each_parameter_alone",
     "shorten_user_errors",
     "silence_hydra",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import flush_to_disk
 from fairseq_xalign.outputs import final_place
 
+logger = logging.getLogger(__name__)
 TEMPORARY_SUFFIX = ".tmp"
 """fairseq's own suffix of a checkpoint that is being written; the next save overwrites a leftover."""
 
@@ -146,3 +148,45 @@ def write_checkpoints_whole() -> None:
 
     wrap(PathManager, "copy", make_copy)
     wrap(checkpoint_utils, "torch_persistent_save", make_save)
+
+
+@workaround
+def save_intervals_at_the_end_of_epochs() -> None:
+    """Write the checkpoint of ``--save-interval-updates`` also where an epoch ends at the same update.
+
+    Reason: fairseq writes that of the epoch there, or with ``--no-epoch-checkpoints`` the last one alone, so that one
+    of the last N interval checkpoints is missing where they are averaged, and an older one takes its place.
+    """
+    from fairseq import checkpoint_utils
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def save_checkpoint(cfg: Any, trainer: Any, epoch_itr: Any, val_loss: Any) -> Any:
+            ended, epoch, updates = epoch_itr.end_of_epoch(), epoch_itr.epoch, trainer.get_num_updates()
+            saved = original(cfg, trainer, epoch_itr, val_loss)
+            due = ended and cfg.save_interval_updates > 0 and updates % cfg.save_interval_updates == 0
+            if due and saved and not cfg.no_save and trainer.should_save_checkpoint_on_current_rank:
+                name = f"checkpoint_{epoch}_{updates}{trainer.checkpoint_suffix}.pt"
+                _copy_interval(cfg, saved, os.path.join(cfg.save_dir, name), trainer.checkpoint_suffix)
+            return saved
+
+        return save_checkpoint
+
+    wrap(checkpoint_utils, "save_checkpoint", make)
+
+
+def _copy_interval(cfg: Any, saved: str, path: str, suffix: str) -> None:
+    """Copy the checkpoint of an update under its interval's name, and remove the oldest of these as fairseq does."""
+    from fairseq import checkpoint_utils
+    from fairseq.file_io import PathManager
+
+    if cfg.write_checkpoints_asynchronously:  # the file may not be there yet
+        logger.warning("%s is not written: --write-checkpoints-asynchronously leaves nothing to copy at once", path)
+        return
+    PathManager.copy(saved, path, overwrite=True)
+    if cfg.keep_interval_updates <= 0:
+        return
+    every, pattern = cfg.keep_interval_updates_pattern, rf"checkpoint_\d+_(\d+){suffix}\.pt"
+    found = checkpoint_utils.checkpoint_paths(cfg.save_dir, pattern=pattern, keep_match=True)
+    old = [file for file, updates in found if every == -1 or updates % every != 0]
+    for file in old[cfg.keep_interval_updates :]:
+        PathManager.rm(file)

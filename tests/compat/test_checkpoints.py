@@ -197,3 +197,22 @@ def test_a_failed_copy_keeps_the_old_file_and_names_the_newest(tmp_path, monkeyp
         PathManager.copy(str(best), str(last), overwrite=True)
     assert last.read_bytes() == b"old"
     assert sorted(tmp_path.iterdir()) == [best, last]
+
+
+@pytest.mark.parametrize("workarounds", [READ, ALL], ids=["fairseq", "ours"])
+@pytest.mark.parametrize("more", [["--no-epoch-checkpoints"], ["--no-last-checkpoints"]], ids=["last", "epochs"])
+def test_interval_checkpoints_at_the_end_of_epochs_are_written(tiny, tmp_path, workarounds, more):
+    """Epochs of 9 updates, intervals of 5: update 45 ends an epoch and is one of the last three intervals."""
+    options = ["--save-interval-updates", 5, "--keep-interval-updates", 3, "--max-update", 50, "--disable-validation"]
+    process = trainings.train(
+        [tiny, *TINY, *options, *more, "--save-dir", tmp_path / "ck"], tmp_path / "log", workarounds
+    )
+    assert wait(process) == 0, (tmp_path / "log").read_text()[-1500:]
+    found = {file.name: updates_in(file) for file in (tmp_path / "ck").glob("checkpoint_?_*.pt")}
+    if workarounds == READ:
+        assert "checkpoint_5_45.pt" not in found, "fairseq writes it now: the workaround may go"
+        return
+    assert found == {"checkpoint_5_40.pt": 40, "checkpoint_5_45.pt": 45, "checkpoint_6_50.pt": 50}
+    names = {file.name for file in (tmp_path / "ck").glob("*.pt")} - found.keys()
+    epochs = {f"checkpoint{number}.pt" for number in range(1, 6)}
+    assert names == ({"checkpoint_last.pt"} if "--no-epoch-checkpoints" in more else epochs)
