@@ -21,7 +21,10 @@ ROUNDING = 1e-6
 """Relative difference within which two numbers of a field are one: others write 1e-12 as 9.99999996e-13."""
 POSITIONS = ("learned", "rotary", "sinusoidal")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
-ATTENTION = ("fused", "plain")
+ATTENTION = AUTO, VARLEN, BUCKETS, CUDNN, PLAIN = ("auto", "varlen", "buckets", "cudnn", "plain")
+"""Kernels of attention: see ``models.attention``."""
+RESIDUAL = FULL, HALF = "full", "half"
+"""Precision of the residual stream, the sum that runs through the layers: float32, or that of matrix products."""
 INITIALIZERS = ("normal", "xavier")
 TYINGS = ("all", "decoder", "none")
 Config = TypeVar("Config", bound="ShapeConfig")
@@ -57,7 +60,7 @@ class ShapeConfig:
     dropout: float = 0.1
     """Dropout after the embeddings and after each block."""
     attention_dropout: float = 0.1
-    """Dropout on attention weights; 0 keeps the fused kernels in training."""
+    """Dropout on attention weights."""
     activation_dropout: float = 0.0
     """Dropout inside feed-forward blocks, after the activation."""
     activation: str = "gelu"

@@ -117,7 +117,7 @@ class Decoder(Stack):
     Args:
         config: the shape.
         memory_width: width of the encoder.
-        attention: ``fused`` or ``plain``, as for the encoder.
+        attention: ``auto`` or ``plain``, as for the encoder.
         shared: the encoder's token embeddings, where ``config.tying`` is ``all``. They are used, and neither owned,
             initialized nor listed as parameters here.
         compiling: as for the encoder.
@@ -130,7 +130,7 @@ class Decoder(Stack):
         self,
         config: DecoderConfig,
         memory_width: int,
-        attention: str = "fused",
+        attention: str = "auto",
         shared: nn.Embedding | None = None,
         compiling: str = OFF,
     ) -> None:

@@ -57,13 +57,13 @@ class Encoder(TiedLMHead):
 
     Args:
         config: the shape.
-        attention: ``fused`` (the fastest kernel on the device) or ``plain`` (padded reference with equal results).
+        attention: ``auto`` (the fastest kernel on the device) or ``plain`` (padded reference with equal results).
         compiling: whether training is compiled: ``auto``, ``on`` or ``off`` (``models.compiled``).
     """
 
     config: EncoderConfig
 
-    def __init__(self, config: EncoderConfig, attention: str = "fused", compiling: str = OFF) -> None:
+    def __init__(self, config: EncoderConfig, attention: str = "auto", compiling: str = OFF) -> None:
         super().__init__()
         if attention not in ATTENTION:
             raise unknown_name("attention", attention, ATTENTION)

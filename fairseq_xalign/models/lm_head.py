@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.config import EncoderConfig
-from fairseq_xalign.models.output import token_losses, training_scores
+from fairseq_xalign.models.output import chunked_losses, is_large, token_losses, training_scores
 from fairseq_xalign.models.transformer import Stack
 
 
@@ -56,8 +56,10 @@ class TiedLMHead(Stack):
     def _vector_losses(self, vectors: Tensor, targets: Tensor, biased: bool) -> Tensor:
         if not torch.is_autocast_enabled(vectors.device.type):
             vectors = vectors.to(self.embed_tokens.weight.dtype)
-        bias = self.lm_bias if biased else None
-        return token_losses(training_scores(vectors, self.embed_tokens.weight, bias), targets)
+        bias, weight = self.lm_bias if biased else None, self.embed_tokens.weight
+        if not torch.compiler.is_compiling() and is_large(vectors, weight):
+            return chunked_losses(vectors, weight, bias, targets)[0]
+        return token_losses(training_scores(vectors, weight, bias), targets)
 
     def _transformed(self, features: Tensor) -> Tensor:
         if self.lm_dense is None or self.lm_norm is None:

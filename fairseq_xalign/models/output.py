@@ -1,18 +1,26 @@
 """Output layers in training: scores of all symbols, and the losses that are computed from them.
 
 The matrix of scores [N, V] is the largest of a step. Compiled (``models.compiled``), the losses read it in the
-precision that the product wrote, and no copy of it in float32 exists.
+precision that the product wrote, and no copy of it in float32 exists. Otherwise a large one is never there as a whole
+(:func:`chunked_losses`).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fairseq_xalign.models.transformer import computed_in
 
 ALIGNED = 64
 """With 250,002 columns, products in half precision run at a third of the speed that 250,048 have on an H100."""
+LARGEST = 2**27
+"""Scores that are computed at once where nothing is compiled: half a gigabyte of float32. Chunks of fewer rows would
+spend more time on the gradient of the output layer, which every chunk adds to, than they save."""
 
 
 def aligned(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -57,6 +65,80 @@ def smoothed_losses(scores: Tensor, targets: Tensor, label_smoothing: float, sym
     wide, share = _wide(scores), label_smoothing / (symbols - 1)
     every = symbols * wide.logsumexp(-1) - wide[:, :symbols].sum(-1)
     return (1 - label_smoothing - share) * nll + share * every, nll.detach()
+
+
+def is_large(features: Tensor, weight: Tensor) -> bool:
+    """Whether the scores of features [N, D] with an output layer [V, D] are too many to be computed at once."""
+    return features.shape[0] * weight.shape[0] > LARGEST
+
+
+def chunked_losses(
+    features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """``objectives.translation.translation_loss`` of an output layer's scores, of which only a few rows exist at once.
+
+    The backward pass computes them again: one product more than with all scores in memory.
+
+    Args:
+        features: [N, D].
+        weight, bias: of the output layer, [V, D] and [V] or None.
+        targets: ids, [N].
+
+    Returns: the loss and -log p(target), which has no gradient, both [N], in float32 or float64.
+    """
+    rows = max(LARGEST // weight.shape[0], 1)
+    return _ChunkedLosses.apply(features, weight, bias, targets, label_smoothing, rows, computed_in(features))
+
+
+class _ChunkedLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, smoothing: float, rows: int,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        share = smoothing / (weight.shape[0] - 1)
+        lowered, x = _lowered(weight, bias, dtype), features.to(dtype)
+        totals, losses, nlls = [], [], []
+        for some, wanted in zip(x.split(rows), targets.split(rows)):
+            scores = _wide(F.linear(some, *lowered))
+            total = scores.logsumexp(-1)
+            nll = total - scores.gather(1, wanted[:, None]).squeeze(1)
+            every = scores.shape[1] * total - scores.sum(-1) if share else 0.0
+            totals.append(total)
+            nlls.append(nll)
+            losses.append((1 - smoothing - share) * nll + share * every)
+        ctx.save_for_backward(features, weight, bias, targets, torch.cat(totals))
+        ctx.settings = (1 - smoothing - share, share, rows, dtype)
+        nll = torch.cat(nlls)
+        ctx.mark_non_differentiable(nll)
+        return torch.cat(losses), nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        features, weight, bias, targets, totals = ctx.saved_tensors
+        right, share, rows, dtype = ctx.settings
+        lowered, x = _lowered(weight, bias, dtype), features.to(dtype)
+        of_weight = torch.zeros_like(weight, dtype=totals.dtype)
+        of_bias = None if bias is None else torch.zeros_like(bias, dtype=totals.dtype)
+        of_features = []
+        for some, wanted, total, outer in zip(*(t.split(rows) for t in (x, targets, totals, gradient))):
+            inner = (_wide(F.linear(some, *lowered)) - total[:, None]).exp_()
+            if share:
+                inner.sub_(share)
+            inner.scatter_add_(1, wanted[:, None], inner.new_full((len(wanted), 1), -right))
+            inner.mul_(outer[:, None])
+            if of_bias is not None:
+                of_bias.add_(inner.sum(0))
+            inner = inner.to(dtype)
+            of_weight.add_(inner.T @ some)
+            of_features.append(inner @ lowered[0])
+        found = (torch.cat(of_features).to(features.dtype), of_weight.to(weight.dtype))
+        return *found, None if bias is None or of_bias is None else of_bias.to(bias.dtype), None, None, None, None
+
+
+def _lowered(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    return weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
 def _wide(scores: Tensor) -> Tensor:

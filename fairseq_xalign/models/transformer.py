@@ -10,7 +10,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.models import positions
 from fairseq_xalign.models.attention import choose
 from fairseq_xalign.models.compiled import OFF, Runner, runner
-from fairseq_xalign.models.config import ACTIVATIONS, ShapeConfig
+from fairseq_xalign.models.config import ACTIVATIONS, FULL, HALF, ShapeConfig
 from fairseq_xalign.models.dropout import dropout
 
 PROJECTIONS = {"qkv": 3, "memory_q": 1, "memory_kv": 2}
@@ -47,12 +47,12 @@ class Layer(nn.Module):
 
     def _enter(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
         """What a part of the layer with this ``norm`` sees of x [T, D]."""
-        return norm(x) if self.normalize_before else x
+        return normalized(norm, x) if self.normalize_before else x
 
     def _add(self, x: Tensor, found: Tensor, norm: nn.LayerNorm) -> Tensor:
         """x [T, D] with what such a part ``found`` [T, D]."""
         x = x + dropout(found, self.dropout, self.training)
-        return x if self.normalize_before else norm(x)
+        return x if self.normalize_before else normalized(norm, x)
 
     def _ffn(self, x: Tensor) -> Tensor:
         hidden = self.activation(self.ffn_in(x))
@@ -68,6 +68,8 @@ class Stack(nn.Module):
     embed_norm: nn.LayerNorm | None
     compiling: str = OFF
     """Whether training is compiled, one of ``compiled.COMPILE``."""
+    residual: str = FULL
+    """Precision of the residual stream, one of ``config.RESIDUAL``."""
 
     def runner(self, device: torch.device) -> Runner:
         """How parts of layers are run on ``device``."""
@@ -87,7 +89,8 @@ class Stack(nn.Module):
         return x
 
     def _finish(self, x: Tensor) -> Tensor:
-        return self.runner(x.device)(finish)(self.embed_norm, x, self.config.dropout if self.training else 0.0)
+        dtype = computed_in(x) if self.residual == HALF else x.dtype
+        return self.runner(x.device)(finish)(self.embed_norm, x, self.config.dropout if self.training else 0.0, dtype)
 
     def _angles(self, at: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """What turns queries and keys at positions ``at`` [T], if positions are rotary."""
@@ -133,9 +136,19 @@ class Stack(nn.Module):
                 nn.init.zeros_(module.weight[module.padding_idx])
 
 
-def finish(norm: nn.LayerNorm | None, x: Tensor, p: float) -> Tensor:
-    """The sum of embeddings [T, D] as the first layer sees it: normalized, if there is a norm, then dropped out."""
-    return dropout(x if norm is None else norm(x), p)
+def normalized(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """``norm`` of x [T, D] in the dtype of x: under autocast it is computed in float32, whatever that dtype is."""
+    return norm(x).to(x.dtype)
+
+
+def finish(norm: nn.LayerNorm | None, x: Tensor, p: float, dtype: torch.dtype | None = None) -> Tensor:
+    """The sum of embeddings [T, D] as the first layer sees it: normalized, if there is a norm, then dropped out.
+
+    Args:
+        dtype: that of the residual stream, which begins here; None for the one that it has.
+    """
+    x = dropout(x if norm is None else norm(x), p)
+    return x if dtype is None else x.to(dtype)
 
 
 def token_embedding(config: ShapeConfig) -> nn.Embedding:

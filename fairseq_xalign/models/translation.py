@@ -12,7 +12,7 @@ from fairseq_xalign.models.compiled import OFF, eager
 from fairseq_xalign.models.config import TYINGS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.decoder import Decoder, Memory
 from fairseq_xalign.models.encoder import Encoder
-from fairseq_xalign.models.output import smoothed_losses, training_scores
+from fairseq_xalign.models.output import chunked_losses, is_large, smoothed_losses, training_scores
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.translation import SOURCE, TranslationBatch, translation_loss
 
@@ -22,7 +22,7 @@ class TranslationModel(nn.Module):
 
     Args:
         encoder_config, decoder_config: their shapes.
-        attention: ``fused`` or ``plain``, for both.
+        attention: ``auto`` or ``plain``, for both.
 
     Attributes:
         encoder: usable without the decoder.
@@ -37,7 +37,7 @@ class TranslationModel(nn.Module):
         self,
         encoder_config: EncoderConfig,
         decoder_config: DecoderConfig,
-        attention: str = "fused",
+        attention: str = "auto",
         compiling: str = OFF,
     ) -> None:
         super().__init__()
@@ -60,6 +60,8 @@ class TranslationModel(nn.Module):
     def losses(self, features: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """``translation_loss`` at target positions: features [N, D] and ids [N] -> loss and -log p, both [N]."""
         run = self.decoder.runner(features.device)
+        if run is eager and is_large(features, self.decoder.output_weight):
+            return chunked_losses(features, self.decoder.output_weight, None, targets, label_smoothing)
         if run is eager:
             return translation_loss(self.logits(features), targets, label_smoothing)
         return run(_losses)(features, self.decoder.output_weight, targets, label_smoothing)

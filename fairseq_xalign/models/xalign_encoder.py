@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import HALF
-from fairseq_xalign.models.compiled import AUTO, OFF
+from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.config import Config, EncoderConfig, same_value
 from fairseq_xalign.models.encoder import Encoder
 from fairseq_xalign.models.presets import PRESETS, preset
-from fairseq_xalign.models.xalign_options import TransformerOptions
+from fairseq_xalign.models.xalign_options import TransformerOptions, computed_as
 from fairseq_xalign.options import at_least, flag
 
 
@@ -169,7 +169,7 @@ class XAlignModel(BaseFairseqModel):
             weights before it makes the criterion); None where they do not.
     """
 
-    def __init__(self, config: EncoderConfig, attention: str = "fused", compiling: str = OFF) -> None:
+    def __init__(self, config: EncoderConfig, attention: str = "auto", compiling: str = OFF) -> None:
         super().__init__()
         self.encoder = Encoder(config, attention, compiling)
         self.heads = nn.ModuleDict()
@@ -195,7 +195,7 @@ class XAlignModel(BaseFairseqModel):
     def build_model(cls, cfg: Any, task: Any) -> "XAlignModel":
         resumed = bool((task.start or {}).get("resumed", True))
         config = resolve_config(cfg, len(task.tokenizer), len(task.languages), task.start_encoder, resumed)
-        return cls(config, str(cfg.attention), str(getattr(cfg, "compile", AUTO)))
+        return computed_as(cls(config), cfg)
 
     def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(self, *arguments)``: one forward pass as data-parallel wrappers see it."""

@@ -1,12 +1,16 @@
 """The options of fairseq models that encoders and translation models share."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional, TypeVar
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from torch import nn
 
-from fairseq_xalign.models.compiled import AUTO, COMPILE
-from fairseq_xalign.models.config import ATTENTION, POSITIONS
+from fairseq_xalign.models.compiled import COMPILE
+from fairseq_xalign.models.config import ATTENTION, AUTO, FULL, POSITIONS, RESIDUAL
+from fairseq_xalign.models.transformer import Stack
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass
@@ -30,11 +34,21 @@ class TransformerOptions(FairseqDataclass):
     activation_dropout: Optional[float] = field(
         default=None, metadata={"help": "dropout probability inside feed-forward blocks (default: that of --arch)"}
     )
-    attention: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
-        default="fused",
+    attention_kernel: ChoiceEnum(ATTENTION) = field(  # type: ignore[valid-type]
+        default=AUTO,
         metadata={
-            "help": "how attention is computed: by the fastest kernel (fused, the default), or over padded sequences "
-            "(plain), a slow reference with equal results"
+            "help": "how attention is computed, always with equal results: by flash attention over packed sequences "
+            "(varlen: on a GPU, in half precision), over sequences of similar length that are padded together "
+            "(buckets), by cuDNN's kernel over such buckets (cudnn: on a GPU), or over one padded block, a slow "
+            "reference (plain); auto, the default, is varlen where that works, else buckets"
+        },
+    )
+    residual_precision: ChoiceEnum(RESIDUAL) = field(  # type: ignore[valid-type]
+        default=FULL,
+        metadata={
+            "help": "precision of the residual stream under --autocast bf16 or --amp: float32 (full, the default), or "
+            "that of matrix products (half), which moves half as many bytes between them; layer norms compute in "
+            "float32 either way"
         },
     )
     compile: ChoiceEnum(COMPILE) = field(  # type: ignore[valid-type]
@@ -44,3 +58,13 @@ class TransformerOptions(FairseqDataclass):
             "(the default: on a GPU, where there is a compiler), on, or off; the first updates wait for the compiler"
         },
     )
+
+
+def computed_as(model: Model, cfg: Any) -> Model:
+    """``model``, computed as options say; one that a checkpoint of before an option does not have keeps its default."""
+    for stack in model.modules():
+        if isinstance(stack, Stack):
+            stack.attention = str(getattr(cfg, "attention_kernel", AUTO))
+            stack.compiling = str(getattr(cfg, "compile", AUTO))
+            stack.residual = str(getattr(cfg, "residual_precision", FULL))
+    return model

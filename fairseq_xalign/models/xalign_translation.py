@@ -10,12 +10,12 @@ from fairseq.models import BaseFairseqModel, register_model, register_model_arch
 from torch import Tensor
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.models.compiled import AUTO, OFF
+from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.config import ACTIVATIONS, DecoderConfig, EncoderConfig
 from fairseq_xalign.models.presets import BARE_HEAD, TRANSLATION
 from fairseq_xalign.models.translation import TranslationModel, size_line
 from fairseq_xalign.models.xalign_encoder import Float32Modules, continued, fit_state_dict
-from fairseq_xalign.models.xalign_options import TransformerOptions
+from fairseq_xalign.models.xalign_options import TransformerOptions, computed_as
 from fairseq_xalign.objectives.translation import TranslationBatch
 from fairseq_xalign.options import at_least, flag
 
@@ -179,7 +179,7 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
         self,
         encoder_config: EncoderConfig,
         decoder_config: DecoderConfig,
-        attention: str = "fused",
+        attention: str = "auto",
         compiling: str = OFF,
     ) -> None:
         super().__init__(encoder_config, decoder_config, attention, compiling)
@@ -191,7 +191,7 @@ class XAlignTranslationModel(TranslationModel, BaseFairseqModel):
         start = None if encoder is None or decoder is None else (encoder, decoder)
         configs = resolve_configs(cfg, len(task.tokenizer), start)
         logger.info(size_line(getattr(cfg, "_name", None) or "mmte_base", *configs))
-        return cls(*configs, str(cfg.attention), str(getattr(cfg, "compile", AUTO)))
+        return computed_as(cls(*configs), cfg)
 
     def forward(self, first: TranslationBatch | Callable[..., Any], *arguments: Any) -> Any:
         """Features [T, D] of a batch, or ``first(self, *arguments)`` for criterions that need more than features.

@@ -23,6 +23,7 @@ from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
 from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.models.config import FULL, HALF
 from fairseq_xalign.objectives.random import name_key
 from fairseq_xalign.optimizers.clipping import CLIP_MODES, GLOBAL, call_before_clipping, check_clip_mode, set_clip_mode
 from fairseq_xalign.options import at_least
@@ -72,6 +73,7 @@ class TrainingConfig(FairseqDataclass):
     seed: int = II("common.seed")
     update_freq: List[int] = II("optimization.update_freq")
     max_epoch: int = II("optimization.max_epoch")
+    amp: bool = II("common.amp")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     save_dir: str = II("checkpoint.save_dir")
     train_subset: str = II("dataset.train_subset")
@@ -238,6 +240,11 @@ class TrainingTask(FairseqTask, ABC):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         self._check_arch(getattr(cfg, "_name", None))
+        if getattr(cfg, "residual_precision", FULL) == HALF and str(self.cfg.autocast) == "none" and not self.cfg.amp:
+            raise UserError(
+                f"--residual-precision {HALF} changes nothing without mixed precision",
+                remedy="Add --autocast bf16, or leave it out",
+            )
         model = super().build_model(cfg, from_checkpoint)
         self.encoder_config = model.encoder.config
         return model

@@ -9,6 +9,7 @@ import torch._inductor.config
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models import compiled
+from fairseq_xalign.models import dropout as dropout_module
 from fairseq_xalign.models.compiled import eager, missing_compiler, runner
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.models.output import ALIGNED, aligned, smoothed_losses, token_losses
@@ -90,16 +91,46 @@ def test_dropout_draws_anew_and_keeps_the_mean():
 
 
 @needs_compiler
+def test_the_same_elements_are_dropped_as_in_uncompiled_training_that_draws_as_torch_does(monkeypatch):
+    monkeypatch.setattr(dropout_module, "INTEGER", {})  # a CPU's own dropout draws otherwise
+    rates = {"dropout": 0.2, "attention_dropout": 0.0, "activation_dropout": 0.3}
+    encoder = Encoder(EncoderConfig(V, layers=3, heads=2, width=16, ffn_width=24, **rates))
+    draw = random.Random(4)
+    for number in range(5):
+        batch, found = drawn_batch(draw), {}
+        for encoder.compiling in ("off", "on"):
+            found[encoder.compiling] = values_and_gradients(encoder, batch, number)
+        for expected, value in zip(found["off"], found["on"]):
+            torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+
+
+def drawn_translation(draw: random.Random) -> tuple[TranslationBatch, torch.Tensor]:
+    """Pairs of any lengths, and what the decoder is to predict."""
+    source = drawn_batch(draw, 12)
+    source.tokens.clamp_(max=39)
+    target = pack([[draw.randrange(9, 40) for _ in range(draw.randint(2, 12))] for _ in range(len(source))])
+    return TranslationBatch(source, target, None, torch.zeros(len(source), dtype=torch.int64)), target.tokens.roll(-1)
+
+
+@needs_compiler
+def test_translation_and_a_head_make_no_new_graph_in_batches_of_other_lengths():
+    model = small_model().train()
+    head = torch.nn.Linear(16, 3).double()
+    model.encoder.compiling = model.decoder.compiling = "on"
+    draw, made = random.Random(6), 0
+    for number in range(160):
+        batch, targets = drawn_translation(draw)
+        (model.losses(model(batch), targets, 0.1)[0].sum() + head(model.encoder(batch.source)).sum()).backward()
+        if number == 60:
+            made = graphs()
+    assert graphs() == made > 0
+
+
+@needs_compiler
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_compiled_translation_model_has_the_losses_and_gradients_of_another(smoothing):
     model = small_model().train()
-    draw = random.Random(5)
-    source = drawn_batch(draw, 12)
-    lengths = [draw.randint(2, 12) for _ in range(len(source))]
-    target = pack([[draw.randrange(9, 40) for _ in range(n)] for n in lengths])
-    source.tokens.clamp_(max=39)
-    targets = target.tokens.roll(-1)
-    batch = TranslationBatch(source, target, None, torch.zeros(len(source), dtype=torch.int64))
+    batch, targets = drawn_translation(random.Random(5))
     found = {}
     for mode in ("off", "on"):
         model.encoder.compiling = model.decoder.compiling = mode

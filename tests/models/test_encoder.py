@@ -62,7 +62,7 @@ def values_and_gradients(encoder: Encoder, batch: PackedBatch, attention: str) -
 
 def assert_paths_agree(encoder: Encoder, batch: PackedBatch, dtype: torch.dtype) -> None:
     encoder = encoder.to(dtype)
-    fused = values_and_gradients(encoder, batch, "fused")
+    fused = values_and_gradients(encoder, batch, "auto")
     plain = values_and_gradients(encoder, batch, "plain")
     assert len(fused) == len(plain) > 10
     for a, b in zip(fused, plain):
@@ -106,7 +106,7 @@ def test_rotary_attention_depends_on_distances_only():
     torch.testing.assert_close(encoder(batch), encoder(shifted), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("attention", ["fused", "plain"])
+@pytest.mark.parametrize("attention", ["auto", "plain"])
 def test_dropout_changes_training_but_not_evaluation(attention):
     encoder = Encoder(config(dropout=0.3, attention_dropout=0.3), attention)
     batch = ragged_batch()
@@ -115,7 +115,7 @@ def test_dropout_changes_training_but_not_evaluation(attention):
     assert torch.equal(encoder(batch), encoder(batch))
 
 
-@pytest.mark.parametrize("attention", ["fused", "plain"])
+@pytest.mark.parametrize("attention", ["auto", "plain"])
 @pytest.mark.parametrize("lengths", [RAGGED, (8, 8, 8)])
 def test_attention_dropout_alone_keeps_the_mean(attention, lengths):
     torch.manual_seed(3)
@@ -123,7 +123,7 @@ def test_attention_dropout_alone_keeps_the_mean(attention, lengths):
     block, batch = encoder.layers[0], ragged_batch(lengths)
     x = torch.randn(batch.tokens.numel(), 16, dtype=torch.float64)
     plan_of = encoder.eval()._plan
-    if attention == "fused":  # the plan's order is that of ascending lengths
+    if attention == "auto":  # the plan's order is that of ascending lengths
         order = plan_of(batch, x).order
         x = x if order is None else x[order]
     qkv, plan = block.before(x, None), plan_of(batch, x)
@@ -132,7 +132,7 @@ def test_attention_dropout_alone_keeps_the_mean(attention, lengths):
     assert (mean - expected).abs().max() < 0.07 * expected.abs().max()
 
 
-@pytest.mark.parametrize("attention", ["fused", "plain"])
+@pytest.mark.parametrize("attention", ["auto", "plain"])
 @pytest.mark.parametrize("positions", ["learned", "rotary", "sinusoidal"])
 def test_bfloat16_autocast_stays_near_float32(attention, positions):
     torch.manual_seed(4)
@@ -153,11 +153,11 @@ def test_cuda_fused_attention_stays_near_plain_in_bfloat16(positions):
     encoder = Encoder(config(positions=positions, width=64, heads=4)).cuda()
     batch = ragged_batch().to("cuda")
     losses = {}
-    for attention in ("fused", "plain"):
+    for attention in ("auto", "plain"):
         encoder.attention = attention
         with torch.autocast("cuda", torch.bfloat16):
             losses[attention] = mlm_loss(encoder, batch).item()
-    assert abs(losses["fused"] / losses["plain"] - 1) < 0.01
+    assert abs(losses["auto"] / losses["plain"] - 1) < 0.01
 
 
 def test_state_of_padding_row_and_output_bias_at_the_start():

@@ -41,7 +41,7 @@ def values_and_gradients(model: TranslationModel, batch: TranslationBatch, atten
 def test_fused_attention_equals_plain_in_values_and_gradients(positions, normalize_before, apart):
     model = small_model(positions=positions, normalize_before=normalize_before, seed=1)
     batch = translation_batch(apart=apart)
-    fused, plain = (values_and_gradients(model, batch, kind) for kind in ("fused", "plain"))
+    fused, plain = (values_and_gradients(model, batch, kind) for kind in ("auto", "plain"))
     assert fused.keys() == plain.keys()  # every parameter has a gradient
     for name, value in fused.items():
         torch.testing.assert_close(value, plain[name], rtol=0, atol=1e-10 * max(1.0, plain[name].abs().max().item()))
@@ -57,7 +57,7 @@ def test_a_sentence_has_the_same_features_alone_and_in_any_batch(positions):
         torch.testing.assert_close(whole[first:last], model(alone), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("attention", ["fused", "plain"])
+@pytest.mark.parametrize("attention", ["auto", "plain"])
 def test_a_position_knows_nothing_of_later_target_tokens(attention):
     model, batch = small_model(attention=attention).eval(), translation_batch()
     before = model(batch)
@@ -83,9 +83,9 @@ def test_one_token_at_a_time_gives_the_features_of_the_whole(positions, tying):
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_mixed_precision_stays_near_single_precision(positions):
     model, batch = small_model(positions=positions).float(), translation_batch(targets=[6] * 8)
-    exact = values_and_gradients(model, batch, "fused")
+    exact = values_and_gradients(model, batch, "auto")
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = values_and_gradients(model, batch, "fused")
+        rounded = values_and_gradients(model, batch, "auto")
         with torch.no_grad():
             cache = model.decoder.begin(model.encode(batch.source))
             steps = [model.decoder.step(t, cache) for t in batch.target.tokens.unflatten(0, (8, 7)).unbind(1)]

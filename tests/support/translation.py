@@ -33,7 +33,7 @@ def small_configs(tying: str = "all", **changes: Any) -> tuple[EncoderConfig, De
     return EncoderConfig(**values, **BARE_HEAD), DecoderConfig(**values, tying=tying)
 
 
-def small_model(tying: str = "all", attention: str = "fused", seed: int = 0, **changes: Any) -> TranslationModel:
+def small_model(tying: str = "all", attention: str = "auto", seed: int = 0, **changes: Any) -> TranslationModel:
     """A model of ``small_configs`` in float64."""
     torch.manual_seed(seed)
     return TranslationModel(*small_configs(tying, **changes), attention).double()

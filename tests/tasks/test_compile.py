@@ -1,9 +1,11 @@
-"""``--compile``: a real run of ``fairseq-train`` with compiled parts."""
+"""``--compile``, ``--attention-kernel`` and ``--residual-precision`` in real runs of ``fairseq-train``."""
 
 import pytest
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.compiled import missing_compiler
 from tests.support.running import pretrain
+from tests.tasks.test_bad_input import prepare
 
 
 @pytest.mark.skipif(bool(missing_compiler("cpu")), reason="torch.compile needs a C++ compiler")
@@ -15,3 +17,38 @@ def test_a_compiled_run_has_the_losses_of_another(data, tmp_path):
         assert run.status == 0, run.text[-3000:]
         losses.append(run.losses())
     assert losses[0] == pytest.approx(losses[1], abs=2e-3) and len(losses[0]) == 4
+
+
+PLAIN = ["--dropout", 0, "--attention-dropout", 0]
+
+
+def test_every_kernel_of_attention_gives_the_same_losses(data, tmp_path):
+    losses = []
+    for kernel in ("auto", "buckets", "plain"):
+        run = pretrain(data, tmp_path / kernel, "tlm", 4, *PLAIN, "--attention-kernel", kernel)
+        assert run.status == 0, run.text[-3000:]
+        losses.append(run.losses())
+    assert losses[0] == losses[1] == pytest.approx(losses[2], abs=2e-3) and len(losses[2]) == 4
+
+
+@pytest.mark.parametrize("kernel", ["varlen", "cudnn"])
+def test_a_kernel_that_needs_a_gpu_ends_a_run_on_a_cpu_in_one_line(data, tmp_path, kernel):
+    run = pretrain(data, tmp_path, "mlm", 1, "--attention-kernel", kernel)
+    last = run.text.strip().splitlines()[-1]
+    assert run.status and last.startswith(f"fairseq-train: --attention-kernel {kernel} needs a GPU"), run.text[-2000:]
+    assert "Traceback" not in run.text
+
+
+def test_a_residual_stream_in_half_precision_trains_nearly_as_well(data, tmp_path):
+    losses = []
+    for residual in ("full", "half"):
+        options = [*PLAIN, "--autocast", "bf16", "--residual-precision", residual]
+        run = pretrain(data, tmp_path / residual, "mlm", 30, *options)
+        assert run.status == 0, run.text[-3000:]
+        losses.append(run.losses())
+    assert losses[0] != losses[1] and sum(losses[1][-5:]) == pytest.approx(sum(losses[0][-5:]), rel=0.02)
+
+
+def test_a_residual_stream_in_half_precision_is_refused_where_there_is_one_precision(data):
+    with pytest.raises(UserError, match="--residual-precision half changes nothing .* Add --autocast bf16"):
+        prepare(data, "--criterion", "mlm", "--residual-precision", "half")

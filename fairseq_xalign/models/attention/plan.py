@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fairseq_xalign.models.attention.flash import has_flash
+from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.attention.flash import LARGEST_HEAD, has_flash
+from fairseq_xalign.models.config import AUTO, BUCKETS, CUDNN, PLAIN, VARLEN
 
 Lengths = Callable[[], Tensor]
 """Gives lengths of sequences, int64 [B] on the CPU."""
+PADDED = (BUCKETS, CUDNN)
+"""Kinds of plan that pad sequences of similar length together."""
 BUCKET_PADDING = 256
 """Slots of padding at which a bucket ends. Smaller values cost calls, larger ones work; on CPU, times are the same
 between 128 and 512."""
@@ -72,13 +76,13 @@ class Plan:
         """A plan for sequences that begin at ``starts`` [B + 1].
 
         Args:
-            kind: 'varlen', 'buckets' or 'plain'.
+            kind: one of ``config.ATTENTION`` but 'auto'.
             lengths: gives the lengths where the host knows them, int64 [B]; only buckets ask for them.
         """
         plan = cls(starts, longest, kind, causal=causal)
-        if kind == "plain":
+        if kind == PLAIN:
             plan.real = _real(starts, longest)
-        elif kind == "buckets":
+        elif kind in PADDED:
             known = lengths() if lengths else _lengths(starts)
             plan.fill_buckets(known, ascending(known))
         return plan
@@ -143,10 +147,10 @@ class DecoderPlan:
         """
         own = Plan(starts, longest, kind, causal=True)
         memory = MemoryPlan(starts, longest, memory_starts, memory_longest, kind)
-        if kind == "plain":
+        if kind == PLAIN:
             own.real = memory.real = _real(starts, longest)
             memory.memory_real = _real(memory_starts, memory_longest)
-        elif kind == "buckets" and starts.numel() > 1:
+        elif kind in PADDED and starts.numel() > 1:
             lengths, others = (give() for give in known) if known else (_lengths(starts), _lengths(memory_starts))
             rows = ascending(lengths * (int(others.max()) + 1) + others)  # by target, then by memory
             own.fill_buckets(lengths, rows)
@@ -214,8 +218,21 @@ def pair_rows(targets: Sequence[int], memories: Sequence[int]) -> list[int]:
     return rows
 
 
-def choose(device: torch.device, dtype: torch.dtype, head_width: int, wanted: str = "fused") -> str:
-    """The kind of plan for ``wanted`` 'fused' or 'plain' on ``device``, for queries of ``dtype``."""
-    if wanted == "plain":
-        return "plain"
-    return "varlen" if has_flash(device, dtype, head_width) else "buckets"
+def choose(device: torch.device, dtype: torch.dtype, head_width: int, wanted: str = AUTO) -> str:
+    """The kind of plan for ``wanted``, one of ``config.ATTENTION``, on ``device``, for queries of ``dtype``.
+
+    Raises:
+        UserError: where that kernel cannot work.
+    """
+    packed = has_flash(device, dtype, head_width)
+    if wanted == AUTO:
+        return VARLEN if packed else BUCKETS
+    if wanted == VARLEN and not packed:
+        raise UserError(
+            f"--attention-kernel {VARLEN} needs a GPU of the Ampere generation or later, half precision (as with "
+            f"--autocast bf16), and heads whose width, here {head_width}, is a multiple of 8 up to {LARGEST_HEAD}",
+            remedy=f"Use --attention-kernel {AUTO}",
+        )
+    if wanted == CUDNN and device.type != "cuda":
+        raise UserError(f"--attention-kernel {CUDNN} needs a GPU", remedy=f"Use --attention-kernel {AUTO}")
+    return wanted
