@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from benchmarks.rows import Row, packed, padded, split
 from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
 from fairseq_xalign.models.compiled import AUTO, OFF
+from fairseq_xalign.models.config import AUTO as KERNEL
+from fairseq_xalign.models.config import CUDNN, FULL, HALF
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.objectives.batch import PackedBatch
 
@@ -39,8 +41,12 @@ def torch_step(model: nn.Module, loss_of: Callable[[Any], Tensor], device: str, 
     return step
 
 
-def ours(config: EncoderConfig, rows: list[Row], args: Namespace, compiling: str = AUTO) -> tuple[Step, list[Any]]:
-    encoder = Encoder(config, compiling=compiling).to(args.device)
+def ours(
+    config: EncoderConfig, rows: list[Row], args: Namespace, compiling: str = AUTO, kernel: str = KERNEL,
+    residual: str = FULL,
+) -> tuple[Step, list[Any]]:  # fmt: skip
+    encoder = Encoder(config, kernel, compiling).to(args.device)
+    encoder.residual = residual
 
     def loss_of(batch: PackedBatch) -> Tensor:
         assert batch.masked is not None and batch.targets is not None
@@ -137,6 +143,8 @@ def fairseq(config: EncoderConfig, rows: list[Row], args: Namespace) -> tuple[St
 MAKE: dict[str, Callable[[EncoderConfig, list[Row], Namespace], tuple[Step, list[Any]]]] = {
     "ours": ours,
     "ours-uncompiled": lambda config, rows, args: ours(config, rows, args, OFF),
+    "ours-half-residual": lambda config, rows, args: ours(config, rows, args, residual=HALF),
+    "ours-cudnn": lambda config, rows, args: ours(config, rows, args, kernel=CUDNN),
     "fairseq": fairseq,
     "transformers": transformers,
     "transformers-fp32": lambda config, rows, args: transformers(config, rows, args, best=False),

@@ -11,6 +11,8 @@ Contenders:
                    imitates them many times slower), no padding, LM head on masked positions, fused AdamW; on CUDA
                    its parts between attention are compiled
   ours-uncompiled  the same without torch.compile (the same as ours on a CPU)
+  ours-half-residual  ours with --residual-precision half
+  ours-cudnn       ours with --attention-kernel cudnn (CUDA only)
   fairseq          its masked_lm criterion, RoBERTa model and Adam at their defaults: float32, padded, rows at random
   transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 as ours, rows sorted by length, fused AdamW
                    (on CUDA through torch.compile as well: each layer and the head, which are compiled once and
@@ -158,7 +160,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument(
         "--contenders",
-        help=f"Contenders, separated by commas: {', '.join(CONTENDERS)} (default: all but ours-uncompiled; CUDA: ours "
+        help=f"Contenders, separated by commas: {', '.join(CONTENDERS)} (default: ours and all peers; CUDA: ours "
         "and transformers).",
     )
     parser.add_argument("--repeat", type=int, help="Repetitions of each contender (default: 5; CUDA: 3).")
@@ -223,6 +225,8 @@ def parse(argv: list[str] | None) -> Namespace:
             parser.error(f"{option}: unknown {', '.join(unknown)}; choose from {', '.join(known)}")
     if cuda and "fairseq" in args.contenders:
         parser.error("--contenders: fairseq is measured on CPU only")
+    if not cuda and "ours-cudnn" in args.contenders:
+        parser.error("--contenders: ours-cudnn is measured on CUDA only")
     return args
 
 

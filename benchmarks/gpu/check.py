@@ -110,7 +110,7 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
         command += ["--small", "--rows", "blocks", "--contenders", "ours,transformers"]
     else:
         command += ["--rows", "blocks,documents", "--length", 512, "--batch", 128, "--attention-dropout", 0]
-        command += ["--contenders", "ours,ours-uncompiled,transformers"]
+        command += ["--contenders", "ours,ours-uncompiled,ours-half-residual,ours-cudnn,transformers"]
     step, output = call("throughput", command, 240)
     print(output, file=sys.stderr)
     if file.exists():
