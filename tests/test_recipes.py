@@ -278,6 +278,69 @@ def test_translation_varies_one_thing_at_a_time(options, models):
     assert done.returncode == 0 and f"\n{models}" in done.stdout
 
 
+def test_the_papers_configuration_names_its_corpora_and_prints_every_command():
+    done = recipe("mmte", "--conf", "paper", "--work", "SHARED", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    said, lines = done.stdout, done.stdout.splitlines()
+    fetched = [line for line in lines if line.startswith("mtdata get -l ")]
+    languages = lines[0].split("English with ")[1].split()
+    assert len(fetched) == len(set(languages)) == 101
+    assert any("-l deu-eng -tr OPUS-ccmatrix-v1-deu-eng --merge -o " in line for line in fetched)
+    run = "recipes/mmte/run.sh --conf paper --work SHARED"
+    for command in (
+        f"{run} --set UPDATE_FREQUENCY=64",
+        f"recipes/launch/torchrun.sh --gpus 8 {run} --set UPDATE_FREQUENCY=8",
+        f"{run} --stop-stage 2",
+        f"sbatch --nodes 8 recipes/launch/slurm.sh {run}",
+    ):
+        assert f"  {command}\n" in said
+    (training,) = [line for line in lines if line.startswith("  fairseq-train ")]
+    assert " --fp16 " in training and "--optimizer adafactor" in training and "--fp16-no-flatten-grads" in training
+    own = recipe("mmte", "--conf", "paper", "--set", "PREPARED=corpora", "--dry-run").stdout
+    assert "mtdata" not in own and "--conf paper --set PREPARED=corpora --work" in own
+
+
+MTDATA = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
+folder.mkdir(parents=True)
+(folder / "args").write_text(" ".join(sys.argv[1:]))
+english = [f"this is sentence {word}" for word in map(chr, range(0x4E00, 0x4E00 + 3000))]
+(folder / "train.eng").write_text("".join(f"{e}\\n" for e in english), "utf-8")
+(folder / "train.deu").write_text("".join(f"das {e[8:]}\\n" for e in english), "utf-8")
+(folder / "train.fra").write_text("".join(f"ceci {e[8:]}\\n" for e in english), "utf-8")
+"""
+
+
+def test_mtdatas_corpora_are_split_by_the_english_sentence_alone(tmp_path, monkeypatch, capsys):
+    corpora = part("mtdata_corpora")
+    table = tmp_path / "table.tsv"
+    table.write_text("de\tdeu\tA-b-1-deu-eng C-d-1-deu-eng\nfr\tfra\tA-b-1-eng-fra\n", "utf-8")
+    (tmp_path / "mtdata.py").write_text(MTDATA, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    tested = tmp_path / "test.txt"
+    tested.write_text("This is sentence \u4e05!\n", "utf-8")
+    options = ["--table", str(table), "--output", str(tmp_path / "out"), "--held-out", "8", "--exclude", str(tested)]
+    assert corpora.main([*options, "--languages", "de fr"]) == 0
+    called = (tmp_path / "out/mtdata/de/args").read_text("utf-8")
+    assert called.startswith("get -l deu-eng -tr A-b-1-deu-eng C-d-1-deu-eng --merge -o ")
+    texts = {
+        (split, language, side): (tmp_path / f"out/{split}.en-{language}.{side}.txt").read_text("utf-8").splitlines()
+        for language in ("de", "fr") for split in ("train", "valid", "test") for side in ("en", language)
+    }  # fmt: skip
+    for split in ("train", "valid", "test"):
+        assert texts[split, "de", "en"] == texts[split, "fr", "en"], "one sentence, one split"
+        assert texts[split, "de", "de"] == [f"das {line[8:]}" for line in texts[split, "de", "en"]]
+    held_out = {*texts["valid", "de", "en"], *texts["test", "de", "en"]}
+    assert 2 <= len(texts["valid", "de", "en"]) <= 8 and not held_out & {*texts["train", "de", "en"]}
+    assert 2900 < len(texts["train", "de", "en"]) < 3000
+    assert not any("\u4e05" in line for lines in texts.values() for line in lines)
+    (tmp_path / "mtdata.py").write_text("raise SystemExit(1)", "utf-8")
+    assert corpora.main([*options, "--languages", "de"]) == 0, "what is there is not fetched again"
+    with pytest.raises(SystemExit, match="no corpora for it; add a line"):
+        corpora.main([*options, "--languages", "it"])
+
+
 def launched(script: str, *arguments: str, **environment: str) -> tuple[str, str]:
     """What a script of recipes/launch has a recipe run: TRAINER, and the recipe's arguments."""
     command = [sys.executable] if script.endswith(".py") else ["bash"]

@@ -14,11 +14,16 @@ train() {
     if [ -n "${preset:-}" ]; then
         optimization=($("$PYTHON" -m fairseq_xalign --presets "$preset" --width "$PRESET_WIDTH" ${examples:+--examples "$examples"}))
     fi
+    local fixed=(--user-dir fairseq_xalign ${device[@]+"${device[@]}"} --log-format json --log-interval 50 "${optimization[@]}" --max-update
+        "$total" "${precision[@]}" --no-epoch-checkpoints --required-batch-size-multiple 1 --num-workers 0)
+    if [ -n "$DRY_RUN" ]; then
+        # shellcheck disable=SC2086 # ARCH_OPTIONS are several words
+        printf '  %s%s\n' "${TRAINER:-fairseq-train}" "$(printf ' %q' "$@" $ARCH_OPTIONS "${fixed[@]}")"
+        return
+    fi
     mkdir -p "$(dirname "$log")"
     # shellcheck disable=SC2086 # TRAINER and ARCH_OPTIONS are several words
-    if ! ${TRAINER:-"$PYTHON" -m fairseq_cli.train} "$@" $ARCH_OPTIONS --user-dir fairseq_xalign ${device[@]+"${device[@]}"} \
-        --log-format json --log-interval 50 "${optimization[@]}" --max-update "$total" "${precision[@]}" --no-epoch-checkpoints \
-        --required-batch-size-multiple 1 --num-workers 0 2>&1 |
+    if ! ${TRAINER:-"$PYTHON" -m fairseq_cli.train} "$@" $ARCH_OPTIONS "${fixed[@]}" 2>&1 |
         tee -a "$log" | "$PYTHON" recipes/lib/progress.py "$name" "$total"; then
         echo "run.sh: training failed; the whole log is $log" >&2
         exit 1

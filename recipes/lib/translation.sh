@@ -14,6 +14,8 @@ more_settings() {
     MLM_BASELINE=""                 # 1: an MLM encoder of the same shape on the same text, for the zero-shot tasks
     NTREX=""                        # 1: test on NTREX-128 (news) instead of held-out sentences
     PREPARED=""                     # folder with {train,valid,test}.en-XX.{en,XX}.txt of your own, instead of CORPORA
+    MTDATA=""                       # a table of corpora by mtdata's names (conf/paper.tsv), instead of CORPORA; PREPARED comes first
+    ALL_GPUS=""                     # GPUs that UPDATE_FREQUENCY 1 is meant for: the dry run shows the commands for fewer
     MOST_WORDS=""                   # longest English sentence of CORPORA in words, in training and test; no limit if empty
     PAIRS=10000000                  # at most this many pairs per language for training
     VALID_PAIRS=100
@@ -33,7 +35,7 @@ more_settings() {
 }
 
 more_smallest_settings() {
-    LANGUAGE_SETS="de,es" BILINGUAL_UPDATES="" PAIRS=200 VALID_PAIRS=20 TEST_PAIRS=5 MAX_TOKENS=800 SAVE_INTERVAL=1 AVERAGE=2 BEAM=2 PREPARED="" PRECISION=none
+    LANGUAGE_SETS="de,es" BILINGUAL_UPDATES="" PAIRS=200 VALID_PAIRS=20 TEST_PAIRS=5 MAX_TOKENS=800 SAVE_INTERVAL=1 AVERAGE=2 BEAM=2 PREPARED="" MTDATA="" PRECISION=none
     TARGET_TOKENS=${TARGET_TOKENS##* } TEMPERATURES=${TEMPERATURES##* } BILINGUAL=${BILINGUAL:+de} CORPORA="verses ui" VOCABULARY=70
     SUBWORD_OPTIONS="--character-coverage 1"
     ARCH_OPTIONS="--encoder-layers 1 --encoder-embed-dim 32 --encoder-ffn-embed-dim 64 --encoder-attention-heads 4"
@@ -66,18 +68,46 @@ translation_dry_run() {
     bilingual=$(wc -w <<< "$BILINGUAL")
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: English with $(all_languages)"
     echo "$models translation models of $UPDATES updates of $MAX_TOKENS tokens ($ARCH, $DEVICE), $((2 * bilingual)) bilingual ones, zero-shot on $TASKS"
+    if [ -n "$MTDATA" ] && [ -z "$PREPARED" ]; then
+        echo "corpora (stage 0):"
+        "$PYTHON" recipes/lib/mtdata_corpora.py --table "$MTDATA" --languages "$(all_languages)" --output "$XALIGN_CACHE/mtdata" --dry-run
+    fi
+    if [ -n "$ALL_GPUS" ]; then launch_commands; fi
+    echo "training (stage 3):"
+    each_model train_model
+    each_bilingual train_bilingual
     echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $(((models + 2 * bilingual) * MEGABYTES_PER_RUN + 100)) MB of disk, $(((models + 2 * bilingual) * MINUTES_PER_RUN)) minutes after the download, $JOBS runs at a time"
+}
+
+# How to start this configuration on one GPU, on the 8 of one machine, and on several machines: equal batches on each.
+launch_commands() {
+    local run="recipes/$NAME/run.sh --conf $CONFIG${PREPARED:+ --set PREPARED=$PREPARED} --work $WORK" nodes=$((ALL_GPUS / 8))
+    echo "one GPU:"
+    echo "  $run --set UPDATE_FREQUENCY=$ALL_GPUS"
+    echo "8 GPUs:"
+    echo "  recipes/launch/torchrun.sh --gpus 8 $run --set UPDATE_FREQUENCY=$nodes"
+    echo "$nodes nodes of 8 GPUs, which all see $WORK:"
+    echo "  $run --stop-stage 2"
+    echo "  sbatch --nodes $nodes recipes/launch/slurm.sh $run"
+    echo "  $run --stage 4"
+    echo "the same without Slurm, on every node with its --node-rank, instead of sbatch:"
+    echo "  recipes/launch/torchrun.sh --gpus 8 --nodes $nodes --node-rank 0 --master HOST:29500 $run --stage 3 --stop-stage 3"
 }
 
 # Stage 0
 fetch_parallel() {
     local corpus n
     title "stage 0: fetch (cache: $XALIGN_CACHE)"
-    if [ -z "$PREPARED" ]; then
+    if [ -n "$NTREX" ]; then preprocess fetch ntrex > "$WORK/fetch.log"; fi
+    if [ -z "$PREPARED$MTDATA" ]; then
         # shellcheck disable=SC2086 # several corpora
         preprocess fetch $CORPORA > "$WORK/fetch.log"
+    elif [ -z "$PREPARED" ]; then
+        local tested=()
+        if [ -n "$NTREX" ]; then tested=(--exclude "$XALIGN_CACHE"/ntrex/test.*.txt); fi
+        "$PYTHON" recipes/lib/mtdata_corpora.py --table "$MTDATA" --languages "$(all_languages)" --output "$XALIGN_CACHE/mtdata" \
+            --lines "$PAIRS" ${tested[@]+"${tested[@]}"}
     fi
-    if [ -n "$NTREX" ]; then preprocess fetch ntrex > "$WORK/fetch.log"; fi
     for corpus in $TASKS; do
         case "$corpus" in
             intents) preprocess fetch intents > "$WORK/fetch.log" || title "no intents: they are left out" ;;
@@ -98,8 +128,9 @@ make_translation_vocabulary() {
     [ -f "$WORK/subword/subword.json" ] && return
     title "stage 1: text and vocabulary"
     languages=$(all_languages)
-    if [ -n "$PREPARED" ]; then
-        mkdir -p "$WORK/text" && cp "$PREPARED"/{train,valid,test}.en-*.txt "$WORK/text/"
+    if [ -n "$PREPARED$MTDATA" ]; then
+        mkdir -p "$WORK/text"
+        for n in $languages; do cp "${PREPARED:-$XALIGN_CACHE/mtdata}"/{train,valid,test}.en-"$n".{en,"$n"}.txt "$WORK/text/"; done
     else
         for n in $CORPORA; do corpora+=(--corpus "$XALIGN_CACHE/$n"); done
         if [ -n "$MOST_WORDS" ]; then corpora+=(--most-words "$MOST_WORDS"); fi
@@ -137,14 +168,14 @@ binarize_translation() {
 train_translation() {
     local folder=$5 preset=$PRESET optimizer=$OPTIMIZER
     [ -f "$folder/done" ] && return
-    title "train ${folder#"$WORK"/runs/}"
+    [ -n "$DRY_RUN" ] || title "train ${folder#"$WORK"/runs/}"
     # shellcheck disable=SC2086 # the options are several words
     train "${folder#"$WORK"/runs/}" "$folder/train.log" "$UPDATES" "$WORK/data" --task mnmt --arch "$ARCH" --criterion mnmt \
         --directions "$1" --target-token "$2" --sampling-temperature "$3" --seed "$4" --save-dir "$folder" \
         --max-source-positions "$MAX_LENGTH" --max-target-positions "$MAX_LENGTH" --label-smoothing "$LABEL_SMOOTHING" \
         --max-tokens "$MAX_TOKENS" --update-freq "$UPDATE_FREQUENCY" --lr "$LEARNING_RATE" --warmup-updates "$WARMUP" \
         --save-interval-updates "$SAVE_INTERVAL" --keep-interval-updates "$AVERAGE" ${DECODER_OPTIONS:-} $PRETRAIN_OPTIONS
-    touch "$folder/done"
+    [ -n "$DRY_RUN" ] || touch "$folder/done"
 }
 train_model() { train_translation "$(directions_of "$1")" "$2" "$3" "$4" "$WORK/runs/$5"; }
 each_bilingual() { local n; for n in $BILINGUAL; do "$@" "en:$n" "$WORK/runs/bilingual.en-$n"; "$@" "$n:en" "$WORK/runs/bilingual.$n-en"; done; }
