@@ -222,8 +222,8 @@ class Translating(TrainingTask):
         """The iterator of training and validation, or fairseq's for sentences to translate."""
         if not isinstance(dataset, LanguagePairDataset):
             return super().get_batch_iterator(dataset, max_tokens, *further, **options)
-        sizes = [int(dataset.num_tokens(i)) for i in range(len(dataset))] if max_tokens is not None else []
-        too_large = next((i for i, size in enumerate(sizes) if size > max_tokens), None)
+        sizes = [int(dataset.num_tokens(i)) for i in range(len(dataset))]
+        too_large = next((i for i, size in enumerate(sizes) if max_tokens is not None and size > max_tokens), None)
         if too_large is not None:
             raise UserError(
                 f"{self._called(dataset, too_large)} has {sizes[too_large]} tokens and does not fit into --max-tokens "
