@@ -51,7 +51,7 @@ def test_a_run_per_core_trains_at_once_whatever_openmp_is_told(monkeypatch):
 
 def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
     done = recipe("align_mlm", "--set", "SEEDS=1 2", "--dry-run")
-    assert done.returncode == 0 and "\n8 pre-trainings of 1500 updates of 128 x 128" in done.stdout
+    assert done.returncode == 0 and "\n24 pre-trainings of 3700 updates of 128 x 128" in done.stdout
     done = recipe("align_mlm", "--set", "SEED=1", "--dry-run")
     assert done.returncode == 2 and "--set NAME=VALUE" in done.stderr
 
@@ -416,6 +416,19 @@ def test_the_table_of_further_training_has_the_gain_of_each_language_over_seeds(
         ["ALL", "52.0 ± 2.8 (+12.0)", "5.0 ± 1.4 (+0.0)"],
         ["TT", "60.5 (+20.5)", "–"],
     ]
+
+
+def test_the_table_of_further_training_says_that_a_stage_was_left_out(tmp_path, monkeypatch):
+    table = part("posttraining_table")
+    (tmp_path / "start.json").write_text(json.dumps({"source": "de", "target": "en", "mean": 40.0}), "utf-8")
+    output = tmp_path / "table.md"
+    arguments = ["--retrieval", tmp_path, "--zero-shot", tmp_path / "summary.md", "--output", output]
+    monkeypatch.setattr("sys.argv", ["posttraining_table.py", *map(str, arguments)])
+    table.main()
+    assert "| start | 40.0 |" in output.read_text("utf-8") and "run stage 5" in output.read_text("utf-8")
+    (tmp_path / "summary.md").write_text("the scores\n", "utf-8")
+    table.main()
+    assert output.read_text("utf-8").endswith("the scores\n")
 
 
 @pytest.mark.parametrize(("name", "row"), [("ppa", "NOTLM"), ("ppa", "NO-TLM"), ("tpp", "ALL,BP"), ("weam", "weam")])

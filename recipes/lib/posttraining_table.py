@@ -62,8 +62,10 @@ def main() -> None:
     table = retrieval_table(accuracies(args.retrieval))
     text = f"the first {args.sentences} sentences of NTREX-128" if args.sentences else "NTREX-128"
     parts = [f"Retrieval on {text}, mean of both directions, %, and the gain\n\n{table}"]
-    if args.zero_shot:
+    if args.zero_shot and args.zero_shot.exists():
         parts.append(args.zero_shot.read_text("utf-8"))
+    elif args.zero_shot:  # stage 5 was left out
+        parts.append("There are no scores of zero-shot tasks yet: run stage 5.\n")
     with atomic_file(args.output) as out:
         out.write("\n".join(parts))
 
