@@ -99,7 +99,7 @@ def test_loader_processes_do_not_change_training(data, tmp_path, uninterrupted):
 
 
 def test_the_plain_attention_path_trains_the_same(data, tmp_path, uninterrupted):
-    run = pretrain(data, tmp_path, "mlm", END, "--updates-per-epoch", 6, "--attention", "plain")
+    run = pretrain(data, tmp_path, "mlm", END, "--updates-per-epoch", 6, "--attention-kernel", "plain")
     assert run.losses() == pytest.approx(uninterrupted("mlm").losses(), abs=2e-3)
 
 
