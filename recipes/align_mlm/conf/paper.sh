@@ -1,5 +1,5 @@
 # The paper's own values (Tang et al. 2022, Appendix G, Tables 10 and 11), and the released code's where the paper is silent.
-# Not available yet: XNLI and WikiANN. Trans∘Syn has the order of French PUD: add "trans,syn" to TRANSFORMS, and
+# Not available yet: XNLI and WikiANN (FURTHER_TASKS names other sets, see gpu.sh). Trans∘Syn has the order of French PUD: add "trans,syn" to TRANSFORMS, and
 # PARSER=stanza for the paper's parser (without it, one is trained on the treebank of the labels). Tagging is trained on UD English EWT.
 # The paper took 40 to 45 hours on 8 TPU cores for each pre-training (Appendix I). With several GPUs, fairseq-train uses all
 # of them: keep batch x update frequency x GPUs at 128.
