@@ -1,5 +1,11 @@
 # The stages that all recipes share: English and languages derived from it, from text to table (ALIGN-MLM, section 4).
 
+# What a configuration may leave out.
+more_settings() {
+    FURTHER_TASKS=""                # tasks beside parts of speech: ner:CORPUS and pairs:CORPUS, English ones of `xalign-preprocess fetch`
+    KEEP_CHECKPOINTS=1              # of fine-tuned encoders, and all of a pre-training; empty: its last one alone, when all is done
+}
+
 derived() { echo "en_${1//,/}"; } # trans,inv -> en_transinv
 transform_name() { case "$1" in trans,inv) echo "Trans∘Inv" ;; trans,syn) echo "Trans∘Syn" ;; syn) echo "Syn" ;; trans) echo "Trans" ;; inv) echo "Inv" ;; *) echo "$1" ;; esac; }
 
@@ -144,6 +150,8 @@ leave_out_syntax() {
     [[ " ${TRANSFORMS//,/ } " == *" syn "* && -z "$PARSER" ]] || return 0
     if "$PYTHON" -c "import spacy" 2> /dev/null; then return; fi
     for t in $TRANSFORMS; do if [[ ",$t," != *,syn,* ]]; then kept+=("$t"); fi; done
+    # --smallest keeps the last transformation of a list alone.
+    if [ ${#kept[@]} = 0 ] && [ -n "$SMALLEST" ]; then kept=(trans); fi
     if [ ${#kept[@]} = 0 ]; then title "stopped: Trans∘Syn needs spaCy (pip install 'fairseq-xalign[syntax]')"; exit 1; fi
     title "Trans∘Syn is left out: it needs spaCy (pip install 'fairseq-xalign[syntax]')"
     TRANSFORMS=${kept[*]}

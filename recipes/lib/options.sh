@@ -79,8 +79,6 @@ default_settings() {
     ORDER_CORPUS=ud-french-pud      # of trans,syn: the treebank whose order English takes; the paper: French
     PARSER=""                       # of trans,syn: stanza, or a folder; empty: train one on the labels' treebank (extra syntax)
     PARSER_PASSES=8
-    FURTHER_TASKS=""                # tasks beside parts of speech: ner:CORPUS and pairs:CORPUS, English ones of `xalign-preprocess fetch`
-    KEEP_CHECKPOINTS=1              # of fine-tuned encoders, and all of a pre-training; empty: its last one alone, when all is done
     NATURAL=""                      # natural languages (the demo's)
     NATURAL_VOCABULARY=8000
     MODEL_TYPE=bpe
