@@ -10,7 +10,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.models import positions
 from fairseq_xalign.models.attention import choose
 from fairseq_xalign.models.compiled import OFF, Runner, runner
-from fairseq_xalign.models.config import ACTIVATIONS, FULL, HALF, ShapeConfig
+from fairseq_xalign.models.config import ACTIVATIONS, AUTO, BUCKETS, FULL, HALF, PLAIN, ShapeConfig
 from fairseq_xalign.models.dropout import dropout
 
 PROJECTIONS = {"qkv": 3, "memory_q": 1, "memory_kv": 2}
@@ -108,7 +108,9 @@ class Stack(nn.Module):
 
     def _plan_kind(self, x: Tensor) -> str:
         """How attention is computed for features ``x``."""
-        return choose(x.device, computed_in(x), self.config.width // self.config.heads, self.attention)
+        # A model is used elsewhere than where it was trained: only training insists on a kernel for GPUs.
+        wanted = self.attention if self.training or self.attention in (BUCKETS, PLAIN) else AUTO
+        return choose(x.device, computed_in(x), self.config.width // self.config.heads, wanted)
 
     @torch.no_grad()
     def _initialize(self, embedding: nn.Embedding | None) -> None:

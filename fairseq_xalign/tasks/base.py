@@ -240,7 +240,8 @@ class TrainingTask(FairseqTask, ABC):
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         self._check_arch(getattr(cfg, "_name", None))
-        if getattr(cfg, "residual_precision", FULL) == HALF and str(self.cfg.autocast) == "none" and not self.cfg.amp:
+        half = getattr(cfg, "residual_precision", FULL) == HALF and not from_checkpoint
+        if half and str(self.cfg.autocast) == "none" and not self.cfg.amp:
             raise UserError(
                 f"--residual-precision {HALF} changes nothing without mixed precision",
                 remedy="Add --autocast bf16, or leave it out",

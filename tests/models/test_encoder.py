@@ -241,3 +241,12 @@ def test_every_preset_is_valid_and_unknown_ones_are_named():
         assert preset(name, 100, dropout=0.0).dropout == 0.0
     with pytest.raises(UserError, match="Did you mean 'xalign_tiny'"):
         preset("xalign_tiny2", 100)
+
+
+@pytest.mark.parametrize("kernel", ["varlen", "cudnn"])
+def test_a_model_that_a_gpu_trained_with_its_own_kernel_is_used_on_a_cpu(kernel):
+    encoder = Encoder(EncoderConfig(20, layers=1, heads=2, width=8, ffn_width=8), kernel).eval()
+    expected = Encoder(encoder.config).eval()
+    expected.load_state_dict(encoder.state_dict())
+    batch = pack([[5, 6, 2], [7, 2]])
+    torch.testing.assert_close(encoder(batch), expected(batch))
