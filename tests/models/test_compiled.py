@@ -53,6 +53,14 @@ def values_and_gradients(encoder, batch, seed):
     return [losses.detach(), *(p.grad.clone() for p in encoder.parameters() if p.grad is not None)]
 
 
+def assert_equal_to_uncompiled(encoder, batch, seed):
+    found = {}
+    for encoder.compiling in ("off", "on"):
+        found[encoder.compiling] = values_and_gradients(encoder, batch, seed)
+    for expected, value in zip(found["off"], found["on"]):
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+
+
 SHAPES = {
     "post-norm, learned": {"normalize_before": False},
     "pre-norm, rotary": {"normalize_before": True, "positions": "rotary"},
@@ -68,11 +76,7 @@ def test_values_and_gradients_are_those_of_uncompiled_training_in_three_hundred_
     encoder = Encoder(config)
     draw, made = random.Random(1), 0
     for number in range(300):
-        batch, found = drawn_batch(draw), {}
-        for encoder.compiling in ("off", "on"):
-            found[encoder.compiling] = values_and_gradients(encoder, batch, number)
-        for expected, value in zip(found["off"], found["on"]):
-            torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+        assert_equal_to_uncompiled(encoder, drawn_batch(draw), number)
         if number == 100:
             made = graphs()
     assert graphs() == made > 0
@@ -97,11 +101,7 @@ def test_the_same_elements_are_dropped_as_in_uncompiled_training_that_draws_as_t
     encoder = Encoder(EncoderConfig(V, layers=3, heads=2, width=16, ffn_width=24, **rates))
     draw = random.Random(4)
     for number in range(5):
-        batch, found = drawn_batch(draw), {}
-        for encoder.compiling in ("off", "on"):
-            found[encoder.compiling] = values_and_gradients(encoder, batch, number)
-        for expected, value in zip(found["off"], found["on"]):
-            torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+        assert_equal_to_uncompiled(encoder, drawn_batch(draw), number)
 
 
 def drawn_translation(draw: random.Random) -> tuple[TranslationBatch, torch.Tensor]:

@@ -10,6 +10,7 @@ from fairseq_xalign.models.attention import DecoderPlan, Plan, attend, attend_me
 from fairseq_xalign.models.attention import plan as plan_module
 from fairseq_xalign.models.attention.kernels import CpuAttention, CpuMemoryAttention
 from fairseq_xalign.models.attention.plan import BUCKET_PADDING, pair_rows
+from tests.support.attention import flash_by_loop
 
 H, HEAD = 2, 4
 SHAPES = {
@@ -142,12 +143,7 @@ def test_packed_flash_attention_is_asked_for_the_same(monkeypatch):
     def loop(q, k, v, starts, key_starts, longest, longest_key, dropout, causal, debug):
         assert longest == max(starts.diff().tolist()) and longest_key == max(key_starts.diff().tolist())
         assert dropout == 0.0 and debug is False and starts.dtype == key_starts.dtype == torch.int32
-        outs = []
-        for i in range(starts.numel() - 1):
-            mine, theirs = slice(starts[i], starts[i + 1]), slice(key_starts[i], key_starts[i + 1])
-            parts = [x.transpose(0, 1)[None] for x in (q[mine], k[theirs], v[theirs])]
-            outs.append(F.scaled_dot_product_attention(*parts, is_causal=causal)[0].transpose(0, 1))
-        return torch.cat(outs), None, None, None, None
+        return flash_by_loop(q, k, v, starts, key_starts, longest, longest_key, dropout, causal, debug)
 
     monkeypatch.setattr("fairseq_xalign.models.attention.flash.kernel", lambda: loop)
     torch.manual_seed(0)
