@@ -78,6 +78,37 @@ def translation_loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0
     return _TranslationLoss.apply(logits, targets, label_smoothing)
 
 
+def row_losses(wide: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`translation_loss` of scores in float32 at least, [N, V]: loss, -log p and logsumexp, all [N]."""
+    total = wide.logsumexp(-1)
+    nll = total - wide.gather(1, targets[:, None]).squeeze(1)
+    right, share = _shares(smoothing, wide.shape[1])
+    if not smoothing:
+        return nll.clone(), nll, total
+    return right * nll + share * (wide.shape[1] * total - wide.sum(-1)), nll, total
+
+
+def row_gradients(wide: Tensor, total: Tensor, targets: Tensor, outer: Tensor, smoothing: float) -> Tensor:
+    """The gradient of :func:`row_losses` by its scores, [N, V]: (softmax - e' - (1 - e - e') at the target) * outer.
+
+    Args:
+        total: their logsumexp, [N].
+        outer: the gradient by each loss, [N].
+    """
+    right, share = _shares(smoothing, wide.shape[1])
+    result = (wide - total[:, None]).exp_()
+    if share:
+        result.sub_(share)
+    result.scatter_add_(1, targets[:, None], result.new_full((len(targets), 1), -right))
+    return result.mul_(outer[:, None])
+
+
+def _shares(smoothing: float, symbols: int) -> tuple[float, float]:
+    """1 - e - e' and e'."""
+    share = smoothing / (symbols - 1)
+    return 1 - smoothing - share, share
+
+
 class _TranslationLoss(torch.autograd.Function):
     """The loss with its gradient, softmax - (1 - e - e') at the target - e', in one matrix [N, V] and one pass over it.
 
@@ -87,28 +118,20 @@ class _TranslationLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        wide = _wide(logits)
-        total = wide.logsumexp(-1)  # [N]
-        nll = total - wide.gather(1, targets[:, None]).squeeze(1)
-        share = smoothing / (wide.shape[1] - 1)
+        loss, nll, total = row_losses(at_least_float32(logits), targets, smoothing)
         ctx.save_for_backward(logits, targets, total)
-        ctx.shares = (1 - smoothing - share, share)
+        ctx.smoothing = smoothing
         ctx.mark_non_differentiable(nll)
-        if not smoothing:
-            return nll.clone(), nll
-        return (1 - smoothing - share) * nll + share * (wide.shape[1] * total - wide.sum(-1)), nll
+        return loss, nll
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         logits, targets, total = ctx.saved_tensors
-        right, every = ctx.shares
-        result = (_wide(logits) - total[:, None]).exp_()
-        if every:
-            result.sub_(every)
-        result.scatter_add_(1, targets[:, None], result.new_full((len(targets), 1), -right))
-        return result.mul_(gradient[:, None]).to(logits.dtype), None, None
+        result = row_gradients(at_least_float32(logits), total, targets, gradient, ctx.smoothing)
+        return result.to(logits.dtype), None, None
 
 
-def _wide(logits: Tensor) -> Tensor:
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Scores in float32, or in float64 if they are."""
     return logits.float() if logits.itemsize < 4 else logits
