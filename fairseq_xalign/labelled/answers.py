@@ -346,8 +346,7 @@ class Answers(TwoTexts):
             )
         labels = sample["labels"].view(-1, 2)  # [B, 2]
         losses = F.cross_entropy(scores, labels, ignore_index=UNKNOWN, reduction="none").mean(1)
-        size = sample["learned"] if "learned" in sample else self.learned(sample["labels"])
-        return Outcome(losses, (scores.argmax(1) == labels).all(1).float(), size)
+        return Outcome(losses, (scores.argmax(1) == labels).all(1).float(), self.learned_in(sample))
 
     # -- predictions -------------------------------------------------------------------------------
 

@@ -315,6 +315,10 @@ class Kind(ABC):
         """How many units of a batch with these labels have a loss: all whose label the model knows."""
         return int((labels >= 0).sum())
 
+    def learned_in(self, sample: dict[str, Any]) -> int:
+        """:meth:`learned` of a batch, as ``LabelledCollater`` has counted it where it made the batch."""
+        return int(sample["learned"]) if "learned" in sample else self.learned(sample["labels"])
+
     def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
         """Cross-entropy of each unit's label; a label that the model does not know (-1) is wrong and teaches nothing.
 
@@ -326,8 +330,7 @@ class Kind(ABC):
 
         labels = sample["labels"]
         losses = F.cross_entropy(scores, labels, ignore_index=-1, reduction="none", label_smoothing=label_smoothing)
-        size = sample["learned"] if "learned" in sample else self.learned(labels)
-        return Outcome(losses, (scores.argmax(-1) == labels).float(), size)
+        return Outcome(losses, (scores.argmax(-1) == labels).float(), self.learned_in(sample))
 
     # -- predictions -------------------------------------------------------------------------------
 

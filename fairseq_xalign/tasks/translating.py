@@ -87,10 +87,8 @@ class Translating(TrainingTask):
     start_decoder: dict[str, Any] | None
     _dictionary: TextDictionary | None = None
     _generation: Any = None  # the settings of generation, once a generator was built
-    _lines: tuple[int, int] = (
-        0,
-        0,
-    )  # lines of fairseq-interactive that were read before the newest buffer, and with it
+    # lines of fairseq-interactive that were read before the newest buffer, and with it
+    _lines: tuple[int, int] = (0, 0)
 
     @abstractmethod
     def _tag(self, language: str) -> int:
