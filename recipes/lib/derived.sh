@@ -175,6 +175,17 @@ prepare_syntax() {
     fi
 }
 
+# derive_options: the caller's options and parser, for its transform, overlap and home; only text and tables need the parser.
+derive_options() {
+    options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword") parser=()
+    if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
+    if [[ ",$transform," == *,syn,* ]]; then
+        prepare_syntax
+        options+=(--order-model "$WORK/order.json")
+        parser=(--parser "${PARSER:-$WORK/parser}")
+    fi
+}
+
 # Stage 2: derive_language TRANSFORM OVERLAP
 derive_language() {
     local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split
@@ -183,13 +194,7 @@ derive_language() {
     [ -f "$home/derived.done" ] && return
     title "stage 2: derive $language ($(transform_name "$transform"), overlap $(percent "$overlap") %)"
     mkdir -p "$home/$TASK"
-    options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword")
-    if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
-    if [[ ",$transform," == *,syn,* ]]; then
-        prepare_syntax
-        options+=(--order-model "$WORK/order.json")
-        parser=(--parser "${PARSER:-$WORK/parser}")
-    fi
+    derive_options
     for split in train valid $(for parallel in $PARALLEL_SHARES; do echo "parallel$(percent "$parallel")"; done); do
         [ -f "$home/$split.done" ] && continue
         preprocess derive "${options[@]}" ${parser[@]+"${parser[@]}"} --format text --input "$WORK/text/$split.en.txt" --output "$home/$split.$language.txt"
@@ -207,14 +212,13 @@ derive_language() {
 # derive_further TRANSFORM OVERLAP TASK: the labels of a further task in the derived language, and their labelled folder.
 derive_further() {
     local transform overlap objective choice share parallel alpha seed language home dictionary_file data run split
-    local options=() further=$3
+    local options=() parser=() further=$3
     use_setting "$1" "$2" mlm x 1 1 10 1
     [ -f "$home/labelled.$further/labels.json" ] && return
     title "stage 2: $further in $language"
     mkdir -p "$home/$further"
-    options=(--transform "$transform" --subword "$WORK/subword" --output-subword "$home/subword" --format "$(further_format "$further")")
-    if [ "$(percent "$overlap")" != 0 ]; then options+=(--overlap "$overlap"); fi
-    if [[ ",$transform," == *,syn,* ]]; then options+=(--order-model "$WORK/order.json" --parser "${PARSER:-$WORK/parser}"); fi
+    derive_options
+    options+=(--format "$(further_format "$further")" ${parser[@]+"${parser[@]}"})
     if [ "$further" = pairs ]; then options+=(--header no); fi
     for split in train valid test; do
         cp "$WORK/further/$further/$split.en.tsv" "$home/$further/"
