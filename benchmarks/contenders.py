@@ -17,7 +17,7 @@ from benchmarks.rows import Row, packed, padded, split
 from fairseq_xalign.constants import FIRST_PIECE, MASK, PAD
 from fairseq_xalign.models.compiled import AUTO, OFF
 from fairseq_xalign.models.config import AUTO as KERNEL
-from fairseq_xalign.models.config import CUDNN, FULL, HALF
+from fairseq_xalign.models.config import FULL, HALF
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.objectives.batch import PackedBatch
 
@@ -50,7 +50,7 @@ def ours(
 
     def loss_of(batch: PackedBatch) -> Tensor:
         assert batch.masked is not None and batch.targets is not None
-        return encoder.token_losses(encoder(batch).index_select(0, batch.masked), batch.targets).mean()
+        return encoder.token_losses(encoder(batch, tokens=batch.masked), batch.targets).mean()
 
     batches = [packed(part, args.device) for part in split(rows, args.batch)]
     return torch_step(encoder, loss_of, args.device, args.bf16), batches
@@ -144,7 +144,6 @@ MAKE: dict[str, Callable[[EncoderConfig, list[Row], Namespace], tuple[Step, list
     "ours": ours,
     "ours-uncompiled": lambda config, rows, args: ours(config, rows, args, OFF),
     "ours-half-residual": lambda config, rows, args: ours(config, rows, args, residual=HALF),
-    "ours-cudnn": lambda config, rows, args: ours(config, rows, args, kernel=CUDNN),
     "fairseq": fairseq,
     "transformers": transformers,
     "transformers-fp32": lambda config, rows, args: transformers(config, rows, args, best=False),

@@ -72,7 +72,7 @@ def test_what_a_gpu_must_show_is_tried_without_one(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     steps = {step["name"]: step for step in json.loads((tmp_path / "out.json").read_text("utf-8"))["figures"]}
     assert set(steps) == {"tests", "throughput", "translation", "data", "fairseq-train", "float32", "--autocast bf16"}
-    assert "resumed at 2, update 4" in steps["float32"]["result"]
+    assert "resumed at 2, loss" in steps["float32"]["result"] and len(steps["float32"]["figures"]["losses"]) == 2
     assert all(step["passed"] for step in steps.values())
     assert "FAILED" not in done.stdout and "passed" in done.stdout
 

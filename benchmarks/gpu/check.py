@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,13 @@ PRECISIONS: dict[str, list[str]] = {
     "--fp16": ["--fp16"],
     "--amp": ["--amp"],
     "--bf16": ["--bf16"],
+    "--autocast bf16 --residual-precision half": ["--autocast", "bf16", "--residual-precision", "half"],
 }
 ON_CPU = ("float32", "--autocast bf16")
 """fairseq's other precisions are for GPUs."""
+UPDATES, LAST = 200, 50
+"""Updates in every precision, and how many of them, at the end, the losses that are compared are the mean of."""
+STEPS = ("tests", "throughput", "shares", "translation", "train", "precisions")
 
 
 LIMITS = 1.0
@@ -69,10 +75,10 @@ def tests(args: argparse.Namespace) -> Step:
     return step
 
 
-def last_values(output: str, kind: str) -> dict[str, Any]:
-    """The last JSON line of fairseq's log of this kind: train_inner or valid."""
-    lines = [line for line in output.splitlines() if f"| {kind} | {{" in line]
-    return json.loads(lines[-1][lines[-1].index("{") :]) if lines else {}
+def logged(output: str) -> list[dict[str, Any]]:
+    """The JSON lines of fairseq's log that are about updates."""
+    lines = [line for line in output.splitlines() if "| train_inner | {" in line]
+    return [json.loads(line[line.index("{") :]) for line in lines]
 
 
 def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *options: object) -> list[object]:
@@ -81,24 +87,47 @@ def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *
         *("-m", "fairseq_cli.train", data, "--user-dir", USER_DIR, *device, "--task", "align_mlm"),
         *("--criterion", "align_mlm", "--arch", args.arch, "--tokens-per-sample", args.length, "--num-workers", 0),
         *("--batch-size", args.batch, "--optimizer", "adamw", "--lr", "1e-4", "--max-update", updates),
-        *("--save-dir", folder, "--log-format", "json", "--log-interval", 5, "--no-epoch-checkpoints", *options),
+        *("--save-dir", folder, "--log-format", "json", "--log-interval", 1, "--no-epoch-checkpoints", *options),
     ]
 
 
 def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> Step:
-    """Train some updates, resume for as many again."""
-    half = 2 if args.small else 50
-    options = PRECISIONS[name]
-    first, _ = call(name, training(data, folder, args, half, *options), 60)
+    """Train half of the updates, resume for the other half; the mean loss of the last ones in bits."""
+    updates, last = (4, 2) if args.small else (UPDATES, LAST)
+    options = [*PRECISIONS[name], "--clip-norm", 1.0, "--compile", "off"]
+    if not args.small:  # a small shape, of which several train at once
+        options += ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
+    first, _ = call(name, training(data, folder, args, updates // 2, *options), 120)
     if not first.passed:
         return first
-    step, output = call(name, training(data, folder, args, 2 * half, *options, "--log-interval", 1), 60)
-    values, resumed = last_values(output, "train_inner"), f"@ {half} updates" in output
-    updates, loss = values.get("num_updates"), values.get("loss")
-    step.passed = step.passed and resumed and updates == str(2 * half)
+    step, output = call(name, training(data, folder, args, updates, *options), 120)
+    values, resumed = logged(output), f"@ {updates // 2} updates" in output
+    step.passed = step.passed and resumed and len(values) == updates - updates // 2
     step.seconds += first.seconds
-    step.result = step.result or f"resumed at {half}, update {updates}, loss {loss}"
-    step.figures = values
+    if step.passed:
+        losses = [float(line["loss"]) for line in values[-last:]]
+        step.figures = {"loss": statistics.fmean(losses), "losses": losses}
+        step.result = f"resumed at {updates // 2}, loss {step.figures['loss']:.3f} over the last {last} of {updates}"
+    else:
+        step.result = step.result or f"{len(values)} updates logged, {'' if resumed else 'not '}resumed"
+    return step
+
+
+def precisions(data: Path, folder: Path, args: argparse.Namespace) -> list[Step]:
+    """Every precision, several at once: their losses are compared, not their speed."""
+    names = list(PRECISIONS) if args.device == "cuda" else list(ON_CPU)
+    places = [folder / re.sub(r"\W+", "", name) for name in names]
+    with ThreadPoolExecutor(len(names) if args.device == "cuda" else 1) as pool:
+        return list(pool.map(lambda pair: precision(pair[0], data, pair[1], args), zip(names, places)))
+
+
+def shares(args: argparse.Namespace) -> Step:
+    """Milliseconds of each kind of kernel in a step."""
+    command: list[object] = ["benchmarks/gpu/shares.py", "--rows", "blocks", "--length", 512, "--batch", 128]
+    command += ["--attention-dropout", 0, "--contenders", "ours,ours-half-residual"]
+    step, output = call("shares", command, 120)
+    print(output, file=sys.stderr)
+    step.result = step.result or "; ".join(line for line in output.splitlines() if " ms per update" in line)
     return step
 
 
@@ -109,8 +138,8 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
     if args.small:
         command += ["--small", "--rows", "blocks", "--contenders", "ours,transformers"]
     else:
-        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 128, "--attention-dropout", 0]
-        command += ["--contenders", "ours,ours-uncompiled,ours-half-residual,ours-cudnn,transformers"]
+        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 64, "--attention-dropout", 0]
+        command += ["--contenders", "ours,ours-uncompiled,ours-half-residual,transformers"]
     step, output = call("throughput", command, 240)
     print(output, file=sys.stderr)
     if file.exists():
@@ -135,7 +164,7 @@ def translation(folder: Path, args: argparse.Namespace) -> Step:
     command: list[object] = ["benchmarks/mnmt_throughput.py", "--device", args.device, "--json", file]
     shape = ["--layers", 6, "--width", 1024, "--ffn-width", 8192, "--heads", 16, "--vocabulary", 64_000]
     command += ["--small"] if args.small else [*shape, "--max-tokens", 16_384, "--pairs", 4096]
-    step, output = call("translation", command, 120)
+    step, output = call("translation", command, 200)
     print(output, file=sys.stderr)
     if file.exists():
         step.figures = json.loads(file.read_text("utf-8"))["figures"]
@@ -149,10 +178,10 @@ def translation(folder: Path, args: argparse.Namespace) -> Step:
 
 def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Tokens per second of ``fairseq-train`` itself, and how much of the time it waits for data."""
-    updates, logged = (4, 1) if args.small else (60, 5)
-    options = ("--autocast", "bf16", "--no-save", "--log-interval", logged)
+    updates, interval = (4, 1) if args.small else (60, 5)
+    options = ("--autocast", "bf16", "--no-save", "--log-interval", interval)
     step, output = call("fairseq-train", training(data, folder, args, updates, *options), 90)
-    values = last_values(output, "train_inner")
+    values = (logged(output) or [{}])[-1]
     step.passed = step.passed and bool(values)
     step.result = step.result or f"{values.get('wps')} tokens/s, data_wait {values.get('data_wait')}"
     step.figures = values
@@ -179,6 +208,26 @@ def make_data(folder: Path, args: argparse.Namespace) -> Step:
     return Step("data", True, f"{count:,} lines per language", time.perf_counter() - began)
 
 
+def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], Step | list[Step]]]:
+    """The steps that are wanted, in the order in which they are made."""
+    data = args.data or folder / "data"
+    known: dict[str, Callable[[], Step | list[Step]]] = {
+        "tests": lambda: tests(args),
+        "throughput": lambda: throughput(folder, args),
+        "shares": lambda: shares(args),
+        "translation": lambda: translation(folder, args),
+        "data": lambda: make_data(folder, args),
+        "train": lambda: rate(data, folder / "rate", args),
+        "precisions": lambda: precisions(data, folder, args),
+    }
+    wanted = set(args.only)
+    if args.data is None and wanted & {"train", "precisions"}:
+        wanted.add("data")
+    if args.device == "cpu":
+        wanted.discard("shares")
+    return [do for name, do in known.items() if name in wanted]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Run the CUDA tests, train and resume in every precision, measure speed; print one table."
@@ -186,9 +235,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="Device to check (default: %(default)s)."
     )
+    parser.add_argument(
+        "--only",
+        default=",".join(STEPS),
+        help="Steps, separated by commas; each takes from half a minute to four minutes (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="A data folder of `binarize` with a dictionary of word pairs, for fairseq-train (default: made-up text).",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="Write all figures to this file.")
     parser.add_argument("--small", action="store_true", help="Only try the script itself; the figures mean nothing.")
     args = parser.parse_args(argv)
+    args.only = args.only.split(",")
+    if unknown := [name for name in args.only if name not in STEPS]:
+        parser.error(f"--only: unknown {', '.join(unknown)}; choose from {', '.join(STEPS)}")
+    args.data = args.data and args.data.resolve()
     import torch
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -197,23 +261,15 @@ def main(argv: list[str] | None = None) -> int:
     LIMITS = 1.0 if args.device == "cuda" else 10.0
     args.repeat, args.arch = 1, "xalign_tiny" if args.small else "xalign_xlmr_base"
     args.length, args.batch = (32, 4) if args.small else (512, 32)
-    steps = []
+    steps: list[Step] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        work = [lambda: tests(args), lambda: throughput(folder, args), lambda: translation(folder, args)]
-        data = folder / "data"
-        work += [lambda: make_data(folder, args), lambda: rate(data, folder / "rate", args)]
-        for kind in PRECISIONS if args.device == "cuda" else ON_CPU:
-            save = folder / re.sub(r"\W+", "", kind)
-            work.append(lambda kind=kind, save=save: precision(kind, data, save, args))
-        for do in work:
-            steps.append(do())
-            last = steps[-1]
-            print(
-                f"{last.name}: {'passed' if last.passed else 'FAILED'}, {last.result} ({last.seconds:.0f} s)",
-                file=sys.stderr,
-                flush=True,
-            )
+        for do in work(folder, args):
+            made = do()
+            steps += made if isinstance(made, list) else [made]
+            for last in steps[-len(made) if isinstance(made, list) else -1 :]:
+                state = "passed" if last.passed else "FAILED"
+                print(f"{last.name}: {state}, {last.result} ({last.seconds:.0f} s)", file=sys.stderr, flush=True)
     where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     rows = [[s.name, "passed" if s.passed else "FAILED", s.result, f"{s.seconds:.0f}"] for s in steps]
     columns = ["step", "", "result", "seconds"]

@@ -230,16 +230,13 @@ class BatchIterator:
         start, total = self._resume_update * freq, self.updates_per_epoch * freq
         self._resume_update = 0
         walk = _Walk(self.planner, self.collater, self.place, total - start, self.rank, self.world)
+        options: dict[str, Any] = {"batch_size": None, "pin_memory": torch.cuda.is_available()}
         if self.num_workers > 0:
-            loader = DataLoader(
-                walk, batch_size=None, num_workers=self.num_workers, prefetch_factor=self.buffer,
-                multiprocessing_context="fork", worker_init_fn=_outlive_a_stop_signal,
-                pin_memory=torch.cuda.is_available(),  # copies to the device then go on while the host does
-            )  # fmt: skip
-            with _born_without_sigterm():
-                batches: Iterator[dict[str, Any]] = iter(loader)
-        else:
-            batches = iter(walk)
+            options |= {"num_workers": self.num_workers, "prefetch_factor": self.buffer}
+            options |= {"multiprocessing_context": "fork", "worker_init_fn": _outlive_a_stop_signal}
+        with _born_without_sigterm():
+            # Pinned, batches are copied to a GPU while the host goes on, and stay until they have arrived.
+            batches: Iterator[dict[str, Any]] = iter(DataLoader(walk, **options))
         self._clock = time.perf_counter()
         self._current = EpochIterator(batches, start, total, self._delivered)
         return self._current

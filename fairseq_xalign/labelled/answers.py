@@ -17,7 +17,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.answers import AnswerF1, ExactMatch, Reference
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
 from fairseq_xalign.files import read_text
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Outcome, Row, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Outcome, Read, Row, Task
 from fairseq_xalign.labelled.span_windows import POOL, Answer, SpanExample, best_spans, most_context, ranked, windows
 from fairseq_xalign.labelled.two_texts import TwoTexts
 from fairseq_xalign.options import at_least
@@ -322,11 +322,11 @@ class Answers(TwoTexts):
 
         return SpanHead(width, settings["head_dropout"])
 
-    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+    def scores(self, head: nn.Module, read: Read, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """Of start and end, for each token of each sequence, [B, S, 2]; minus infinity past the end of a sequence."""
         from fairseq_xalign.objectives.batch import pad
 
-        return pad(head(features), starts, sample["streams"]["labelled"]["longest"], -float("inf"))
+        return pad(head(read(None)), starts, sample["streams"]["labelled"]["longest"], -float("inf"))
 
     def learned(self, labels: Tensor) -> int:
         """Windows whose answer has a place: ``labels`` are a start and an end for each, [2B]."""

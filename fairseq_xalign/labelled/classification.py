@@ -15,7 +15,7 @@ from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.labels import Accuracy, ClassF1, Metric, Pair
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Row, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Read, Row, Task
 from fairseq_xalign.options import at_least
 from fairseq_xalign.tokenizer.framing import frame_of
 
@@ -163,9 +163,14 @@ class Classification(Kind):
         check_pooling(settings["pooling"], frame_of(settings))
         return ClassificationHead(width, len(settings["labels"]), settings["pooling"], hidden, settings["head_dropout"])
 
-    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+    def scores(self, head: nn.Module, read: Read, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[B, labels]."""
-        return head(features, starts)
+        if getattr(head, "pooling", "") != "cls":
+            return head(read(None), starts)
+        import torch
+
+        first = read(starts[:-1].long())  # of each text, its first token alone
+        return head(first, torch.arange(len(starts), device=starts.device))
 
     def prediction(self, parts: Sequence[list[Any]]) -> Any:
         return parts[0][0]

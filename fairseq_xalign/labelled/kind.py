@@ -135,6 +135,8 @@ class Outcome:
     size: int
 
 
+Read = Callable[["Tensor | None"], "Tensor"]
+"""Reads a batch: gives the features of some tokens, or of all of them for None."""
 Reader = Callable[[Path, Counter[str], str], Iterator[FileRow]]
 """Reads a file in a task's own format: (path, counts of what is repaired or left out, whether it has a header)."""
 AnswerReader = Callable[[Path, Counter[str], bool], Iterator[FileRow]]
@@ -300,11 +302,12 @@ class Kind(ABC):
         """The head for an encoder of width D; ``settings`` has ``labels``, ``head_dropout`` and head_settings'."""
 
     @abstractmethod
-    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+    def scores(self, head: nn.Module, read: Read, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """The head's scores of a batch.
 
         Args:
-            features: the encoder's, [T, D].
+            read: gives the encoder's features, [T, D], or those of the tokens whose places [N] are asked for, [N, D],
+                which takes less time; asked once.
             starts: where each sequence starts, and T, [B + 1].
             sample: a batch of ``LabelledCollater``.
 

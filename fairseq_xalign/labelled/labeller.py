@@ -26,7 +26,7 @@ from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 def label_scores(encoder: nn.Module, head: nn.Module, kind: Kind, sample: dict[str, Any]) -> Tensor:
     """The head's scores of a batch made by ``LabelledCollater``: [M, labels] for M words, or B texts."""
     batch = PackedBatch.from_dict(sample["streams"]["labelled"])
-    return kind.scores(head, encoder(batch), batch.starts, sample)
+    return kind.scores(head, lambda tokens: encoder(batch, tokens=tokens), batch.starts, sample)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled import classification
 from fairseq_xalign.labelled.classification import Classification
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Row, Task
+from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Read, Row, Task
 from fairseq_xalign.labelled.two_texts import TwoTexts
 from fairseq_xalign.tokenizer.framing import Frame, framing_symbols
 
@@ -127,14 +127,14 @@ class Pairs(TwoTexts, Classification):
         found = super().frame(task_state, options)
         return replace(found, separator=(EOS,)) if str(options.separator) == "eos" else found
 
-    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+    def scores(self, head: nn.Module, read: Read, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[B, labels]; MMTE's head, which leaves symbols around a text out, leaves those between texts out too."""
         from fairseq_xalign.models.heads import MMTEClassificationHead
 
         if not isinstance(head, MMTEClassificationHead):
-            return head(features, starts)
+            return super().scores(head, read, starts, sample)
         tokens = sample["streams"]["labelled"]["tokens"]
-        return head(features, starts, framing_symbols(tokens))
+        return head(read(None), starts, framing_symbols(tokens))
 
     def line(self, row: Row, prediction: Any) -> Row:
         texts = {"text": row["text"], "text_pair": row["text_pair"]}

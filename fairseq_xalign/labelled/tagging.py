@@ -15,7 +15,18 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.chunks import ChunkF1
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair, TokenAccuracy
 from fairseq_xalign.labelled.entities import ENTITY_TAGS, NER
-from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Kind, Outcome, Row, Task
+from fairseq_xalign.labelled.kind import (
+    LANGUAGE_IN_NAME,
+    Encoded,
+    Example,
+    FileRow,
+    Item,
+    Kind,
+    Outcome,
+    Read,
+    Row,
+    Task,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -158,9 +169,9 @@ class Tagging(Kind):
 
         return CRFTaggingHead(head, labels)
 
-    def scores(self, head: nn.Module, features: Tensor, starts: Tensor, sample: dict[str, Any]) -> Tensor:
+    def scores(self, head: nn.Module, read: Read, starts: Tensor, sample: dict[str, Any]) -> Tensor:
         """[M, labels] of the first subwords of M words; with a CRF, also its parameters (``models/crf.py``)."""
-        return head(features[sample["at"]])
+        return head(read(sample["at"]))
 
     def outcome(self, scores: Tensor, sample: dict[str, Any], label_smoothing: float = 0.0) -> Outcome:
         """Cross-entropy of each word; with a CRF, a sentence's negative log-likelihood in equal parts for its words.

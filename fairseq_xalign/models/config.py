@@ -21,7 +21,7 @@ ROUNDING = 1e-6
 """Relative difference within which two numbers of a field are one: others write 1e-12 as 9.99999996e-13."""
 POSITIONS = ("learned", "rotary", "sinusoidal")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
-ATTENTION = AUTO, VARLEN, BUCKETS, CUDNN, PLAIN = ("auto", "varlen", "buckets", "cudnn", "plain")
+ATTENTION = AUTO, VARLEN, BUCKETS, PLAIN = ("auto", "varlen", "buckets", "plain")
 """Kernels of attention: see ``models.attention``."""
 RESIDUAL = FULL, HALF = "full", "half"
 """Precision of the residual stream, the sum that runs through the layers: float32, or that of matrix products."""

@@ -1,8 +1,14 @@
-"""Dropout that takes a fifth of the time of torch's on a CPU, where torch's took a third of a training step.
+"""Dropout faster than torch's, on a CPU and in compiled training.
 
-torch draws one float per element on one thread. Here 64 random bits from torch's generator serve four elements, and
-elements are dropped by a bitwise "and". The probability is rounded to a multiple of 2**-15 (0.1 becomes 0.100006), and
-what is kept is scaled by the rounded probability, so that the mean is exact.
+On a CPU, where torch's took a third of a training step, this takes a fifth of its time. torch draws one float per
+element on one thread. Here 64 random bits from torch's generator serve four elements, and elements are dropped by a
+bitwise "and". The probability is rounded to a multiple of 2**-15 (0.1 becomes 0.100006), and what is kept is scaled by
+the rounded probability, so that the mean is exact.
+
+In compiled training, a layer norm with dropout ahead of it waits for torch's generator, which computes ten rounds of
+multiplications for every element, rather than for memory. Here torch draws two seeds per call, and an element is
+dropped by a hash of its place and these seeds (:func:`hashed_keep`), which the backward pass computes again instead of
+reading a mask.
 """
 
 from __future__ import annotations
@@ -27,9 +33,41 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
     """``torch.nn.functional.dropout`` in distribution: an element becomes 0 with probability p, else x / (1 - p)."""
     if not training or p == 0:
         return x
-    if x.device.type != "cpu" or x.dtype not in INTEGER or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        return hashed_dropout(x, p)
+    if x.device.type != "cpu" or x.dtype not in INTEGER:
         return F.dropout(x, p)
     return _Dropout.apply(x, p)
+
+
+def hashed_dropout(x: Tensor, p: float) -> Tensor:
+    """The same for a compiler, which makes it part of the kernel that makes or reads ``x``."""
+    kept = hashed_keep(x.numel(), drawn_seeds(x.device), p).view(x.shape)
+    return torch.where(kept, x * (1 / (1 - p)), torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def drawn_seeds(device: torch.device) -> Tensor:
+    """Two of all int32, [2]."""
+    return torch.randint(-(1 << 31), 1 << 31, (2,), device=device).to(torch.int32)
+
+
+def hashed_keep(count: int, seeds: Tensor, p: float) -> Tensor:
+    """Which of ``count`` elements are kept: bool [count], true with probability 1 - p, by two ``seeds`` int32 [2].
+
+    The hash is Wellons's "lowbias32" (Prospecting for hash functions, 2018), in which every bit of the input changes
+    every bit of the output about half of the time. The first seed changes what is hashed, the second what comes out,
+    which is mixed once more.
+    """
+    x = torch.arange(count, dtype=torch.int32, device=seeds.device) ^ seeds[0]
+    x = (x ^ _shifted(x, 16)) * 0x7FEB352D
+    x = (x ^ _shifted(x, 15)) * (0x846CA68B - (1 << 32))
+    x = (x ^ _shifted(x, 16) ^ seeds[1]) * 0x7FEB352D
+    return _shifted(x, 1) >= round(p * (1 << 31))
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """int32 shifted right, with zeros from the left."""
+    return (x >> bits) & ((1 << (32 - bits)) - 1)
 
 
 def kept_steps(p: float) -> int:

@@ -84,32 +84,40 @@ class Encoder(TiedLMHead):
         self.add_lm_head(config, ACTIVATIONS[config.activation])
         self._initialize(self.embed_tokens)
 
-    def forward(self, batch: PackedBatch, layer: int | None = None) -> Tensor:
+    def forward(self, batch: PackedBatch, layer: int | None = None, tokens: Tensor | None = None) -> Tensor:
         """Return features [T, D] of the tokens, in the order of the batch.
 
         Args:
             layer: the layer whose output is returned: 0 for the embeddings, None for the last layer (with the final
                 norm if there is one).
+            tokens: places [N] of the tokens whose features [N, D] are wanted, in this order and without repetition;
+                None for all. Past its attention, the last layer is computed for them alone.
         """
         x, at = self._embed(batch), batch.positions
         plan = self._plan(batch, x)
         if plan.order is not None:
             x, at = select_rows(x, plan.order), at[plan.order]
         angles = self._angles(at, x.dtype)
-        x = self._through(x, self.layers[:layer], plan, angles)
+        wanted = tokens if tokens is None or plan.inverse is None else plan.inverse[tokens]
+        x = self._through(x, self.layers[:layer], plan, angles, wanted)
         if self.final_norm is not None and layer in (None, len(self.layers)):
             x = self.final_norm(x)
-        return x if plan.inverse is None else select_rows(x, plan.inverse)
+        return x if plan.inverse is None or tokens is not None else select_rows(x, plan.inverse)
 
-    def _through(self, x: Tensor, layers: Any, plan: Plan, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-        """x [T, D] after ``layers``, which are run from one attention to the next."""
+    def _through(
+        self, x: Tensor, layers: Any, plan: Plan, angles: tuple[Tensor, Tensor] | None, wanted: Tensor | None
+    ) -> Tensor:
+        """x [T, D] after ``layers``, which are run from one attention to the next; or its rows ``wanted`` [N] alone."""
         if not layers:
-            return x
+            return x if wanted is None else select_rows(x, wanted)
         run, drop = self.runner(x.device), self.config.attention_dropout if self.training else 0.0
         qkv = run(Block.before)(layers[0], x, angles)
         for block, following in itertools.pairwise(layers):
             x, qkv = run(Block.until)(block, following, x, attend(qkv, plan, drop), angles)
-        return run(Block.after)(layers[-1], x, attend(qkv, plan, drop))
+        attended = attend(qkv, plan, drop)
+        if wanted is not None:
+            x, attended = select_rows(x, wanted), select_rows(attended, wanted)
+        return run(Block.after)(layers[-1], x, attended)
 
     def _embed(self, batch: PackedBatch) -> Tensor:
         x = self._place(batch.tokens, batch.positions, batch.longest, self.embed_tokens)

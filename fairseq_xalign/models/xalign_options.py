@@ -39,8 +39,8 @@ class TransformerOptions(FairseqDataclass):
         metadata={
             "help": "how attention is computed, always with equal results: by flash attention over packed sequences "
             "(varlen: on a GPU, in half precision), over sequences of similar length that are padded together "
-            "(buckets), by cuDNN's kernel over such buckets (cudnn: on a GPU), or over one padded block, a slow "
-            "reference (plain); auto, the default, is varlen where that works, else buckets"
+            "(buckets), or over one padded block, a slow reference (plain); auto, the default, is varlen where that "
+            "works, else buckets"
         },
     )
     residual_precision: ChoiceEnum(RESIDUAL) = field(  # type: ignore[valid-type]

@@ -117,6 +117,15 @@ class PackedBatch:
         return replace(self, **moved)
 
 
+def sent(made: Tensor, device: torch.device) -> Tensor:
+    """What the host has just made, on ``device``; the host goes on before it has arrived.
+
+    On its way to a GPU it is pinned: torch keeps pinned memory until the copy has ended. Other memory may be in use
+    again by then.
+    """
+    return (made.pin_memory() if device.type == "cuda" else made).to(device, non_blocking=True)
+
+
 def pack(sequences: list[list[int]] | list[Tensor]) -> PackedBatch:
     """Lay sequences of ids end to end, positions counted from 0 in each.
 

@@ -12,7 +12,7 @@ Three ways of mixing (``--objective-mix``):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,10 +33,13 @@ class Passes:
     Args:
         batches: by name, as :func:`objectives.view.name_views` gives them.
         scored: names of the batches whose hidden tokens are predicted, in listed order.
+        whole: names of the batches of which objectives read more than the losses of hidden tokens.
     """
 
-    def __init__(self, encoder: Any, batches: Mapping[str, PackedBatch], scored: Sequence[str]) -> None:
-        self.encoder, self.batches = encoder, batches
+    def __init__(
+        self, encoder: Any, batches: Mapping[str, PackedBatch], scored: Sequence[str], whole: Collection[str]
+    ) -> None:
+        self.encoder, self.batches, self.whole = encoder, batches, whole
         self._groups: list[list[str]] = []
         for name in scored:
             kind = name.partition("/")[0]
@@ -73,11 +76,21 @@ class Passes:
         """-log p(target) [N] at the hidden tokens of the batch ``name``; one LM head for all batches of a pass."""
         if name not in self._losses:
             group = self._group(name)
-            batch, features = self._pass(group)
-            assert batch.masked is not None and batch.targets is not None
-            losses = self.encoder.token_losses(features[batch.masked], batch.targets)
+            batch, hidden = self._hidden_features(group)
+            assert batch.targets is not None
+            losses = self.encoder.token_losses(hidden, batch.targets)
             self._losses.update(zip(group, losses.split([_hidden(self.batches[n]) for n in group])))
         return self._losses[name]
+
+    def _hidden_features(self, group: list[str]) -> tuple[PackedBatch, Tensor]:
+        """The batches of a group laid end to end, and the features [N, D] of their hidden tokens."""
+        if any(name in self.whole for name in group):
+            batch, features = self._pass(group)
+            assert batch.masked is not None
+            return batch, features[batch.masked]
+        batch = concatenate([self.batches[n] for n in group])
+        assert batch.masked is not None
+        return batch, self.encoder(batch, tokens=batch.masked)
 
     def reading(self, name: str) -> BatchReading:
         return BatchReading(self, name)
@@ -138,7 +151,8 @@ def combined_loss(
         listed = objectives
     present = [w for w in listed if w.batch is None or w.batch in batches]
     scored = dict.fromkeys(str(w.batch) for w in present if w.objective.token_level)
-    passes = Passes(encoder, batches, list(scored))
+    whole = {str(w.batch) for w in present if w.batch is not None and not w.objective.hidden_only}
+    passes = Passes(encoder, batches, list(scored), whole)
     losses: dict[str, Loss] = {}
     parts: list[tuple[Tensor, int, bool]] = []  # (weighted sum, count, whether it reads text) in listed order
     mixture: int | None = None  # the place in parts of the token-level objectives of a mixture

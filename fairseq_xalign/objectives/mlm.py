@@ -16,6 +16,7 @@ class HiddenTokens(Objective):
     """Base of objectives whose terms are hidden tokens of a stream."""
 
     token_level: ClassVar[bool] = True
+    hidden_only: ClassVar[bool] = True
 
     def view(self, settings: Settings) -> View:
         assert self.stream is not None

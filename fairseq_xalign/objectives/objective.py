@@ -149,6 +149,8 @@ class Objective(ABC):
         stream: ``mono`` or ``bitext``, or None where it needs no text.
         token_level: its terms are hidden tokens; with ``--objective-mix mixture`` all such objectives of a list share
             one denominator.
+        hidden_only: it reads nothing of the encoder's output but the losses of hidden tokens, so that other tokens need
+            not go through all of the last layer.
         needs: which of :class:`Resources` it uses, and :data:`LINKS`.
         memory: beginnings of names in its module: what a new run makes itself, whatever the checkpoint that it starts
             from holds, and without which no run can be resumed.
@@ -159,6 +161,7 @@ class Objective(ABC):
     Options: ClassVar[type[Any]] = NoOptions
     stream: ClassVar[str | None] = None
     token_level: ClassVar[bool] = False
+    hidden_only: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     memory: ClassVar[tuple[str, ...]] = ()
     figure: ClassVar[Figure] = LOSS

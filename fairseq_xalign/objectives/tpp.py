@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.objectives.batch import sent
 from fairseq_xalign.objectives.contrast import info_nce
 from fairseq_xalign.objectives.negatives import (
     Negatives,
@@ -227,8 +228,8 @@ class TranslationPairs(Objective):
                 scores = compared[1::2].float() @ compared[0::2].float().T  # [P, P], as the loss scores them
             chosen = hard_negatives(self._texts(reading, context), scores.cpu().numpy(), self.options.tpp_num_negatives)
         even = 2 * torch.arange(pairs, device=device)
-        left = torch.cat([even, chosen.left.to(device, non_blocking=True)])
-        right = torch.cat([even + 1, chosen.right.to(device, non_blocking=True)])
+        left = torch.cat([even, sent(chosen.left, device)])
+        right = torch.cat([even + 1, sent(chosen.right, device)])
         labels = (torch.arange(len(left), device=device) < pairs).float()
         terms = pair_losses(vectors[left], vectors[right], labels, self.options.tpp_loss, self.options.tpp_margin)
         logits = pair_logits(vectors[left], vectors[right]).detach()
@@ -248,7 +249,7 @@ class TranslationPairs(Objective):
     def _ranking(self, vectors: Tensor, of_second: np.ndarray, of_first: np.ndarray) -> Loss:
         """The loss over 2P texts; ``of_second`` and ``of_first`` say which texts compete, as ``Texts.candidates``."""
         pairs, device = len(of_second), vectors.device
-        compete = [torch.from_numpy(one).to(device, non_blocking=True) for one in (of_second, of_first)]
+        compete = [sent(torch.from_numpy(one), device) for one in (of_second, of_first)]
         first, second = vectors[0 : 2 * pairs : 2], vectors[1 : 2 * pairs : 2]
         losses, found = ranking_losses(first, second, compete[0], compete[1], self.options.tpp_temperature)
         both = torch.cat(compete)

@@ -99,8 +99,8 @@ class Span(Classification):
     def build_head(self, width, settings):
         return nn.Linear(width, 2)
 
-    def scores(self, head, features, starts, sample):
-        return head(features)  # [T, 2]
+    def scores(self, head, read, starts, sample):
+        return head(read(None))  # [T, 2]
 
     def outcome(self, scores, sample, label_smoothing=0.0):
         starts = sample["streams"]["labelled"]["starts"].long()

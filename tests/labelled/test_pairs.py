@@ -152,11 +152,11 @@ def test_the_head_of_mmte_leaves_separators_out_of_the_maximum():
     sample = LabelledCollater([], Pairs(), {}, ["en"]).build(encoded.examples, ["en", "en"])
     starts = sample["streams"]["labelled"]["starts"]
     features = torch.randn(int(starts[-1]), 8)
-    before = Pairs().scores(head, features, starts, sample)
+    before = Pairs().scores(head, lambda tokens: features, starts, sample)
     features[[0, 3, 5]] = 100.0  # <s> and both </s> of the first pair
-    assert torch.equal(Pairs().scores(head, features, starts, sample), before)
+    assert torch.equal(Pairs().scores(head, lambda tokens: features, starts, sample), before)
     features[1] = 100.0
-    assert not torch.equal(Pairs().scores(head, features, starts, sample)[0], before[0])
+    assert not torch.equal(Pairs().scores(head, lambda tokens: features, starts, sample)[0], before[0])
 
 
 def test_pairs_are_predicted_from_text_and_scored(tmp_path, capsys):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_xalign.models.dropout import STEPS, dropout, keep_mask
+from fairseq_xalign.models.dropout import STEPS, drawn_seeds, dropout, hashed_dropout, hashed_keep, keep_mask
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
@@ -60,3 +60,33 @@ def test_nothing_happens_without_training_or_probability():
     x = torch.randn(5)
     assert dropout(x, 0.5, training=False) is x
     assert dropout(x, 0.0) is x
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_a_hash_keeps_the_share_wanted_and_no_element_depends_on_its_neighbours_or_the_last_draw(p):
+    """Every correlation is within five standard deviations of what independent draws have."""
+    torch.manual_seed(1)
+    count = 1 << 20
+    kept = torch.stack([hashed_keep(count, drawn_seeds(torch.device("cpu")), p) for _ in range(4)]).double() - (1 - p)
+    variance, limit = p * (1 - p), 5 / count**0.5
+    assert (kept.mean(1).abs() < limit * variance**0.5).all()
+    assert all((kept[i] * kept[j]).mean().abs() < limit * variance for i in range(4) for j in range(i))
+    for distance in (1, 2, 3, 8, 64, 768, 1024, 3072):
+        products = kept[:, distance:] * kept[:, :-distance]
+        assert (products.mean(1).abs() < 1.05 * limit * variance).all(), distance
+
+
+def test_hashed_dropout_scales_what_it_keeps_and_drops_the_same_from_the_gradient():
+    torch.manual_seed(2)
+    x = torch.randn(50, 40, dtype=torch.float64, requires_grad=True)
+    y = hashed_dropout(x, 0.25)
+    y.sum().backward()
+    kept = y.detach() != 0
+    torch.testing.assert_close(y[kept], x[kept] / 0.75)
+    torch.testing.assert_close(x.grad, kept.double() / 0.75)
+    assert not torch.equal(hashed_dropout(x, 0.25) != 0, kept)
+
+
+def test_seeds_are_drawn_from_all_integers():
+    seeds = torch.cat([drawn_seeds(torch.device("cpu")) for _ in range(4000)]).double()
+    assert seeds.min() < -0.99 * 2**31 and seeds.max() > 0.99 * 2**31 and seeds.mean().abs() < 2**31 * 0.05

@@ -31,8 +31,8 @@ def test_alpha_times_the_alignment_and_the_total_are_those_of_d8():
             super().__init__()
             self.embed_tokens = torch.nn.Embedding.from_pretrained(D8)
 
-        def forward(self, batch: PackedBatch) -> torch.Tensor:
-            return self.embed_tokens(batch.tokens)
+        def forward(self, batch: PackedBatch, tokens: torch.Tensor) -> torch.Tensor:
+            return self.embed_tokens(batch.tokens[tokens])
 
         def token_losses(self, features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             return token_losses(features.new_full((len(features), 80_000), 0.5), targets)

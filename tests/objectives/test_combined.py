@@ -20,9 +20,41 @@ class Counting(TinyEncoder):
         super().__init__()
         self.read: list[int] = []
 
-    def forward(self, batch):
+    def features(self, batch):
         self.read.append(len(batch.tokens))
         return self.embed_tokens(batch.tokens) * (1 + batch.positions[:, None])
+
+
+class Watched(Counting):
+    """Notes for how many tokens it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int | None] = []
+
+    def forward(self, batch, tokens=None):
+        self.asked.append(None if tokens is None else len(tokens))
+        return super().forward(batch, tokens)
+
+
+class Whole(HiddenTokens):
+    """Reads the features of other tokens too."""
+
+    name, stream, hidden_only = "whole", "bitext", False
+
+    def loss(self, encoder, reading, context):
+        assert len(reading.features()) == len(reading.batch.tokens)
+        return super().loss(encoder, reading, context)
+
+
+def test_only_hidden_tokens_pass_the_last_layer_unless_an_objective_reads_others():
+    alone, beside = Watched(), Watched()
+    combined_loss(listed("mlm,tlm"), alone, BATCHES, Context())
+    assert alone.asked == [4 + 5]
+    objectives = [*listed("mlm,tlm"), Weighted(Whole(), 1.0, "bitext")]
+    expected = reference(alone, MONO) + 2 * reference(alone, BITEXT)
+    loss, _, _ = combined_loss(objectives, beside, BATCHES, Context())
+    assert beside.asked == [None] and loss.item() == pytest.approx(expected.item(), rel=1e-12)
 
 
 class Again(HiddenTokens):

@@ -22,7 +22,11 @@ class TinyEncoder(nn.Module):
         self.embed_tokens = nn.Embedding(V, D, dtype=torch.float64)
         nn.init.normal_(self.embed_tokens.weight, generator=torch.Generator().manual_seed(42))
 
-    def forward(self, batch: PackedBatch) -> torch.Tensor:
+    def forward(self, batch: PackedBatch, tokens: torch.Tensor | None = None) -> torch.Tensor:
+        features = self.features(batch)
+        return features if tokens is None else features[tokens]
+
+    def features(self, batch: PackedBatch) -> torch.Tensor:
         return self.embed_tokens(batch.tokens).cumsum(0)
 
     def lm_logits(self, features: torch.Tensor) -> torch.Tensor:

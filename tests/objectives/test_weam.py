@@ -231,7 +231,8 @@ def test_without_a_linked_hidden_token_the_loss_is_0_and_reaches_every_weight():
             assert p.grad is not None and torch.isfinite(p.grad).all(), name
 
 
-def test_lambda_0_is_tlm_to_the_last_bit():
+def test_lambda_0_is_tlm():
+    """But for rounding: TLM alone computes less of the last layer."""
     torch.manual_seed(2)
     encoder, batch = Encoder(config()), random_batch()
     grads = []
@@ -241,8 +242,9 @@ def test_lambda_0_is_tlm_to_the_last_bit():
         total, size, _ = combined_loss(objectives, encoder, {"bitext": batch}, Context(modules=modules))
         total.backward()
         grads.append((float(total), size, {name: p.grad.clone() for name, p in encoder.named_parameters()}))
-    assert grads[0][:2] == grads[1][:2]
-    assert all(torch.equal(grad, grads[1][2][name]) for name, grad in grads[0][2].items())
+    assert grads[0][0] == pytest.approx(grads[1][0], rel=1e-6) and grads[0][1] == grads[1][1]
+    for name, grad in grads[0][2].items():
+        torch.testing.assert_close(grads[1][2][name], grad, rtol=1e-4, atol=1e-5)
 
 
 def test_both_parts_share_one_forward_pass_and_one_count():

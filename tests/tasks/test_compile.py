@@ -31,11 +31,10 @@ def test_every_kernel_of_attention_gives_the_same_losses(data, tmp_path):
     assert losses[0] == losses[1] == pytest.approx(losses[2], abs=2e-3) and len(losses[2]) == 4
 
 
-@pytest.mark.parametrize("kernel", ["varlen", "cudnn"])
-def test_a_kernel_that_needs_a_gpu_ends_a_run_on_a_cpu_in_one_line(data, tmp_path, kernel):
-    run = pretrain(data, tmp_path, "mlm", 1, "--attention-kernel", kernel)
+def test_a_kernel_that_needs_a_gpu_ends_a_run_on_a_cpu_in_one_line(data, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 1, "--attention-kernel", "varlen")
     last = run.text.strip().splitlines()[-1]
-    assert run.status and last.startswith(f"fairseq-train: --attention-kernel {kernel} needs a GPU"), run.text[-2000:]
+    assert run.status and last.startswith("fairseq-train: --attention-kernel varlen needs a GPU"), run.text[-2000:]
     assert "Traceback" not in run.text
 
 

@@ -1,12 +1,11 @@
 """Attention over sequences laid end to end: of a sequence to itself, causal or not, and of one sequence to another.
 
-A plan is made once per batch and shared by all layers. There are four kinds, with equal results; ``auto`` is the first
+A plan is made once per batch and shared by all layers. There are three kinds, with equal results; ``auto`` is the first
 where it works, else the second:
 
 * ``varlen``: flash attention over packed sequences (CUDA, half precision);
 * ``buckets`` (everywhere else): sequences are sorted by length, and those of similar length are padded together; if
   all lengths are equal, this is a plain reshape without a mask;
-* ``cudnn``: the same buckets by cuDNN's kernel where it takes them (CUDA);
 * ``plain``: one padded block and an explicit softmax, the reference that the others are tested against.
 
 ``plan.py`` has the plans, ``compute.py`` what layers call, ``flash.py`` the kernel for GPUs, ``kernels.py`` the

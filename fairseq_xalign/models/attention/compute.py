@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fairseq_xalign.models.attention.flash import flash
 from fairseq_xalign.models.attention.kernels import HALF, CpuAttention, CpuMemoryAttention, pad_rows, select_rows
 from fairseq_xalign.models.attention.plan import Bucket, MemoryPlan, Plan
-from fairseq_xalign.models.config import CUDNN, PLAIN, VARLEN
-
-PREFERRED = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""Where torch looks for a kernel if cuDNN's is wanted: some masks and heads need another."""
+from fairseq_xalign.models.config import PLAIN, VARLEN
 
 
 def attend(qkv: Tensor, plan: Plan, dropout: float = 0.0) -> Tensor:
@@ -32,12 +26,11 @@ def attend(qkv: Tensor, plan: Plan, dropout: float = 0.0) -> Tensor:
         return flash(q, k, v, plan.starts, plan.starts, plan.longest, plan.longest, dropout, plan.causal).flatten(1)
     if plan.kind == PLAIN:
         return _attend_plain(qkv, plan, dropout)
-    with _kernels(plan.kind):
-        if len(plan.buckets) == 1:
-            return _attend_bucket(qkv, plan.buckets[0], plan.causal, dropout)
-        parts = qkv.split([b.tokens for b in plan.buckets])
-        outs = [_attend_bucket(part, bucket, plan.causal, dropout) for part, bucket in zip(parts, plan.buckets)]
-        return torch.cat(outs) if outs else qkv[:, 0].flatten(1)
+    if len(plan.buckets) == 1:
+        return _attend_bucket(qkv, plan.buckets[0], plan.causal, dropout)
+    parts = qkv.split([b.tokens for b in plan.buckets])
+    outs = [_attend_bucket(part, bucket, plan.causal, dropout) for part, bucket in zip(parts, plan.buckets)]
+    return torch.cat(outs) if outs else qkv[:, 0].flatten(1)
 
 
 def attend_memory(q: Tensor, kv: Tensor, plan: MemoryPlan, dropout: float = 0.0) -> Tensor:
@@ -56,17 +49,11 @@ def attend_memory(q: Tensor, kv: Tensor, plan: MemoryPlan, dropout: float = 0.0)
         return flash(q, k, v, *starts, *longest, dropout).flatten(1)
     if plan.kind == PLAIN:
         return _attend_memory_plain(q, kv, plan, dropout)
-    with _kernels(plan.kind):
-        if len(plan.buckets) == 1:
-            return _attend_pair(q, kv, *plan.buckets[0], dropout)
-        parts = zip(q.split([b.tokens for b, _ in plan.buckets]), kv.split([b.tokens for _, b in plan.buckets]))
-        outs = [_attend_pair(*part, *buckets, dropout) for part, buckets in zip(parts, plan.buckets)]
-        return torch.cat(outs) if outs else q.flatten(1)
-
-
-def _kernels(kind: str) -> contextlib.AbstractContextManager[None]:
-    """Which of torch's kernels are tried, and in which order; it decides for itself unless ``kind`` is 'cudnn'."""
-    return sdpa_kernel(PREFERRED, set_priority=True) if kind == CUDNN else contextlib.nullcontext()
+    if len(plan.buckets) == 1:
+        return _attend_pair(q, kv, *plan.buckets[0], dropout)
+    parts = zip(q.split([b.tokens for b, _ in plan.buckets]), kv.split([b.tokens for _, b in plan.buckets]))
+    outs = [_attend_pair(*part, *buckets, dropout) for part, buckets in zip(parts, plan.buckets)]
+    return torch.cat(outs) if outs else q.flatten(1)
 
 
 def _attend_bucket(qkv: Tensor, bucket: Bucket, causal: bool, dropout: float) -> Tensor:

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention.flash import LARGEST_HEAD, has_flash
-from fairseq_xalign.models.config import AUTO, BUCKETS, CUDNN, PLAIN, VARLEN
+from fairseq_xalign.models.config import AUTO, BUCKETS, PLAIN, VARLEN
+from fairseq_xalign.objectives.batch import sent
 
 Lengths = Callable[[], Tensor]
 """Gives lengths of sequences, int64 [B] on the CPU."""
-PADDED = (BUCKETS, CUDNN)
-"""Kinds of plan that pad sequences of similar length together."""
 BUCKET_PADDING = 256
 """Slots of padding at which a bucket ends. Smaller values cost calls, larger ones work; on CPU, times are the same
 between 128 and 512."""
@@ -49,7 +48,7 @@ class Bucket:
         source = firsts[:, None] + torch.minimum(column, (lengths - 1).clamp(min=0)[:, None])
         slots = real.flatten().nonzero().squeeze(1)
         mask = real[:, None, None, :]
-        return cls(rows, longest, tokens, *(_sent(part, device) for part in (source.flatten(), slots, mask)))
+        return cls(rows, longest, tokens, *(sent(part, device) for part in (source.flatten(), slots, mask)))
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Plan:
         plan = cls(starts, longest, kind, causal=causal)
         if kind == PLAIN:
             plan.real = _real(starts, longest)
-        elif kind in PADDED:
+        elif kind == BUCKETS:
             known = lengths() if lengths else _lengths(starts)
             plan.fill_buckets(known, ascending(known))
         return plan
@@ -96,7 +95,7 @@ class Plan:
             order = gathering(lengths, rows)
             inverse = torch.empty_like(order)
             inverse[order] = torch.arange(order.numel())
-            self.order, self.inverse = _sent(order, device), _sent(inverse, device)
+            self.order, self.inverse = sent(order, device), sent(inverse, device)
             lengths = lengths[rows]
         if bool((lengths == lengths[0]).all()):
             self.buckets = [Bucket.make(lengths, device)]
@@ -150,12 +149,12 @@ class DecoderPlan:
         if kind == PLAIN:
             own.real = memory.real = _real(starts, longest)
             memory.memory_real = _real(memory_starts, memory_longest)
-        elif kind in PADDED and starts.numel() > 1:
+        elif kind == BUCKETS and starts.numel() > 1:
             lengths, others = (give() for give in known) if known else (_lengths(starts), _lengths(memory_starts))
             rows = ascending(lengths * (int(others.max()) + 1) + others)  # by target, then by memory
             own.fill_buckets(lengths, rows)
             if rows is not None:
-                memory.order = _sent(gathering(others, rows), starts.device)
+                memory.order = sent(gathering(others, rows), starts.device)
                 lengths, others = lengths[rows], others[rows]
             sizes = pair_rows(lengths.tolist(), others.tolist())
             for targets, sources in zip(lengths.split(sizes), others.split(sizes)):
@@ -185,11 +184,6 @@ def gathering(lengths: Tensor, rows: Tensor) -> Tensor:
     starts, lengths = lengths.cumsum(0) - lengths, lengths[rows]
     places = (starts[rows] - lengths.cumsum(0) + lengths).repeat_interleave(lengths)
     return torch.arange(len(places)) + places
-
-
-def _sent(made: Tensor, device: torch.device) -> Tensor:
-    """What the host has made, on ``device``; the host goes on before it has arrived."""
-    return made.to(device, non_blocking=True)
 
 
 def bucket_rows(lengths: Sequence[int]) -> list[int]:
@@ -233,6 +227,4 @@ def choose(device: torch.device, dtype: torch.dtype, head_width: int, wanted: st
             f"--autocast bf16), and heads whose width, here {head_width}, is a multiple of 8 up to {LARGEST_HEAD}",
             remedy=f"Use --attention-kernel {AUTO}",
         )
-    if wanted == CUDNN and device.type != "cuda":
-        raise UserError(f"--attention-kernel {CUDNN} needs a GPU", remedy=f"Use --attention-kernel {AUTO}")
     return wanted

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.attention import (
     BUCKET_PADDING,
-    DecoderPlan,
     Plan,
     attend,
-    attend_memory,
     choose,
     select_rows,
 )
@@ -118,10 +116,9 @@ CPU, H16 = torch.device("cpu"), 16
 def test_a_cpu_has_buckets_and_the_reference_and_refuses_kernels_of_gpus_in_one_line():
     assert choose(CPU, torch.bfloat16, H16) == choose(CPU, torch.float32, H16, "buckets") == "buckets"
     assert choose(CPU, torch.float32, H16, "plain") == "plain"
-    for name, said in (("varlen", "needs a GPU of the Ampere .* here 16, is a multiple of 8 up to 256"),
-                       ("cudnn", "needs a GPU")):  # fmt: skip
-        with pytest.raises(UserError, match=rf"^--attention-kernel {name} {said}.* Use --attention-kernel auto$"):
-            choose(CPU, torch.bfloat16, H16, name)
+    said = "needs a GPU of the Ampere .* here 16, is a multiple of 8 up to 256"
+    with pytest.raises(UserError, match=rf"^--attention-kernel varlen {said}.* Use --attention-kernel auto$"):
+        choose(CPU, torch.bfloat16, H16, "varlen")
 
 
 def test_a_gpu_has_the_packed_kernel_where_it_takes_the_heads(monkeypatch):
@@ -130,18 +127,4 @@ def test_a_gpu_has_the_packed_kernel_where_it_takes_the_heads(monkeypatch):
         "fairseq_xalign.models.attention.plan.has_flash", lambda *key: key == (cuda, torch.bfloat16, 64)
     )
     assert choose(cuda, torch.bfloat16, 64) == choose(cuda, torch.bfloat16, 64, "varlen") == "varlen"
-    assert choose(cuda, torch.float32, 64) == "buckets" and choose(cuda, torch.float32, 64, "cudnn") == "cudnn"
-
-
-@pytest.mark.parametrize("causal", [True, False])
-def test_buckets_that_ask_for_cudnn_first_are_the_same_buckets(causal):
-    """A CPU has none of the kernels that are asked for but the last one, which is torch's plain one."""
-    lengths = [3, 9, 9, 1, 60]
-    starts = torch.tensor([0, *lengths]).cumsum(0).int()
-    qkv = torch.randn(sum(lengths), 3, 2, 4)
-    plans = [Plan.make(starts, 60, kind, causal) for kind in ("buckets", "cudnn")]
-    assert torch.equal(plans[0].order, plans[1].order) and len(plans[0].buckets) == len(plans[1].buckets)
-    torch.testing.assert_close(attend(qkv, plans[1]), attend(qkv, plans[0]))
-    decoders = [DecoderPlan.make(starts, 60, starts, 60, kind) for kind in ("buckets", "cudnn")]
-    found = [attend_memory(qkv[:, 0], qkv[:, 1:], plan.memory) for plan in decoders]
-    torch.testing.assert_close(found[1], found[0])
+    assert choose(cuda, torch.float32, 64) == "buckets"
