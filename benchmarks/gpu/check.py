@@ -32,7 +32,10 @@ ON_CPU = ("float32", "--autocast bf16")
 """fairseq's other precisions are for GPUs."""
 UPDATES, LAST = 200, 50
 """Updates in every precision, and how many of them, at the end, the losses that are compared are the mean of."""
-STEPS = ("tests", "throughput", "shares", "translation", "train", "precisions")
+MOST_APART = 0.03
+"""Bits between the losses of one update in equal runs: what rounding makes of 100 updates on a GPU, where sums are not
+always added in one order."""
+STEPS = ("tests", "throughput", "shares", "translation", "train", "precisions", "repeats")
 
 
 LIMITS = 1.0
@@ -94,9 +97,7 @@ def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *
 def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Train half of the updates, resume for the other half; the mean loss of the last ones in bits."""
     updates, last = (4, 2) if args.small else (UPDATES, LAST)
-    options = [*PRECISIONS[name], "--clip-norm", 1.0, "--compile", "off"]
-    if not args.small:  # a small shape, of which several train at once
-        options += ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
+    options = [*PRECISIONS[name], "--clip-norm", 1.0, "--compile", "off", *small_shape(args)]
     first, _ = call(name, training(data, folder, args, updates // 2, *options), 120)
     if not first.passed:
         return first
@@ -111,6 +112,39 @@ def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> 
     else:
         step.result = step.result or f"{len(values)} updates logged, {'' if resumed else 'not '}resumed"
     return step
+
+
+def small_shape(args: argparse.Namespace) -> list[object]:
+    """Options of a shape of which several train at once."""
+    if args.small:
+        return []
+    return ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
+
+
+def repeats(data: Path, folder: Path, args: argparse.Namespace) -> Step:
+    """The same training twice with and twice without loader processes: every update must have the same loss."""
+    began, updates = time.perf_counter(), 3 if args.small else UPDATES // 2
+    options = ["--clip-norm", 1.0, "--compile", "off", "--no-save", *small_shape(args)]
+    if args.device == "cuda":
+        options += ["--autocast", "bf16"]
+
+    def losses(workers: int) -> tuple[Step, list[float]]:
+        made, output = call("repeats", training(data, folder, args, updates, *options, "--num-workers", workers), 150)
+        return made, [float(line["loss"]) for line in logged(output)]
+
+    with ThreadPoolExecutor(4 if args.device == "cuda" else 1) as pool:
+        found = list(pool.map(losses, (0, 0, 2, 2)))
+    result = next((made for made, values in found if not made.passed or len(values) != updates), found[0][0])
+    if result.passed and len(found[0][1]) == updates:
+        apart = [max(values) - min(values) for values in zip(*(values for _, values in found))]
+        largest = max(range(updates), key=apart.__getitem__)
+        result.passed = apart[largest] < MOST_APART
+        result.result = f"{updates} updates four times, at most {apart[largest]:.4f} bits apart (update {largest + 1})"
+        result.figures = {"losses": [values for _, values in found]}
+    else:
+        result.passed = False
+    result.seconds = time.perf_counter() - began
+    return result
 
 
 def precisions(data: Path, folder: Path, args: argparse.Namespace) -> list[Step]:
@@ -219,9 +253,10 @@ def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], Step | lis
         "data": lambda: make_data(folder, args),
         "train": lambda: rate(data, folder / "rate", args),
         "precisions": lambda: precisions(data, folder, args),
+        "repeats": lambda: repeats(data, folder / "repeats", args),
     }
     wanted = set(args.only)
-    if args.data is None and wanted & {"train", "precisions"}:
+    if args.data is None and wanted & {"train", "precisions", "repeats"}:
         wanted.add("data")
     if args.device == "cpu":
         wanted.discard("shares")
