@@ -18,7 +18,7 @@ from fairseq_xalign.models.attention import DecoderPlan, attend, attend_memory, 
 from fairseq_xalign.models.cache import Cache
 from fairseq_xalign.models.compiled import OFF, Runner, eager
 from fairseq_xalign.models.config import ATTENTION, DecoderConfig
-from fairseq_xalign.models.transformer import Layer, Stack, finish, token_embedding
+from fairseq_xalign.models.transformer import Layer, Stack, finish, normalized, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
 
 
@@ -187,7 +187,7 @@ class Decoder(Stack):
                 run,
             )
         if self.final_norm is not None:
-            x = self.final_norm(x)
+            x = normalized(self.final_norm, x)
         return x if own.inverse is None else select_rows(x, own.inverse)
 
     def logits(self, features: Tensor) -> Tensor:
@@ -223,4 +223,4 @@ class Decoder(Stack):
                 lambda q, number=number: cache.look_up(number, q),
             )
         cache.length += 1
-        return x if self.final_norm is None else self.final_norm(x)
+        return x if self.final_norm is None else normalized(self.final_norm, x)

@@ -18,7 +18,7 @@ from fairseq_xalign.models.attention import Plan, attend, select_rows
 from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.config import ACTIVATIONS, ATTENTION, POSITIONS, EncoderConfig
 from fairseq_xalign.models.lm_head import TiedLMHead
-from fairseq_xalign.models.transformer import Layer, token_embedding
+from fairseq_xalign.models.transformer import Layer, normalized, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
 
 __all__ = ["ATTENTION", "POSITIONS", "Block", "Encoder", "EncoderConfig"]
@@ -101,7 +101,7 @@ class Encoder(TiedLMHead):
         wanted = tokens if tokens is None or plan.inverse is None else plan.inverse[tokens]
         x = self._through(x, self.layers[:layer], plan, angles, wanted)
         if self.final_norm is not None and layer in (None, len(self.layers)):
-            x = self.final_norm(x)
+            x = normalized(self.final_norm, x)
         return x if plan.inverse is None or tokens is not None else select_rows(x, plan.inverse)
 
     def _through(
