@@ -95,6 +95,21 @@ def interval(ratios: list[float]) -> tuple[float, float, float]:
     return statistics.median(ratios), math.exp(mean - half), math.exp(mean + half)
 
 
+def warmed(
+    name: str, kind: str, config: EncoderConfig, rows: list[Row], args: Namespace
+) -> tuple[Step, list[Any]] | None:
+    """A contender's step and batches after one pass; None, and a line that says so, if they do not fit into memory."""
+    torch.manual_seed(args.seed)
+    try:
+        step, batches = MAKE[name](config, rows, args)
+        took = seconds(step, batches if args.device == "cuda" else batches[:2], args.device)
+    except torch.OutOfMemoryError:
+        print(f"{kind}: {name} needs more memory than the GPU has", flush=True)
+        return None
+    print(f"{kind}: {name} is warm after {took:.1f} s", file=sys.stderr, flush=True)
+    return step, batches
+
+
 def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]:
     """Time all contenders on one kind of rows."""
     mean = statistics.fmean(quantiles_of(kind, args.length))
@@ -103,17 +118,9 @@ def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]
     tokens = sum(row[0].numel() for row in rows)
     longest = sum(max(row[0].numel() for row in part) for part in split(rows, args.batch))
     padding = 1 - tokens / (longest * args.batch)
-    runs = {}
-    for name in args.contenders:
-        torch.manual_seed(args.seed)
-        try:
-            step, batches = MAKE[name](config, rows, args)
-            took = seconds(step, batches if args.device == "cuda" else batches[:2], args.device)
-        except torch.OutOfMemoryError:
-            print(f"{kind}: {name} needs more memory than the GPU has", flush=True)
-            continue
-        runs[name] = step, batches
-        print(f"{kind}: {name} is warm after {took:.1f} s", file=sys.stderr, flush=True)
+    runs = {name: run for name in args.contenders if (run := warmed(name, kind, config, rows, args))}
+    if not runs:
+        raise SystemExit(f"{kind}: no contender fits into the GPU's memory; use a smaller --batch")
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(args.repeat):
         names = list(runs)

@@ -73,7 +73,7 @@ def test_what_a_gpu_must_show_is_tried_without_one(tmp_path):
     steps = {step["name"]: step for step in json.loads((tmp_path / "out.json").read_text("utf-8"))["figures"]}
     names = {"tests", "throughput", "translation", "data", "fairseq-train", "float32", "--autocast bf16", "repeats"}
     assert set(steps) == names and "at most 0.0000 bits apart" in steps["repeats"]["result"]
-    assert "resumed at 2, loss" in steps["float32"]["result"] and len(steps["float32"]["figures"]["losses"]) == 2
+    assert "resumed at 2, loss" in steps["float32"]["result"] and len(steps["float32"]["figures"]["updates"]) == 2
     assert all(step["passed"] for step in steps.values())
     assert "FAILED" not in done.stdout and "passed" in done.stdout
 

@@ -106,8 +106,7 @@ def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> 
     step.passed = step.passed and resumed and len(values) == updates - updates // 2
     step.seconds += first.seconds
     if step.passed:
-        losses = [float(line["loss"]) for line in values[-last:]]
-        step.figures = {"loss": statistics.fmean(losses), "losses": losses}
+        step.figures = {"loss": statistics.fmean(float(line["loss"]) for line in values[-last:]), "updates": values}
         step.result = f"resumed at {updates // 2}, loss {step.figures['loss']:.3f} over the last {last} of {updates}"
     else:
         step.result = step.result or f"{len(values)} updates logged, {'' if resumed else 'not '}resumed"
@@ -128,21 +127,24 @@ def repeats(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     if args.device == "cuda":
         options += ["--autocast", "bf16"]
 
-    def losses(workers: int) -> tuple[Step, list[float]]:
+    def trained(workers: int) -> tuple[Step, list[dict[str, Any]]]:
         made, output = call("repeats", training(data, folder, args, updates, *options, "--num-workers", workers), 150)
-        return made, [float(line["loss"]) for line in logged(output)]
+        return made, logged(output)
 
     with ThreadPoolExecutor(4 if args.device == "cuda" else 1) as pool:
-        found = list(pool.map(losses, (0, 0, 2, 2)))
-    result = next((made for made, values in found if not made.passed or len(values) != updates), found[0][0])
-    if result.passed and len(found[0][1]) == updates:
-        apart = [max(values) - min(values) for values in zip(*(values for _, values in found))]
+        found = list(pool.map(trained, (0, 0, 2, 2)))
+    result = next((made for made, lines in found if not made.passed), found[0][0])
+    counts = [len(lines) for _, lines in found]
+    if result.passed and set(counts) == {updates}:
+        losses = [[float(line["loss"]) for line in lines] for _, lines in found]
+        apart = [max(values) - min(values) for values in zip(*losses)]
         largest = max(range(updates), key=apart.__getitem__)
         result.passed = apart[largest] < MOST_APART
         result.result = f"{updates} updates four times, at most {apart[largest]:.4f} bits apart (update {largest + 1})"
-        result.figures = {"losses": [values for _, values in found]}
     else:
         result.passed = False
+        result.result = result.result or f"{counts} updates logged, not {updates} each"
+    result.figures = {"updates": [lines for _, lines in found]}
     result.seconds = time.perf_counter() - began
     return result
 
@@ -187,7 +189,7 @@ def throughput(folder: Path, args: argparse.Namespace) -> Step:
                 if name != "ours"
             )
             for kind in step.figures["results"]
-            for ours in [kind["contenders"]["ours"]]
+            if (ours := kind["contenders"].get("ours"))
         )
     return step
 

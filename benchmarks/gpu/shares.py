@@ -33,7 +33,7 @@ KINDS = {
     "compiled: losses": r"triton.*(log_softmax|nll|exp)",
     "compiled: reductions": r"triton_(red|per)",
     "compiled: one value at a time": r"triton",
-    "copies": r"copy|Memcpy|Memset|cat|fill",
+    "copies": r"copy|Memcpy|Memset|Cat|fill",
 }
 """Kinds of kernels, and what the names of each contain; the first that fits counts."""
 SHOWN = 30

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from fairseq_xalign.data.windows import Place, Planner, Window
@@ -158,6 +157,7 @@ class BatchIterator:
         num_workers: number of loader processes; 0 loads the data in this process.
         buffer: batches that each loader process keeps ready.
         epoch: the epoch to begin with, from 1.
+        pinned: whether batches are put into pinned memory, as a GPU wants them.
         whole_passes: whether an epoch of None is the whole pass, however long. Otherwise it ends after 10,000 updates.
     """
 
@@ -174,10 +174,11 @@ class BatchIterator:
         buffer: int = 4,
         epoch: int = 1,
         whole_passes: bool = False,
+        pinned: bool = False,
     ) -> None:
         self.planner, self.collater, self.fingerprint = planner, collater, fingerprint
         self.rank, self.world, self.update_freq = rank, world, list(update_freq)
-        self.num_workers, self.buffer, self.epoch = num_workers, max(2, buffer), epoch
+        self.num_workers, self.buffer, self.epoch, self.pinned = num_workers, max(2, buffer), epoch, pinned
         self.place = planner.start()
         self.updates_per_epoch = updates_per_epoch or self._one_pass()
         if not updates_per_epoch and not whole_passes:
@@ -230,12 +231,12 @@ class BatchIterator:
         start, total = self._resume_update * freq, self.updates_per_epoch * freq
         self._resume_update = 0
         walk = _Walk(self.planner, self.collater, self.place, total - start, self.rank, self.world)
-        options: dict[str, Any] = {"batch_size": None, "pin_memory": torch.cuda.is_available()}
+        # Pinned, batches are copied to a GPU while the host goes on.
+        options: dict[str, Any] = {"batch_size": None, "pin_memory": self.pinned}
         if self.num_workers > 0:
             options |= {"num_workers": self.num_workers, "prefetch_factor": self.buffer}
             options |= {"multiprocessing_context": "fork", "worker_init_fn": _outlive_a_stop_signal}
         with _born_without_sigterm():
-            # Pinned, batches are copied to a GPU while the host goes on, and stay until they have arrived.
             batches: Iterator[dict[str, Any]] = iter(DataLoader(walk, **options))
         self._clock = time.perf_counter()
         self._current = EpochIterator(batches, start, total, self._delivered)

@@ -55,14 +55,13 @@ def hashed_keep(count: int, seeds: Tensor, p: float) -> Tensor:
     """Which of ``count`` elements are kept: bool [count], true with probability 1 - p, by two ``seeds`` int32 [2].
 
     The hash is Wellons's "lowbias32" (Prospecting for hash functions, 2018), in which every bit of the input changes
-    every bit of the output about half of the time. The first seed changes what is hashed, the second what comes out,
-    which is mixed once more.
+    every bit of the output about half of the time. The first seed changes what is hashed, the second what there is of
+    it half way. p takes part in arithmetic of tensors alone: a compiler makes one function for all rates.
     """
     x = torch.arange(count, dtype=torch.int32, device=seeds.device) ^ seeds[0]
     x = (x ^ _shifted(x, 16)) * 0x7FEB352D
-    x = (x ^ _shifted(x, 15)) * (0x846CA68B - (1 << 32))
-    x = (x ^ _shifted(x, 16) ^ seeds[1]) * 0x7FEB352D
-    return _shifted(x, 1) >= round(p * (1 << 31))
+    x = (x ^ _shifted(x, 15) ^ seeds[1]) * (0x846CA68B - (1 << 32))
+    return _shifted(x ^ _shifted(x, 16), 8) * 2.0**-24 >= p  # 24 bits, as many as a float32 has
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:

@@ -120,8 +120,8 @@ class PackedBatch:
 def sent(made: Tensor, device: torch.device) -> Tensor:
     """What the host has just made, on ``device``; the host goes on before it has arrived.
 
-    On its way to a GPU it is pinned: torch keeps pinned memory until the copy has ended. Other memory may be in use
-    again by then.
+    On its way to a GPU it is pinned: only from pinned memory are copies made while the host goes on, and torch keeps
+    that memory until they have ended.
     """
     return (made.pin_memory() if device.type == "cuda" else made).to(device, non_blocking=True)
 

@@ -74,6 +74,7 @@ class TrainingConfig(FairseqDataclass):
     update_freq: List[int] = II("optimization.update_freq")
     max_epoch: int = II("optimization.max_epoch")
     amp: bool = II("common.amp")
+    cpu: bool = II("common.cpu")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     save_dir: str = II("checkpoint.save_dir")
     train_subset: str = II("dataset.train_subset")
@@ -229,7 +230,7 @@ class TrainingTask(FairseqTask, ABC):
                 dataset.iterators[key] = BatchIterator(
                     Planner(streams, shares, window, budget, cfg.seed, self.every_kind), collater, fingerprint,
                     shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
-                    whole_passes=bool(cfg.max_epoch),
+                    whole_passes=bool(cfg.max_epoch), pinned=torch.cuda.is_available() and not cfg.cpu,
                 )  # fmt: skip
             else:
                 windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)

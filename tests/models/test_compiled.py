@@ -48,7 +48,7 @@ def drawn_batch(draw: random.Random, longest: int = 30):
 def values_and_gradients(encoder, batch, seed):
     torch.manual_seed(seed)
     encoder.zero_grad()
-    losses = encoder.token_losses(encoder(batch)[batch.masked], batch.targets)
+    losses = encoder.token_losses(encoder(batch, tokens=batch.masked), batch.targets)
     losses.sum().backward()
     return [losses.detach(), *(p.grad.clone() for p in encoder.parameters() if p.grad is not None)]
 
@@ -92,6 +92,27 @@ def test_dropout_draws_anew_and_keeps_the_mean():
         dropped = compiled.compiled(finish)(None, torch.ones(2000, 16), 0.3)
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
     assert dropped.unique().tolist() == [0.0, pytest.approx(1 / 0.7)]
+
+
+@needs_compiler
+def test_every_rate_is_kept_to_where_one_process_has_several():
+    x = torch.ones(4000, 16)
+    with torch.no_grad():
+        for p in (0.1, 0.4, 0.25, 0.1):
+            dropped = compiled.compiled(finish)(None, x, p)
+            assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+            assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+@needs_compiler
+def test_the_gradient_is_zero_where_an_element_was_dropped():
+    x = torch.randn(300, 16, requires_grad=True)
+    for p in (0.5, 0.2):
+        dropped = compiled.compiled(finish)(None, x, p)
+        (gradient,) = torch.autograd.grad(dropped.sum(), x)
+        kept = dropped != 0
+        assert 0 < kept.sum() < kept.numel()
+        torch.testing.assert_close(gradient, kept / (1 - p))
 
 
 @needs_compiler
