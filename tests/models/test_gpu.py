@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from fairseq_xalign.models.attention import DecoderPlan, Plan, attend, attend_memory
+from fairseq_xalign.models.compiled import compiled
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
+from fairseq_xalign.models.transformer import finish
 from fairseq_xalign.objectives.batch import pack
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -99,3 +101,25 @@ def test_compiled_training_in_bfloat16_is_near_float32_with_a_vocabulary_of_any_
         results[encoder.compiling, half] = losses.detach(), gradients
     exact = results.pop(("off", False))
     assert all(near(*pair) for found in results.values() for pair in zip(found, exact))
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_compiled_dropout_has_its_rate_and_its_gradient_drops_the_same(p):
+    torch.manual_seed(1)
+    x = drawn(3000, 128, dtype=torch.bfloat16)
+    dropped = compiled(finish)(None, x, p)
+    (gradient,) = torch.autograd.grad(dropped.float().sum(), x)
+    kept = dropped != 0
+    assert abs(kept.float().mean().item() - (1 - p)) < 0.005
+    assert near(dropped, torch.where(kept, x / (1 - p), 0.0)) and torch.equal(gradient != 0, kept)
+
+
+@pytest.mark.parametrize("compiling", ["off", "on"])
+def test_some_tokens_have_the_features_that_they_have_among_all(compiling):
+    torch.manual_seed(1)
+    config = EncoderConfig(1003, layers=2, heads=2, width=64, ffn_width=128, dropout=0.0, attention_dropout=0.0)
+    encoder = Encoder(config, compiling=compiling).cuda()
+    batch = pack([torch.randint(9, 1003, (n,)) for n in SOURCES]).to("cuda")
+    chosen = torch.randperm(sum(SOURCES), device="cuda")[:50]
+    with torch.autocast("cuda", torch.bfloat16):
+        assert near(encoder(batch, tokens=chosen), encoder(batch)[chosen])
