@@ -72,8 +72,8 @@ def test_two_epochs_are_two_passes_over_the_200_texts(folders, begin, tmp_path):
 
 # Golden curves, as in test_align_mlm.py: losses (base 2) of the first nine updates.
 GOLDEN = {
-    "tagging": [4.091, 4.033, 3.979, 3.922, 3.882, 3.82, 3.783, 3.669, 3.608],
-    "classification": [1.066, 0.959, 0.879, 0.775, 0.712, 0.639, 1.599, 0.596, 0.526],
+    "tagging": [4.085, 4.037, 3.981, 3.919, 3.876, 3.821, 3.778, 3.668, 3.603],
+    "classification": [1.064, 0.949, 0.866, 0.783, 0.725, 0.619, 1.674, 0.617, 0.531],
 }
 TOLERANCE = 0.02
 
