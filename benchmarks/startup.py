@@ -70,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.small:
         args.pairs, args.repeat = "2000", 1
+    if args.folder:
+        args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         measured = simulate(Path(name), args) if args.simulate else compare(Path(name), args)
     rows, figures = measured
