@@ -85,3 +85,19 @@ def test_without_a_gpu_the_check_says_how_to_try_it():
         pytest.skip("there is a GPU")
     done = run("bash", BENCHMARKS / "gpu_check.sh")
     assert done.returncode == 2 and "--device cpu --small" in done.stderr
+
+
+def test_kernels_are_told_apart_by_the_names_that_a_profile_of_an_h100_had():
+    from benchmarks.gpu.shares import kind_of
+
+    names = {
+        "void pytorch_flash::flash_bwd_dq_dk_dv_loop_seqk_parallel_kernel<Flash_bwd_kernel_traits>": "attention",
+        "nvjet_sm90_tst_192x192_64x4_2x1_v_bz_coopB_bias_TNN": "products",
+        "void at::native::multi_tensor_apply_kernel<FusedOptimizerTensorListMetadata>": "norm of the gradient, update",
+        "triton_red_fused__log_softmax__to_copy_nll_loss_forward_prepare_softmax_online_sub_6": "compiled: losses",
+        "triton_per_fused__to_copy_add_native_dropout_native_layer_norm_6": "compiled: reductions",
+        "triton_poi_fused_gelu_5": "compiled: one value at a time",
+        "void at::native::CatArrayBatchedCopy_vectorized<OpaqueType<2u>, unsigned int, 2, 128, 1, 16>": "copies",
+        "void at::native::sum_and_scatter<float, long>(long const*, float*, long)": "other",
+    }
+    assert {name: kind_of(name) for name in names} == names
