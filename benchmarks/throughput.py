@@ -110,11 +110,16 @@ def warmed(
     return step, batches
 
 
-def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]:
-    """Time all contenders on one kind of rows."""
+def pool(kind: str, config: EncoderConfig, args: Namespace) -> tuple[list[Row], Namespace]:
+    """The rows of one kind for every repetition, and the arguments with the number of rows in a batch of that kind."""
     mean = statistics.fmean(quantiles_of(kind, args.length))
     args = Namespace(**{**vars(args), "batch": args.real_batch or max(1, round(args.batch * args.length / mean))})
-    rows = make_rows(kind, args.batch * args.steps, args.length, config.vocab_size, args.seed)
+    return make_rows(kind, args.batch * args.steps, args.length, config.vocab_size, args.seed), args
+
+
+def measure(kind: str, config: EncoderConfig, args: Namespace) -> dict[str, Any]:
+    """Time all contenders on one kind of rows."""
+    rows, args = pool(kind, config, args)
     tokens = sum(row[0].numel() for row in rows)
     longest = sum(max(row[0].numel() for row in part) for part in split(rows, args.batch))
     padding = 1 - tokens / (longest * args.batch)

@@ -97,7 +97,7 @@ def training(data: Path, folder: Path, args: argparse.Namespace, updates: int, *
 def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """Train half of the updates, resume for the other half; the mean loss of the last ones in bits."""
     updates, last = (4, 2) if args.small else (UPDATES, LAST)
-    options = [*PRECISIONS[name], "--clip-norm", 1.0, "--compile", "off", *small_shape(args)]
+    options = [*PRECISIONS[name], *several_at_once(args)]
     first, _ = call(name, training(data, folder, args, updates // 2, *options), 120)
     if not first.passed:
         return first
@@ -113,17 +113,16 @@ def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> 
     return step
 
 
-def small_shape(args: argparse.Namespace) -> list[object]:
-    """Options of a shape of which several train at once."""
-    if args.small:
-        return []
-    return ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
+def several_at_once(args: argparse.Namespace) -> list[object]:
+    """Options of trainings that share the device: a small shape, and no time for compiling."""
+    shape = ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
+    return ["--clip-norm", 1.0, "--compile", "off", *([] if args.small else shape)]
 
 
 def repeats(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     """The same training twice with and twice without loader processes: every update must have the same loss."""
     began, updates = time.perf_counter(), 3 if args.small else UPDATES // 2
-    options = ["--clip-norm", 1.0, "--compile", "off", "--no-save", *small_shape(args)]
+    options = ["--no-save", *several_at_once(args)]
     if args.device == "cuda":
         options += ["--autocast", "bf16"]
 
@@ -244,18 +243,18 @@ def make_data(folder: Path, args: argparse.Namespace) -> Step:
     return Step("data", True, f"{count:,} lines per language", time.perf_counter() - began)
 
 
-def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], Step | list[Step]]]:
-    """The steps that are wanted, in the order in which they are made."""
+def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], list[Step]]]:
+    """What is wanted, in the order in which it is done; each gives one step or, of precisions, several."""
     data = args.data or folder / "data"
-    known: dict[str, Callable[[], Step | list[Step]]] = {
-        "tests": lambda: tests(args),
-        "throughput": lambda: throughput(folder, args),
-        "shares": lambda: shares(args),
-        "translation": lambda: translation(folder, args),
-        "data": lambda: make_data(folder, args),
-        "train": lambda: rate(data, folder / "rate", args),
+    known: dict[str, Callable[[], list[Step]]] = {
+        "tests": lambda: [tests(args)],
+        "throughput": lambda: [throughput(folder, args)],
+        "shares": lambda: [shares(args)],
+        "translation": lambda: [translation(folder, args)],
+        "data": lambda: [make_data(folder, args)],
+        "train": lambda: [rate(data, folder / "rate", args)],
         "precisions": lambda: precisions(data, folder, args),
-        "repeats": lambda: repeats(data, folder / "repeats", args),
+        "repeats": lambda: [repeats(data, folder / "repeats", args)],
     }
     wanted = set(args.only)
     if args.data is None and wanted & {"train", "precisions", "repeats"}:
@@ -302,11 +301,10 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for do in work(folder, args):
-            made = do()
-            steps += made if isinstance(made, list) else [made]
-            for last in steps[-len(made) if isinstance(made, list) else -1 :]:
-                state = "passed" if last.passed else "FAILED"
-                print(f"{last.name}: {state}, {last.result} ({last.seconds:.0f} s)", file=sys.stderr, flush=True)
+            for step in do():
+                steps.append(step)
+                state = "passed" if step.passed else "FAILED"
+                print(f"{step.name}: {state}, {step.result} ({step.seconds:.0f} s)", file=sys.stderr, flush=True)
     where = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
     rows = [[s.name, "passed" if s.passed else "FAILED", s.result, f"{s.seconds:.0f}"] for s in steps]
     columns = ["step", "", "result", "seconds"]

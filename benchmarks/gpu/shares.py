@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import throughput
-from benchmarks.contenders import MAKE
-from benchmarks.rows import make_rows
 from fairseq_xalign.models.presets import preset
 
 KINDS = {
@@ -58,13 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     args = throughput.parse(["--device", "cuda", *(sys.argv[1:] if argv is None else argv)])
     config = preset(args.arch, args.vocabulary, attention_dropout=args.attention_dropout)
     for kind in args.rows:
-        quantiles = throughput.quantiles_of(kind, args.length)
-        size = round(args.batch * args.length * len(quantiles) / sum(quantiles))
-        rows = make_rows(kind, size * args.steps, args.length, config.vocab_size, args.seed)
+        rows, of_kind = throughput.pool(kind, config, args)
         for name in args.contenders:
-            torch.manual_seed(args.seed)
-            step, batches = MAKE[name](config, rows, Namespace(**{**vars(args), "batch": size}))
-            throughput.seconds(step, batches, "cuda")
+            run = throughput.warmed(name, kind, config, rows, of_kind)
+            if run is None:
+                continue
+            step, batches = run
             taken = min(throughput.seconds(step, batches, "cuda") for _ in range(args.repeat)) / len(batches)
             found = kernels(step, batches)
             kinds: Counter[str] = Counter()
@@ -76,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             for kernel, spent in found.most_common(SHOWN):
                 print(f"    {spent:7.3f} ms  {kernel[:150]}")
             sys.stdout.flush()
-            del step, batches
+            del run, step, batches
             torch.cuda.empty_cache()
     return 0
 

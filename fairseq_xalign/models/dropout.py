@@ -43,7 +43,7 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 def hashed_dropout(x: Tensor, p: float) -> Tensor:
     """The same for a compiler, which makes it part of the kernel that makes or reads ``x``."""
     kept = hashed_keep(x.numel(), drawn_seeds(x.device), p).view(x.shape)
-    return torch.where(kept, x * (1 / (1 - p)), torch.zeros((), dtype=x.dtype, device=x.device))
+    return torch.where(kept, x * (1 / (1 - p)), 0.0)
 
 
 def drawn_seeds(device: torch.device) -> Tensor:

@@ -55,10 +55,14 @@ class Passes:
     def _group(self, name: str) -> list[str]:
         return next((g for g in self._groups if name in g), [name])
 
+    def _batch(self, group: list[str]) -> PackedBatch:
+        """The batches of a group laid end to end."""
+        return concatenate([self.batches[n] for n in group])
+
     def _pass(self, group: list[str]) -> tuple[PackedBatch, Tensor]:
         """The batches of a group laid end to end, and the encoder's output for them."""
         if group[0] not in self._joined:
-            batch = concatenate([self.batches[n] for n in group])
+            batch = self._batch(group)
             self._joined[group[0]] = batch, self.encoder(batch)
         return self._joined[group[0]]
 
@@ -88,7 +92,7 @@ class Passes:
             batch, features = self._pass(group)
             assert batch.masked is not None
             return batch, features[batch.masked]
-        batch = concatenate([self.batches[n] for n in group])
+        batch = self._batch(group)
         assert batch.masked is not None
         return batch, self.encoder(batch, tokens=batch.masked)
 
