@@ -36,6 +36,8 @@ from preprocess.corpora.corpus import CORPUS_FILE, Corpus
 from preprocess.sets import BY_TASK, SETS
 
 CACHE_VARIABLE = "XALIGN_CACHE"
+MOST_OF_LANGUAGES = 30
+"""Letters of a list of languages in the table of ``--list``; of a longer one, the table tells how many there are."""
 ARCHIVES = ".archives"
 """Folder of the cache for downloaded archives; an archive is removed when its corpus is complete."""
 
@@ -205,8 +207,11 @@ def _table(listed: list[dict]) -> str:
     rows = [("name", "kind", "languages", "download", "needs", "cached", "licence", "what")]
     for entry in listed:
         size = f"{'' if entry['size_known'] else 'over '}{entry['download_size'] / 1e6:.1f} MB"
+        size = size if entry["download_size"] else "unknown"
         cached = "yes" if entry["cached"] else "no"
         languages = " ".join(entry["languages"])
+        if len(languages) > MOST_OF_LANGUAGES:
+            languages = f"{len(entry['languages'])} languages"
         rows.append(
             (entry["name"], entry["kind"], languages, size, entry["needs"], cached, entry["licence"], entry["summary"])
         )

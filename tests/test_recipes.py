@@ -444,3 +444,21 @@ def test_rows_with_links_of_their_own_have_data_of_their_own():
     done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["ui+verses TLM", "ui+verses WORDALIGN", "W/data/ui_verses.last"]
+
+
+def test_english_of_several_sets_has_each_split_of_the_last_one_that_has_it(tmp_path):
+    for name, splits in (("multinli", ("train", "valid", "test")), ("xnli", ("valid", "test"))):
+        for split in splits:
+            row = {"id": "1", "text": f"{name} {split}", "text_pair": "b\tc", "label": "neutral"}
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{split}.en.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    found = part("further_labels").splits_of([tmp_path / "multinli", tmp_path / "xnli"])
+    assert {split: rows[0]["text"] for split, rows in found.items()} == {
+        "train": "multinli train", "valid": "xnli valid", "test": "xnli test",
+    }  # fmt: skip
+    assert part("further_labels").lines(found["test"][0]) == "xnli test\tb c\tneutral\n"
+
+
+def test_the_papers_configuration_of_align_mlm_has_its_three_tasks():
+    done = recipe("align_mlm", "--conf", "paper", "--dry-run")
+    assert done.returncode == 0 and "ner:wikiann pairs:multinli+xnli" in done.stdout

@@ -1,12 +1,14 @@
 """Labelled sets that are published as one archive: their files are taken out of it, byte for byte.
 
-Checksums are those under which others distribute or test the archives. The machine-translated training sets of XNLI,
-PAWS-X and the sets of which no checksum is known are not fetched here: ``benchmark`` names their addresses, and reads
-them wherever they are.
+Checksums are those under which others distribute or test the archives; that of WikiAnn is in
+``datasets/wikiann/dataset_infos.json`` of huggingface/datasets. The machine-translated training sets of XNLI, PAWS-X
+and the sets of which no checksum is known are not fetched here: ``benchmark`` names their addresses, and reads them
+wherever they are.
 """
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fairseq_xalign.cli import progress
 from fairseq_xalign.errors import UserError
 from preprocess.corpora.archive import Archive
 from preprocess.corpora.corpus import Corpus, CorpusFolder
@@ -35,6 +38,12 @@ MASSIVE = Archive(
     url="https://amazon-massive-nlu-dataset.s3.amazonaws.com/amazon-massive-dataset-1.0.tar.gz",
     folder="intent-slot/massive",
 )  # fmt: skip
+WIKIANN = Archive(
+    "https", "WikiAnn", "1.1.0", "panx_dataset.zip", 234_008_884,
+    "164814b64f749ad000988b5ab45050b5116913b3db466ab173008955ddf649a4",
+    url="https://s3.amazonaws.com/datasets.huggingface.co/wikiann/1.1.0/panx_dataset.zip", folder="ner/wikiann",
+)  # fmt: skip
+WIKIANN_SPLITS = ("train", "dev", "test")
 
 
 @contextmanager
@@ -61,13 +70,33 @@ def _build(archive: Archive, suffix: str) -> Callable[[dict[str, Path], CorpusFo
                     continue
                 copy = Path(place) / file
                 with stream, open(copy, "wb") as target:
-                    while block := stream.read(1 << 20):
-                        target.write(block)
+                    shutil.copyfileobj(stream, target, 1 << 20)
                 folder.keep(file, copy)
         if not folder.files:
             raise UserError(f"no file in it ends in {suffix}", path, remedy="Get it again")
 
     return build
+
+
+def _build_wikiann(archives: dict[str, Path], folder: CorpusFolder) -> None:
+    """A tarball for each language, ``en.tar.gz``, with train, dev and test; ``extra``, which it has too, is left."""
+    path = archives[WIKIANN.file]
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(dir=folder.path) as place:
+        inner = [name for name in sorted(archive.namelist()) if name.endswith(".tar.gz") and "__MACOSX" not in name]
+        for name in progress(inner, WIKIANN.package, len(inner)):
+            language = Path(name).name.removesuffix(".tar.gz")
+            with archive.open(name) as stream, tarfile.open(fileobj=stream, mode="r|gz") as tarball:
+                for member in tarball:
+                    split = Path(member.name).name
+                    content = tarball.extractfile(member) if split in WIKIANN_SPLITS else None
+                    if content is None:
+                        continue
+                    copy = Path(place) / split
+                    with content, open(copy, "wb") as target:
+                        shutil.copyfileobj(content, target, 1 << 20)
+                    folder.keep(f"{language}/{split}", copy)
+    if not folder.files:
+        raise UserError("no archive of a language in it", path, remedy="Get it again")
 
 
 CORPORA = (
@@ -106,5 +135,18 @@ CORPORA = (
         archives=(MASSIVE,),
         build=_build(MASSIVE, ".jsonl"),
         working_space=500_000_000,
+    ),
+    Corpus(
+        name="wikiann",
+        summary="WikiAnn (PAN-X): entities in 176 languages of Wikipedia, as Rahimi et al. split it; see benchmark ner",
+        kind="tagging",
+        languages=("en", "…"),
+        licence="Apache-2.0 (its repository); texts of Wikipedia: CC BY-SA",
+        attribution="Pan et al., Cross-lingual Name Tagging and Linking for 282 Languages, ACL 2017; "
+        "splits: Rahimi et al., Massively Multilingual Transfer for NER, ACL 2019",
+        cleaning="none: train, dev and test of each language, byte for byte; extra is left out",
+        archives=(WIKIANN,),
+        build=_build_wikiann,
+        working_space=1_000_000_000,
     ),
 )

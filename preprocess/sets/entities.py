@@ -1,4 +1,4 @@
-"""Corpora of named entities that ``benchmark ner`` knows by the names of their files, and ``fetch`` does not download.
+"""Corpora of named entities that ``benchmark ner`` knows by the names of their files.
 
 =============  =========================================================================================
 corpus         to cite
@@ -9,8 +9,8 @@ wikiann, panx  Pan et al., ACL 2017; its splits: Rahimi et al., ACL 2019; in XTR
 ssea-2008      Workshop on NER for South and South East Asian Languages, IJCNLP 2008
 =============  =========================================================================================
 
-Their readers are in ``fairseq_xalign/labelled/entities.py``. MasakhaNER and Universal NER are read there too, and
-``fetch`` has them.
+Their readers are in ``fairseq_xalign/labelled/entities.py``. ``fetch`` downloads WikiAnn, MasakhaNER and Universal NER,
+which are read there too, and says where the others are.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ class ReadByTask:
 
 
 _WIKIANN = (
-    "https://github.com/afshinrahimi/mmner (its archives are also in "
-    "https://s3.amazonaws.com/datasets.huggingface.co/wikiann/1.1.0/panx_dataset.zip)",
+    "https://github.com/afshinrahimi/mmner (or run xalign-preprocess fetch wikiann, which has the same files)",
     "Apache-2.0 (its repository); texts of Wikipedia: CC BY-SA",
 )
 BY_TASK = {

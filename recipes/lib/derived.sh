@@ -2,7 +2,9 @@
 
 # What a configuration may leave out.
 more_settings() {
-    FURTHER_TASKS=""                # tasks beside parts of speech: ner:CORPUS and pairs:CORPUS, English ones of `xalign-preprocess fetch`
+    FURTHER_TASKS=""                # tasks beside parts of speech: ner:CORPUS and pairs:CORPUS, English ones of `xalign-preprocess fetch`;
+                                    # of pairs:ONE+OTHER, the splits that OTHER has stand in place of ONE's
+    PAIRS_PRESET=""                 # a preset for pairs, where it is not TAG_PRESET
     KEEP_CHECKPOINTS=1              # of fine-tuned encoders, and all of a pre-training; empty: its last one alone, when all is done
 }
 
@@ -52,7 +54,7 @@ dry_run() {
     for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do natural=$((natural + 1)); done; done; done
     runs=$((runs + natural))
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
-    echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of $TAG_UPDATES updates"
+    echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of ${TAG_PRESET:-$TAG_UPDATES updates}"
     if [ -n "$FURTHER_TASKS" ]; then echo "further tasks, each with a fine-tuning on English and one on the derived language: $FURTHER_TASKS"; fi
     echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $(awk -v runs="$runs" -v each="$MINUTES_PER_RUN" 'BEGIN { printf "%d", runs * each }') minutes after the download, $JOBS runs at a time"
 }
@@ -63,8 +65,9 @@ fetch_corpora() {
     local text taken=() labels="" item
     title "stage 0: fetch (cache: $XALIGN_CACHE)"
     for item in $FURTHER_TASKS; do
-        [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || preprocess fetch "${item#*:}" 2> "$WORK/fetch.log" ||
-            title "${item#*:} cannot be downloaded: $(tail -1 "$WORK/fetch.log")"
+        # shellcheck disable=SC2046 # several corpora
+        [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || preprocess fetch $(tr '+' ' ' <<< "${item#*:}") 2> "$WORK/fetch.log" ||
+            title "$item is left out, since it cannot be downloaded: $(tail -1 "$WORK/fetch.log")"
     done
     if [ -f "$WORK/subword/subword.json" ]; then return; fi # stage 1 has been done with what was fetched
     for text in $TEXTS; do
@@ -119,8 +122,12 @@ make_text() {
 further_tasks() {
     local item
     for item in $FURTHER_TASKS; do
-        if [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || [ -d "$XALIGN_CACHE/${item#*:}" ]; then echo "$item"; fi
+        if [ -f "$WORK/further/${item%%:*}/test.en.tsv" ] || are_fetched "${item#*:}"; then echo "$item"; fi
     done
+}
+are_fetched() { # CORPUS[+CORPUS...]
+    local corpus
+    for corpus in ${1//+/ }; do [ -d "$XALIGN_CACHE/$corpus" ] || return 1; done
 }
 further_kind() { case "$1" in ner) echo tagging ;; pairs) echo classification ;; esac; }
 further_format() { case "$1" in pairs) echo nli ;; *) echo "$1" ;; esac; }
@@ -136,12 +143,19 @@ check_further_tasks() {
 
 # Stage 1: further_text TASK CORPUS: its English splits, in the columns that derive reads.
 further_text() {
-    local set=$2
+    local corpus name split inputs folders=()
     [ -f "$WORK/further/$1/test.en.tsv" ] && return
     title "stage 1: $1 ($2)"
-    if [ "$1" = ner ]; then set=ner; fi
-    preprocess benchmark "$set" --from "$XALIGN_CACHE/$2" --output "$WORK/further/$1/english"
-    "$PYTHON" recipes/lib/further_labels.py "$WORK/further/$1/english" "$WORK/further/$1"
+    for corpus in ${2//+/ }; do
+        folders+=("$WORK/further/$1/english.$corpus") inputs=(--from "$XALIGN_CACHE/$corpus") name=$corpus
+        if [ "$1" = ner ]; then name=ner; fi
+        if [ "$corpus" = wikiann ]; then # it has 176 languages
+            inputs=()
+            for split in train dev test; do inputs+=(--input "${split/dev/valid}.en=$XALIGN_CACHE/wikiann/en/$split"); done
+        fi
+        [ -f "${folders[-1]}/labels.json" ] || preprocess benchmark "$name" "${inputs[@]}" --output "${folders[-1]}"
+    done
+    "$PYTHON" recipes/lib/further_labels.py "${folders[@]}" "$WORK/further/$1"
 }
 
 # Trans∘Syn parses text with a parser that is trained here, for which spaCy is needed (extra syntax).
@@ -276,15 +290,16 @@ score_run() {
     for item in $(further_tasks); do
         mkdir -p "$run.${item%%:*}"
         cp "$run/alignment.json" "$run/retrieval.json" "$run.${item%%:*}"
-        score_task "$run.${item%%:*}" "$home/labelled.${item%%:*}" "${item%%:*}" "$(further_kind "${item%%:*}")" "${item#*:}"
+        score_task "$run.${item%%:*}" "$home/labelled.${item%%:*}" "${item%%:*}" "$(further_kind "${item%%:*}")" "${item##*[:+]}"
     done
 }
 
 # score_task FOLDER LABELLED TASK KIND CORPUS OPTIONS...: fine-tune score_run's encoder on English (ZS) and on the derived
 # language (SUP), predict, score, and write the result.
 score_task() {
-    local folder=$1 labelled=$2 task=$3 kind=$4 corpus=$5 about=() lang
+    local folder=$1 labelled=$2 task=$3 kind=$4 corpus=$5 about=() lang TAG_PRESET=$TAG_PRESET
     shift 5
+    if [ "$task" = pairs ]; then TAG_PRESET=${PAIRS_PRESET:-$TAG_PRESET}; fi
     [ -f "$folder/result.json" ] && return
     for lang in en "$language"; do
         finetune "$run/pretrain" "$labelled" "$lang" "$folder/$task.$lang" "$seed" "$kind" "$@"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from preprocess.sets.nli import LABELS
+from preprocess.sets.nli import LABELS, XNLI_LANGUAGES
 from preprocess.sets.topics import SIB_LABELS
 
 Sentences = Callable[[int, int], list[str]]
@@ -30,6 +30,26 @@ def indonli(sentences: Sentences) -> Files:
             f"{name}.jsonl",
             [json.dumps({"pair_id": n, **dict(zip(keys, (a, b, label[0])))}) for n, (a, b, label) in enumerate(rows)],
         )
+
+
+def multinli(sentences: Sentences) -> Files:
+    for name, count in (("train", TRAIN), ("dev_matched", TEST), ("dev_mismatched", TEST)):
+        rows = [pair.split("\t") for pair in _pairs(sentences, count)]
+        keys = ("sentence1", "sentence2", "gold_label")
+        yield (
+            f"multinli_1.0_{name}.jsonl",
+            [json.dumps({"pairID": str(n), **dict(zip(keys, row))}) for n, row in enumerate(rows)],
+        )
+
+
+def xnli(sentences: Sentences) -> Files:
+    for name in ("dev", "test"):
+        rows = [
+            f"{language}\t{label}\t{one}\t{other}\t{n}"
+            for language in XNLI_LANGUAGES
+            for n, (one, other, label) in enumerate(pair.split("\t") for pair in _pairs(sentences, TEST))
+        ]
+        yield f"xnli.{name}.tsv", ["language\tgold_label\tsentence1\tsentence2\tpairID", *rows]
 
 
 def kornli(sentences: Sentences) -> Files:
@@ -112,6 +132,16 @@ def uner(name: str, *splits: str) -> Callable[[Sentences], Files]:
     return files
 
 
+def wikiann(sentences: Sentences) -> Files:
+    for language in ("en", "de"):
+        for split in ("train", "dev", "test"):
+            lines: list[str] = []
+            for text in sentences(TRAIN if split == "train" else TEST, 13):
+                tags = ("B-ORG", "I-ORG", "O", "B-PER", *["O"] * 99)
+                lines += [*(f"{language}:{word}\t{tag}" for word, tag in zip(text.split(), tags)), ""]
+            yield f"{language}/{split}", lines
+
+
 def tatoeba(sentences: Sentences) -> Files:
     for language in ("deu", "spa"):
         for side in (language, "eng"):
@@ -121,6 +151,9 @@ def tatoeba(sentences: Sentences) -> Files:
 SETS: dict[str, Callable[[Sentences], Files]] = {
     "cad-nli": cad,
     "indonli": indonli,
+    "multinli": multinli,
+    "xnli": xnli,
+    "wikiann": wikiann,
     "kornli": kornli,
     "americasnli": americasnli,
     "jaquad": jaquad,

@@ -14,6 +14,10 @@ train() {
     if [ -n "${preset:-}" ]; then
         optimization=($("$PYTHON" -m fairseq_xalign --presets "$preset" --width "$PRESET_WIDTH" ${examples:+--examples "$examples"}))
     fi
+    # A preset that counts epochs says how many updates these are.
+    if [[ "${optimization[*]}" =~ --total-num-update\ ([0-9]+)\ .*--max-epoch ]] && [ "${BASH_REMATCH[1]}" -lt "$total" ]; then
+        total=${BASH_REMATCH[1]}
+    fi
     local fixed=(--user-dir fairseq_xalign ${device[@]+"${device[@]}"} --log-format json --log-interval 50 "${optimization[@]}" --max-update
         "$total" "${precision[@]}" --no-epoch-checkpoints --required-batch-size-multiple 1 --num-workers 0)
     if [ -n "$DRY_RUN" ]; then

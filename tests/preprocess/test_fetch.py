@@ -158,7 +158,7 @@ def test_wrong_usage_says_what_is_right(tmp_path, capsys, arguments, message):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("name", ["conll2002", "conll2003", "wikiann", "panx", "ssea-2008"])
+@pytest.mark.parametrize("name", ["conll2002", "conll2003", "panx", "ssea-2008"])
 def test_corpora_of_entities_that_are_got_by_hand_have_address_licence_and_command(tmp_path, capsys, name):
     known = BY_TASK[name]
     assert run(name, "--cache", tmp_path / "cache") == 1

@@ -1,6 +1,7 @@
 # The paper's own values (Tang et al. 2022, Appendix G, Tables 10 and 11), and the released code's where the paper is silent.
-# Not available yet: XNLI and WikiANN (FURTHER_TASKS names other sets, see gpu.sh). Trans∘Syn has the order of French PUD: add "trans,syn" to TRANSFORMS, and
-# PARSER=stanza for the paper's parser (without it, one is trained on the treebank of the labels). Tagging is trained on UD English EWT.
+# Trans∘Syn has the order of French PUD: add "trans,syn" to TRANSFORMS, and PARSER=stanza for the paper's parser (without it, one is
+# trained on the treebank of the labels). Tagging is trained on UD English EWT; entities are WikiAnn's, and pairs are trained on MultiNLI
+# and tested on XNLI.
 # The paper took 40 to 45 hours on 8 TPU cores for each pre-training (Appendix I). With several GPUs, fairseq-train uses all
 # of them: keep batch x update frequency x GPUs at 128.
 TRANSFORMS="trans,inv trans"    # Table 3
@@ -10,6 +11,7 @@ DICTIONARIES="random"           # section 4: 25 % of the vocabulary, drawn at ra
 DEVICE=gpu
 JOBS_ON_GPU=1
 
+FURTHER_TASKS="ner:wikiann pairs:multinli+xnli"
 TEXTS="wikitext-103:text.en.txt"  # Appendix G.1: WikiText-103's training text
 ARCH=xalign_small               # Table 10: 8 layers, 8 heads, 512
 VOCABULARY=40000                # Appendix G.1
@@ -28,9 +30,11 @@ WHOLE_SENTENCES=1               # Appendix G.3 and G.4: XLM and DICT-MLM see who
 DICT_TARGET=input               # section 3 and the released code
 PRETRAIN_OPTIONS="--clip-norm 1.0"  # released code
 SAVE_INTERVAL=5000
-TAG_UPDATES=3920                # Table 11: 10 epochs of 12,543 sentences in batches of 32
-TAG_LEARNING_RATE=2e-5          # Table 11
-TAG_BATCH=32                    # Table 11
+TAG_PRESET=align-mlm-tagging    # Table 11: 10 epochs
+PAIRS_PRESET=align-mlm-xnli     # Table 11: 5 epochs
+TAG_UPDATES=1000000             # no limit beside the epochs
+TAG_LEARNING_RATE=2e-5          # the presets have it too
+TAG_BATCH=32
 TAG_WARMUP=0
 MINUTES_PER_RUN=4000
 GIGABYTES_PER_RUN=16
