@@ -38,7 +38,7 @@ SEPARATORS = ("makers", "eos")
 HEADS = ("linear", "mmte")
 """What scores labels: a linear layer (BERT and its successors), or the layers of MMTE."""
 SPLITS = ("train", "valid", "test")
-SPLIT_ALIASES = {"dev": "valid"}
+SPLIT_ALIASES = {"dev": "valid", "validation": "valid"}
 """Other names of a split, and ours."""
 DATA_FORMAT = 2
 """The newest format of data folders. A folder has the lowest that describes it: 2 where a bitext has links, else 1."""

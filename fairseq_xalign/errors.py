@@ -27,13 +27,15 @@ class UserError(Exception):
         return (UserError, (self.what, self.where, self.line, self.remedy))
 
 
-def unknown_name(kind: str, name: str, known: list[str] | tuple[str, ...]) -> UserError:
-    """The error for a name that is not one of ``known``: lists them, the nearest first."""
+def unknown_name(
+    kind: str, name: str, known: list[str] | tuple[str, ...], where: str | Path | None = None
+) -> UserError:
+    """The error for a name that is not one of ``known``: lists them, the nearest first; ``where`` is its file."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {name!r}", remedy=f"{hint}Known: {', '.join(known) or 'none'}")
+    return UserError(f"unknown {kind} {name!r}", where, remedy=f"{hint}Known: {', '.join(known) or 'none'}")
 
 
 def unknown_language(

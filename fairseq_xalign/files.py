@@ -9,9 +9,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -141,13 +142,52 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file, compressed or not; a missing or damaged one is a :class:`UserError` that names it."""
     again = "Make the file again, or copy it again"
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON: {error}", path, error.lineno, again) from error
+        return parse_json(read_text(path), path, remedy=again)
     except UserError as error:
         if error.line is None:
             raise
-        raise UserError(f"not valid JSON: {error.what}", path, error.line, again) from error
+        raise UserError(
+            error.what if NOT_JSON in error.what else f"{NOT_JSON}: {error.what}", path, error.line, again
+        ) from error
+
+
+NOT_JSON = "not valid JSON"
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""How half a character may be written in JSON; a whole one has two of them, which fit each other."""
+
+
+def parse_json(
+    text: str,
+    path: str | Path,
+    line: int | None = None,
+    remedy: str = "",
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        path, line: where the text is; without a line it is the whole file.
+        pairs: what makes an object of its pairs; it may refuse them with a ``ValueError``.
+
+    Raises:
+        UserError: for what is not JSON, is nested too deeply or has numbers that are too long, what ``pairs`` refuses,
+            and half a character (a surrogate), which cannot be written or encoded anywhere.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=pairs)
+        if SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise UserError(f"{NOT_JSON}: {error.msg}", path, line or error.lineno, remedy) from None
+    except RecursionError:
+        raise UserError(f"{NOT_JSON}: too many brackets within brackets", path, line, remedy) from None
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise UserError(f"{half} is half a character (a surrogate)", path, line, "Remove it from the text") from None
+    except ValueError as error:
+        what = "a whole number of thousands of digits" if "int_max_str_digits" in str(error) else str(error)
+        raise UserError(what, path, line, "Remove one of the two" if pairs and what == str(error) else remedy) from None
+    return value
 
 
 def sha256(path: str | Path) -> str:

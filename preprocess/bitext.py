@@ -290,4 +290,4 @@ def _report(files: tuple[str, str], outputs: list[str], counts: Counter[str], li
 
 def _said(report: dict[str, Any], beginning: str = "") -> str:
     dropped = ", ".join(f"{count} {REASONS[reason]}" for reason, count in report["dropped"].items())
-    return beginning + dropped if dropped else ""
+    return beginning + dropped if dropped else "" if beginning else "the files are empty"

@@ -100,6 +100,9 @@ def shorten_user_errors() -> None:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def excepthook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
             cause = explain(error)
+            if isinstance(error, KeyboardInterrupt):
+                goes_on = "The same command goes on from the last checkpoint" if "train" in sys.argv[0] else ""
+                cause = UserError("interrupted", remedy=goes_on)
             if cause is None or os.environ.get(DEBUG_VARIABLE):
                 original(kind, error, trace)
             else:

@@ -19,6 +19,8 @@ from fairseq_xalign.data.streams import Stream
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.random import combine, name_key
 
+LEAST = 512
+"""Draws of a window over streams of which one is so small that it ends a pass after fewer."""
 RUN = 64
 """Consecutive units of a sharing stream that stay together: what shares a sequence is running text (ALIGN-MLM,
 Appendix G.3: an instance is the concatenation of consecutive sentences)."""
@@ -82,6 +84,25 @@ class Budget:
         for option, value in ((self.option, self.tokens), ("--batch-size", self.sequences)):
             if value is not None and value < 1:
                 raise UserError(f"{option} {value} is too small", remedy="Choose 1 or more")
+
+
+def draws_per_window(asked: int, lengths: Sequence[int], probabilities: np.ndarray) -> int:
+    """How many draws to sort together: ``asked``, or as many as end a pass over the stream that ends one first.
+
+    A window over several passes would shuffle them into one, and its batches could be of few different units. Streams
+    that end their passes early beside larger ones have several in a window of about ``LEAST`` draws.
+
+    Args:
+        lengths: units of each stream.
+        probabilities: of each stream, float64 [streams].
+    """
+    sizes = np.asarray(lengths, dtype=np.float64)
+    drawn = probabilities > 0
+    one_pass = float((sizes[drawn] / probabilities[drawn]).min())
+    if one_pass >= asked:
+        return asked
+    least = min(LEAST, asked, float(sizes[drawn].sum()))
+    return max(1, round(one_pass * max(1, np.ceil(round(least / one_pass, 6)))))
 
 
 class Planner:
@@ -237,11 +258,26 @@ def assemble(
     if every_kind and len(np.unique(kinds)) > 1:
         batches = deal_batches(order, sizes, kinds, budget)
     else:
+        again = repetitions(stream, unit)
+        if again.any():  # what comes again has the length of what it repeats, and would stand beside it
+            order = order[np.argsort(np.maximum.reduceat(again, sequences[:-1])[order], kind="stable")]
         batches = cut_batches(order, sizes[order], budget)
+        if again.any():
+            batches = [batch[np.argsort(-sizes[batch], kind="stable")] for batch in batches]
     if shuffle_key is not None:
         number = torch.arange(len(batches))
         batches = [batches[i] for i in combine(shuffle_key, number).argsort(stable=True).tolist()]
     return Window(stream, unit, key, lengths, sequences, batches, following)
+
+
+def repetitions(stream: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """How often each draw's unit has been drawn before it in these draws, int64 [n]."""
+    order = np.lexsort((unit, stream))
+    same = (np.diff(stream[order], prepend=-1) == 0) & (np.diff(unit[order], prepend=-1) == 0)
+    number = np.arange(len(order))
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = number - np.maximum.accumulate(np.where(same, 0, number))
+    return found
 
 
 def share_sequences(streams: Sequence[Stream], stream: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from fairseq_xalign.data.formats import json_lines, squad
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.answers import AnswerF1, ExactMatch, Reference
 from fairseq_xalign.evaluate.metrics.labels import Metric, Pair
-from fairseq_xalign.files import read_text
+from fairseq_xalign.files import parse_json, read_text
 from fairseq_xalign.labelled.kind import LANGUAGE_IN_NAME, Encoded, Example, FileRow, Item, Outcome, Read, Row, Task
 from fairseq_xalign.labelled.span_windows import POOL, Answer, SpanExample, best_spans, most_context, ranked, windows
 from fairseq_xalign.labelled.two_texts import TwoTexts
@@ -78,10 +78,7 @@ def answers(path: Path, counts: Counter[str], gold: bool) -> Iterator[FileRow]:
 
 
 def _answer_map(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(read_text(path), object_pairs_hook=json_lines.unique_keys)
-    except ValueError as error:
-        raise UserError(f"not valid JSON: {error}", path, remedy=MAP) from error
+    found = parse_json(read_text(path), path, remedy=MAP, pairs=json_lines.unique_keys)
     if not isinstance(found, dict):
         raise UserError("is not a JSON object", path, remedy=MAP)
     for name, text in found.items():
@@ -94,11 +91,11 @@ def own_format(path: str | Path) -> bool:
     """Whether a file is SQuAD's, or an object from ids to answers; otherwise it is JSON lines."""
     try:
         found = json.loads(read_text(path))
-    except ValueError:
+    except (ValueError, RecursionError):
         return not json_lines.is_json_lines(path)
     if not isinstance(found, dict) or "data" in found:
         return True
-    return "prediction" not in found and all(isinstance(value, str) for value in found.values())
+    return "prediction" not in found and any(isinstance(value, str | None) for value in found.values())
 
 
 QA = Task(

@@ -122,6 +122,7 @@ def _in_columns(path: Path, counts: Counter[str]) -> Iterator[columns.Sentence]:
         counts["comments skipped"] += sentence.comments
         counts["-DOCSTART- lines skipped"] += sentence.documents
         counts["tags without a token skipped"] += sentence.empty
+        counts["tokens without the language ahead of them (en:)"] += sentence.prefixed
         yield sentence
 
 

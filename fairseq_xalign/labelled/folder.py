@@ -48,7 +48,7 @@ class LabelledFolder:
         if not file.exists():
             raise UserError("not a labelled folder: no labels.json", path, remedy=MADE_WITH)
         values = read_json(file)
-        known = isinstance(values, dict) and values.get("format") == FORMAT and values.get("task") in KINDS
+        known = isinstance(values, dict) and values.get("format") == FORMAT and str(values.get("task")) in KINDS
         if not known or not values.get("labels"):
             raise UserError("not a labels file of this version", file, remedy=MADE_WITH)
         labels = values["labels"]

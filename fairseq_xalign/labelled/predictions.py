@@ -13,8 +13,8 @@ counted and scored as wrong. Anything else that does not fit is a :class:`UserEr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ UNNAMED = "all"
 UNIQUE = "Give each item an id of its own, or remove one of the two lines"
 JSON_LINES = 'Write one object per line, {"id": ..., "prediction": ...}, as xalign-evaluate predict does'
 SAME_SENTENCES = "Both files must hold the same items in the same order"
+TEXTS = ("text", "text_pair", "question")
+"""What an item of a task without tokens is about, where a file has it."""
+SHOWN = 40
+"""Letters of a text that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Record:
     Attributes:
         id, language: None where the file does not say.
         tokens: the words, where the file has them.
+        texts: the texts by their names, of ``TEXTS``, where the file has them.
         lines: the line of each token, where they differ.
         value: the prediction; of a gold file, the gold label or labels.
         gold: what a line of predictions says is right; None where it does not.
@@ -53,6 +58,7 @@ class Record:
     lines: tuple[int, ...]
     value: Any
     gold: Any = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_items(
@@ -81,8 +87,11 @@ def read_items(
         truths = _own_format(kind, known, gold, True) if known.own(gold) else _json_gold(kind, known, gold)
         truths = _of_language(truths, language, gold, "gold labels")
         records, truths = _same_languages(records, truths, predictions, gold)
+        truths = _numbered(truths, records)
         match = _in_order if in_order or _nameless(records) or _nameless(truths) else _by_id
         records = match(records, truths, predictions, gold)
+    else:
+        _by_name(records, predictions)
     if not records:
         raise _nothing_to_score(predictions)
     return [_item(record, kind, known, predictions) for record in records]
@@ -92,9 +101,11 @@ def set_of(task: str, predictions: str | Path) -> str | None:
     """The published set that predict's lines say they are of; None where they do not, or not the same one."""
     if TASKS[task].own(predictions):
         return None
-    named = {row.get("set") for _, row in json_lines.read(predictions, JSON_LINES)}
-    known = named.pop() if len(named) == 1 else None
-    return known if isinstance(known, str) and known else None
+    named = {
+        said if isinstance(said := row.get("set"), str) else "" for _, row in json_lines.read(predictions, JSON_LINES)
+    }
+    known = named.pop() if len(named) == 1 else ""
+    return known or None
 
 
 def _nothing_to_score(predictions: str | Path) -> UserError:
@@ -151,15 +162,17 @@ def _json_record(row: dict[str, Any], path: str | Path, number: int, value: Any,
     except UserError as error:
         raise UserError(error.what, path, number, error.remedy) from None
     language, tokens = row.get("language"), row.get("tokens")
-    return Record(
-        name,
-        None if language is None else str(language),
-        tokens if isinstance(tokens, list) else None,
-        number,
-        (),
-        value,
-        gold,
-    )
+    for key, found, right, kind in (
+        ("language", language, isinstance(language, str | None), "a text"),
+        ("tokens", tokens, isinstance(tokens, list | None), "a list"),
+    ):
+        if not right:
+            raise UserError(f'"{key}" must be {kind}, not {found!r:.60}', path, number, JSON_LINES)
+    return Record(name, language, tokens, number, (), value, gold, _texts_of(row))
+
+
+def _texts_of(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: row[name].strip() for name in TEXTS if isinstance(row.get(name), str)}
 
 
 def _own_format(kind: Kind, task: Task, path: str | Path, gold: bool) -> list[Record]:
@@ -173,6 +186,7 @@ def _own_format(kind: Kind, task: Task, path: str | Path, gold: bool) -> list[Re
             found.line,
             found.lines,
             found.row[kind.gold_key],
+            texts=_texts_of(found.row),
         )
         for found in task.answers(Path(path), counts, gold)
     ]
@@ -276,9 +290,34 @@ def _name(record: Record) -> str:
     return record.id or str(record.line)
 
 
+def _by_name(records: Sequence[Record], path: str | Path) -> dict[tuple[str | None, str], Record]:
+    """Records by language and name; refuses a line without an id whose number is the id of another."""
+    found: dict[tuple[str | None, str], Record] = {}
+    for record in records:
+        key = (record.language, _name(record))
+        if key in found:
+            raise UserError(f"id {key[1]!r} is also that of line {found[key].line}", path, record.line, UNIQUE)
+        found[key] = record
+    return found
+
+
+def _numbered(truths: list[Record], records: Sequence[Record]) -> list[Record]:
+    """Gold labels without ids under those that ``predict`` makes, where the predictions have just these."""
+    if not _nameless(truths):
+        return truths
+    places: Counter[str | None] = Counter()
+    named = []
+    for truth in truths:
+        named.append(replace(truth, id=f"{truth.language}:{places[truth.language]}"))
+        places[truth.language] += 1
+    made = {(truth.language, truth.id) for truth in named}
+    return named if made == {(record.language, record.id) for record in records} else truths
+
+
 def _by_id(records: list[Record], truths: list[Record], path: str | Path, gold_path: str | Path) -> list[Record]:
     """Each prediction with the gold labels of its language and id; refuses a set that is not the same."""
-    answers = {(truth.language, _name(truth)): truth for truth in truths}
+    _by_name(records, path)
+    answers = _by_name(truths, gold_path)
     matched = []
     for record in records:
         truth = answers.pop((record.language, _name(record)), None)
@@ -326,6 +365,15 @@ def _joined(record: Record, truth: Record, path: str | Path, gold_path: str | Pa
                 f"token {token!r}, but {gold_path}:{there} has {expected!r}",
                 path,
                 record.lines[place] if record.lines else record.line,
+                SAME_SENTENCES,
+            )
+    for name in record.texts.keys() & truth.texts.keys():
+        said, expected = (f"{one.texts[name]!r:.{SHOWN}}" for one in (record, truth))
+        if record.texts[name] != truth.texts[name]:
+            raise UserError(
+                f"the {name.replace('_', ' ')} {said}, but {gold_path}:{truth.line} has {expected}",
+                path,
+                record.line,
                 SAME_SENTENCES,
             )
     return replace(record, gold=truth.value, tokens=truth.tokens or record.tokens)

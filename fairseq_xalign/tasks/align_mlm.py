@@ -23,6 +23,7 @@ from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
+from fairseq_xalign.data.windows import draws_per_window
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.word_pairs import Pairs
 from fairseq_xalign.objectives.align import DictionaryTensors
@@ -289,7 +290,7 @@ class AlignMLMTask(TrainingTask):
         return stream_probabilities(streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights)
 
     def window(self, streams: list[Any]) -> int:
-        return self.cfg.window_size
+        return draws_per_window(self.cfg.window_size, [len(s) for s in streams], self.shares(streams))
 
     @property
     def every_kind(self) -> bool:

@@ -80,7 +80,11 @@ class HiddenTextConfig(TrainingConfig):
                   "all of them end a pass together)"},
     )  # fmt: skip
     window_size: int = field(
-        default=4096, metadata={"help": "number of sequences that are sorted by length together; 4096 by default"}
+        default=4096,
+        metadata={
+            "help": "number of sequences that are sorted by length together; 4096 by default, and fewer where a pass "
+            "over the text has fewer"
+        },
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -78,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the two files that the command line asks for."""
     at_least(1, workers=args.workers)
+    if not math.isfinite(args.margin):
+        raise UserError(f"--margin {args.margin} is not a number", remedy="Write, for example, --margin 1.05")
     (source, source_code), (target, target_code) = (
         _language(value, f"--{side}", args.format) for side, value in (("source", args.source), ("target", args.target))
     )
@@ -112,7 +115,7 @@ def write(pairs: Iterator[tuple[str, str]], wanted: Wanted, outputs: tuple[str, 
             kept += 1
         if not kept:
             raise UserError(
-                f"no pair of {wanted.source} and {wanted.target} was found ({_told(wanted)})",
+                f"no pair of {wanted.source} and {wanted.target} was found (left out: {_told(wanted)})",
                 remedy="Check --source and --target, and for WikiMatrix --margin",
             )
     cli.say(f"{outputs[0]}, {outputs[1]}: {kept} pairs; left out: {_told(wanted)}")

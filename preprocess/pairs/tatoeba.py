@@ -38,6 +38,11 @@ def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
                     texts[language][_integer(sentence, path, number)] = text
     links = [path for path in files if kinds[path] == LINKS]
     if not links and PAIRS in kinds.values():
+        unused = [path for path in files if kinds[path] == SENTENCES]
+        if unused:
+            raise UserError(
+                "sentences without the links between them", unused[0], remedy="Give the links too, or leave it out"
+            )
         return
     for language, found in texts.items():
         if not links or not found:
@@ -47,13 +52,15 @@ def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
                 remedy="Give the sentences of both languages and the links between them, or a file of pairs; Tatoeba "
                 "calls languages by three letters: eng, hin, jpn, ara",
             )
-    for path in links:
-        yield from _linked(path, texts[wanted.source], texts[wanted.target], wanted)
-
-
-def _linked(path: str, sources: dict[int, str], targets: dict[int, str], wanted: Wanted) -> Iterator[tuple[str, str]]:
-    """The pairs of a file of links; a file that has each link in both directions gives each pair once."""
     seen: set[tuple[int, int]] = set()
+    for path in links:
+        yield from _linked(path, texts[wanted.source], texts[wanted.target], wanted, seen)
+
+
+def _linked(
+    path: str, sources: dict[int, str], targets: dict[int, str], wanted: Wanted, seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, str]]:
+    """The pairs of a file of links; files that have each link in both directions give each pair once."""
     for number, columns in _rows(path, LINKS):
         first, second = (_integer(column, path, number) for column in columns)
         pair = (first, second) if first in sources and second in targets else (second, first)

@@ -6,6 +6,7 @@ Lines of ``margin TAB text TAB text``. The languages stand in the file's name, i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
                 score = float(margin)
             except ValueError:
                 score = float("nan")
-            if len(texts) != 2 or score != score:
+            if len(texts) != 2 or not math.isfinite(score):
                 raise UserError(
                     "not a line of WikiMatrix: margin, text and text, separated by tabs", path, number,
                     remedy="Name the file as it was downloaded, WikiMatrix.XX-YY.tsv.gz",

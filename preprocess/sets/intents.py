@@ -28,18 +28,23 @@ GET_AGAIN = json_lines.GET_AGAIN
 def _xsid(path: Path, counts: Counts) -> Iterator[FileRow]:
     """One example per block of lines; its text and intent are in comments. Ids are the numbers of examples."""
     said: dict[str, str] = {}
-    number = begin = 0
+    number, begin, words = 0, 0, False
     for line, text in read_lines(path):
         if text.startswith("#"):
             begin = begin or line
             key, equals, value = text[1:].partition("=")
+            if equals and (words or key.strip() in said) and key.strip() in ("text", "intent"):
+                raise UserError("another example begins without an empty line before it", path, line, GET_AGAIN)
             if equals:
                 said[key.strip()] = value.strip()
-        elif not text.strip() and said:
-            number += 1
-            yield _xsid_row(said, number, path, begin)
-            said, begin = {}, 0
-    if said:
+        elif text.strip():
+            begin, words = begin or line, True
+        elif begin:
+            if said or words:  # otherwise a remark
+                number += 1
+                yield _xsid_row(said, number, path, begin)
+            said, begin, words = {}, 0, False
+    if said or words:
         yield _xsid_row(said, number + 1, path, begin)
 
 
@@ -76,11 +81,16 @@ def find_schuster(folder: Path) -> Iterator[Part]:
         yield Part(split, one.groups["lang"], one.path, partial(_schuster, one.path))
 
 
+PARTITIONS = {"train": "train", "dev": "valid", "test": "test"}
+
+
 def _massive(path: Path, partition: str, counts: Counts) -> Iterator[FileRow]:
     """The examples of one partition of a locale's file."""
     for line, row in json_lines.read(path):
         name = json_lines.identifier(row, "id", path, line)
         said, text, intent = json_lines.texts(row, ("partition", "utt", "intent"), path, line)
+        if said not in PARTITIONS:
+            raise UserError(f"partition {said!r} is none of {', '.join(PARTITIONS)}", path, line, GET_AGAIN)
         if said == partition:
             yield text_row(name, text, intent, line)
 
@@ -93,7 +103,7 @@ def find_massive(folder: Path) -> Iterator[Part]:
         language = one.groups["lang"]
         if languages.count(language) > 1:
             language = f"{language}-{one.groups['country']}"
-        for partition, split in (("train", "train"), ("dev", "valid"), ("test", "test")):
+        for partition, split in PARTITIONS.items():
             yield Part(split, language, one.path, partial(_massive, one.path, partition))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fairseq_xalign.data.collate import Collater, unit_names
 from fairseq_xalign.data.mixture import stream_probabilities
-from fairseq_xalign.data.windows import Budget, cut_batches, one_pass
+from fairseq_xalign.data.windows import Budget, cut_batches, draws_per_window, one_pass, repetitions
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from tests.support.toy import V, bitext, collater, mono, planner
@@ -39,6 +39,52 @@ def test_every_unit_comes_once_before_any_comes_twice(tmp_path, mode):
         assert full >= 1
         counts = np.bincount(ours, minlength=size)
         assert counts.min() >= full and counts.max() <= full + 1
+
+
+@given(st.integers(8, 60), st.integers(1, 8), st.integers(2, 9))
+@settings(max_examples=40, deadline=None)
+def test_no_unit_is_twice_in_a_batch_that_lies_within_one_pass(tmp_path_factory, units, batch, passes):
+    stream = mono(tmp_path_factory.mktemp("text"), "en", [3 + n % 4 for n in range(units)], mode="eos")
+    plan = planner([stream], [1.0], window=units * passes + 3, sequences=batch)
+    window = plan.plan(plan.start())
+    assert sum(len(chosen) for chosen in window.batches) == units * passes + 3
+    sizes = window.lengths.sum(axis=1)
+    assert all((np.diff(sizes[chosen]) <= 0).all() for chosen in window.batches)
+    # Only the last batch of what comes for the nth time, which begins with what comes once more, may have one twice.
+    drawn = [window.unit[window.sequences[chosen]].tolist() for chosen in window.batches]
+    assert sum(len(set(units)) < len(units) for units in drawn) <= passes
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4)), max_size=40))
+def test_repetitions_count_what_was_drawn_before(drawn):
+    stream, unit = (np.array([pair[k] for pair in drawn], dtype=np.int64) for k in (0, 1))
+    assert repetitions(stream, unit).tolist() == [drawn[:n].count(pair) for n, pair in enumerate(drawn)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes", "shares", "draws"),
+    [
+        (4096, [51], [1.0], 51),
+        (4096, [5000], [1.0], 4096),
+        (4096, [4096], [1.0], 4096),
+        (4096, [30, 90], [0.25, 0.75], 120),
+        (4096, [100, 4000], [0.5, 0.5], 600),  # three passes of the small one, 200 draws each
+        (4096, [2000, 9000], [0.5, 0.5], 4000),
+        (16, [5, 1000], [0.5, 0.5], 20),
+        (4096, [10, 1000], [0.0, 1.0], 1000),
+        (1, [7], [1.0], 1),
+    ],
+)
+def test_a_window_ends_a_pass_over_the_text_that_ends_one_first(asked, sizes, shares, draws):
+    assert draws_per_window(asked, sizes, np.array(shares)) == draws
+
+
+def test_each_pass_over_a_small_text_is_a_window_and_reads_everything_once(tmp_path):
+    streams = [bitext(tmp_path, ("en", "de"), [2 + n % 5 for n in range(51)])]
+    plan = planner(streams, [1.0], window=draws_per_window(4096, [51], np.ones(1)), sequences=8)
+    drawn = units_of(streams, plan, 3)
+    for begin in (0, 51, 102):
+        assert sorted(unit for _, unit in drawn[begin : begin + 51]) == list(range(51))
 
 
 def test_the_rest_of_a_text_that_fills_no_block_is_the_only_thing_left_out(tmp_path):

@@ -133,6 +133,32 @@ def test_tatoeba_as_one_file_of_pairs(tmp_path):
     assert made(tmp_path, "--format", "tatoeba", "--input", tmp_path / "pairs.tsv") == [TATOEBA[0], TATOEBA[2]]
 
 
+def test_tatoeba_gives_every_link_once_where_each_direction_is_a_file_of_its_own(tmp_path, capsys):
+    (tmp_path / "s.csv").write_text(SENTENCES, "utf-8")
+    (tmp_path / "eng-hin.tsv").write_text("1\t2\n1\t3\n5\t6\n", "utf-8")
+    (tmp_path / "hin-eng.tsv").write_text("2\t1\n3\t1\n6\t5\n", "utf-8")
+    files = [x for name in ("s.csv", "eng-hin.tsv", "hin-eng.tsv") for x in ("--input", tmp_path / name)]
+    assert made(tmp_path, "--format", "tatoeba", *files, "--json") == TATOEBA
+    assert json.loads(capsys.readouterr().out)["left_out"] == {"link in the other direction": 3}
+
+
+def test_sentences_of_tatoeba_that_nothing_links_are_refused_beside_a_file_of_pairs(tmp_path, capsys):
+    (tmp_path / "s.csv").write_text(SENTENCES, "utf-8")
+    (tmp_path / "p.tsv").write_text("1\tHello!\t2\tनमस्ते!\n", "utf-8")
+    files = ["--input", str(tmp_path / "p.tsv"), "--input", str(tmp_path / "s.csv")]
+    options = ["--format", "tatoeba", *files, "--source", "en", "--target", "hi", "--output", str(tmp_path / "out")]
+    assert main(["pairs", *options]) == 1
+    assert "s.csv: sentences without the links between them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("margin", ["nan", "inf", "-inf"])
+def test_a_margin_that_is_no_number_is_refused(tmp_path, capsys, margin):
+    (tmp_path / "x.tsv").write_text("1.1\ta\tb\n", "utf-8")
+    options = ["--input", str(tmp_path / "x.tsv"), "--source", "en", "--target", "hi", f"--margin={margin}"]
+    assert main(["pairs", "--format", "wikimatrix", *options, "--output", str(tmp_path / "out")]) == 1
+    assert f"--margin {margin} is not a number" in capsys.readouterr().err
+
+
 CUT = dump()[: len(dump()) // 4]
 WRONG = {
     "wikidata cut off": ("wikidata", "d.json", CUT, "not an item of a JSON dump of Wikidata"),
@@ -145,7 +171,8 @@ WRONG = {
     "tatoeba links alone": ("tatoeba", "x.csv", b"1\t2\n", "no sentence of 'eng'"),
     "tatoeba sentences alone": ("tatoeba", "x.csv", SENTENCES.encode(), "no links"),
     "tatoeba damaged links": ("tatoeba", "x.csv", b"1\t2\n3\n", "1 columns are none of Tatoeba's links"),
-    "empty": ("wikimatrix", "x.tsv", b"", "no pair of en and hi was found (nothing)"),
+    "wikimatrix infinite": ("wikimatrix", "x.tsv", b"inf\ta\tb\n", "not a line of WikiMatrix"),
+    "empty": ("wikimatrix", "x.tsv", b"", "no pair of en and hi was found (left out: nothing)"),
 }
 
 

@@ -285,6 +285,27 @@ def test_bad_input_is_named_with_its_place_and_nothing_is_written(name, file, te
     assert message in capsys.readouterr().err and not (tmp_path / "M").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# text = a\n# intent = x\n# text = b\n# intent = y\n1\tb\tx\tO\n", "en.test.conll:3: another example begins"),
+        ("# text = a\n# intent = x\n1\ta\tx\tO\n# intent = y\n", "en.test.conll:4: another example begins"),
+        ("# text = a\n# intent = x\n\n1\tb\t_\tO\n\n", "en.test.conll:4: the example that begins here has no comment"),
+    ],
+)
+def test_no_example_of_xsid_is_lost_in_another(tmp_path, capsys, text, message):
+    write(tmp_path, "in/en.test.conll", text)
+    assert preprocess(["benchmark", "xsid", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_partition_that_massive_does_not_have_is_refused(tmp_path, capsys):
+    row = {"id": "1", "partition": "validation", "utt": "a", "intent": "x"}
+    write(tmp_path, "in/en-US.jsonl", json.dumps(row) + "\n")
+    assert preprocess(["benchmark", "massive", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
+    assert "en-US.jsonl:1: partition 'validation' is none of train, dev, test" in capsys.readouterr().err
+
+
 def test_two_files_of_one_part_and_options_of_tasks_are_refused(tmp_path, capsys):
     write(tmp_path, "in/a/dev/aym.tsv", AYMARA)
     write(tmp_path, "in/b/dev/aym.tsv", AYMARA)

@@ -51,6 +51,7 @@ class Sentence:
         lines: the line of each token; empty in a sentence that was not read from a file.
         comments, documents, empty: how many comments, ``-DOCSTART-`` lines and tags without a token were left out
             before or in it.
+        prefixed: how many of its tokens had the language ahead of them.
     """
 
     line: int
@@ -61,6 +62,7 @@ class Sentence:
     comments: int = field(default=0, compare=False)
     documents: int = field(default=0, compare=False)
     empty: int = field(default=0, compare=False)
+    prefixed: int = field(default=0, compare=False)
 
 
 def read(path: str | Path) -> Iterator[Sentence]:
@@ -88,6 +90,7 @@ def read(path: str | Path) -> Iterator[Sentence]:
             sentence.tokens.append(token)
             sentence.tags.append(tag)
             sentence.lines.append(line)
+            sentence.prefixed += bool(layout.prefix)
     if sentence.tokens:
         yield sentence
 

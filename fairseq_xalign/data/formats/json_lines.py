@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_xalign.data.formats.blank import is_blank
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_lines, read_text
+from fairseq_xalign.files import parse_json, read_lines, read_text
 
 REMEDY = 'Write one object per line, as in {"id": ...}'
 GET_AGAIN = "Get the file again"
@@ -30,12 +30,7 @@ def read(path: str | Path, remedy: str = REMEDY) -> Iterator[tuple[int, dict[str
     for number, text in read_lines(path):
         if is_blank(text):
             continue
-        try:
-            row = json.loads(text, object_pairs_hook=unique_keys)
-        except json.JSONDecodeError as error:
-            raise UserError(f"not valid JSON: {error.msg}", path, number, remedy) from None
-        except ValueError as error:
-            raise UserError(str(error), path, number, "Remove one of the two") from None
+        row = parse_json(text, path, number, remedy, unique_keys)
         if not isinstance(row, dict):
             raise UserError("each line must be a JSON object", path, number, remedy)
         yield number, row
@@ -51,12 +46,7 @@ def read_lines_or_list(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]
         yield from read(path, GET_AGAIN)
         return
     text = read_text(path)
-    try:
-        entries = json.loads(text, object_pairs_hook=unique_keys)
-    except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON: {error.msg}", path, error.lineno, GET_AGAIN) from None
-    except ValueError as error:
-        raise UserError(str(error), path, remedy=GET_AGAIN) from None
+    entries = parse_json(text, path, remedy=GET_AGAIN, pairs=unique_keys)
     if not isinstance(entries, list):
         raise UserError("neither lines of JSON objects nor one list of them", path, 1, GET_AGAIN)
     decoder, place, line = json.JSONDecoder(), text.index("[") + 1, 1 + text.count("\n", 0, text.index("["))

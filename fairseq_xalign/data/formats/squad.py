@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from fairseq_xalign.data.formats.json_lines import is_identifier, unique_keys
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.files import read_text
+from fairseq_xalign.files import parse_json, read_text
 
 SHAPE = "The form is data[].paragraphs[]{context, qas[]{id, question, answers[]{text, answer_start}}}"
 
@@ -30,12 +30,7 @@ def read(path: str | Path) -> Document:
     Raises:
         UserError: for what is not JSON or not SQuAD's, and for two questions of one id.
     """
-    try:
-        content = json.loads(read_text(path), object_pairs_hook=unique_keys)
-    except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON: {error}", path, error.lineno, SHAPE) from error
-    except ValueError as error:
-        raise UserError(str(error), path, remedy="Remove one of the two") from error
+    content = parse_json(read_text(path), path, remedy=SHAPE, pairs=unique_keys)
     seen: set[str] = set()
     try:
         for article in content["data"]:

@@ -37,12 +37,13 @@ from fairseq_xalign.evaluate.papers import by_language
 from fairseq_xalign.evaluate.report import language_tables, languages, translation_tables
 from fairseq_xalign.evaluate.report.pair_tables import commented, correlations, pair_tables
 from fairseq_xalign.evaluate.report.paired import PairedTests
-from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, read_runs, unfinished_runs
+from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, files_of_runs, read_runs, unfinished_runs
 from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from fairseq_xalign.evaluate.report.tables import FORMATS, csv_text, deliver, json_text
 from fairseq_xalign.evaluate.report.translation_tables import PAPER_TABLE, translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Translations
 from fairseq_xalign.options import at_least, name_list
+from fairseq_xalign.outputs import refuse_to_replace
 
 EXAMPLE = """example:
   xalign-evaluate compare runs/
@@ -104,6 +105,7 @@ def run(args: argparse.Namespace) -> None:
         seeds=_seeds(args.seeds) if args.seeds else (),
         bootstrap=args.bootstrap,
     )
+    refuse_to_replace(files_of_runs(args.runs), [args.output])
     deliver(text, args.output)
 
 

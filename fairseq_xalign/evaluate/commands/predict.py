@@ -75,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
-    refuse_to_replace([args.text], [args.output])
+    folder = Path(args.data) if args.data else None
+    refuse_to_replace([args.text, *(folder.iterdir() if folder and folder.is_dir() else ())], [args.output])
     lines = predict(
         args.checkpoint,
         data=args.data,

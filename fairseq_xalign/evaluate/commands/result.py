@@ -26,7 +26,7 @@ from fairseq_xalign.evaluate.report.gather import Gathered, gather
 from fairseq_xalign.evaluate.report.paired import PREDICTIONS
 from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, write
 from fairseq_xalign.labelled.registry import TASKS
-from fairseq_xalign.options import name_list, pair_name
+from fairseq_xalign.options import language_code, name_list, pair_name
 
 BENCHMARK = "benchmark"
 """The setting that says which corpus the labels are of."""
@@ -140,6 +140,8 @@ def result(
         )
     if failed is not None and not failed.strip():
         raise UserError("--failed without a reason", remedy="Say why, for instance --failed 'out of memory'")
+    for option, language in (("--source", source), *(("--target", name) for name in targets)):
+        language_code(language, option)
     several = len(targets) > 1
     made = []
     for name in targets:

@@ -33,7 +33,8 @@ from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import BATCH_HELP, LAYER_HELP, POOLING_HELP, check_layer, encode_sentences
-from fairseq_xalign.options import at_least, named_files, pair_name
+from fairseq_xalign.options import at_least, language_code, named_files, pair_name
+from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.framing import frame_of
 
 EXAMPLE = """example:
@@ -98,6 +99,10 @@ def run(args: argparse.Namespace) -> None:
             f"{len(sources)} times --source and {len(targets)} times --target",
             remedy="Give a --target for each --source",
         )
+    for option, given in (("--source", sources), ("--target", targets)):
+        for language, _ in given:
+            language_code(language, option)
+    refuse_to_replace([path for _, path in [*sources, *targets]], [args.predictions])
     report = retrieve_pairs(
         args.checkpoint,
         list(zip(sources, targets)),

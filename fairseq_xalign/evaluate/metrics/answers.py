@@ -63,9 +63,21 @@ class Reference:
     language: str
 
 
+LETTERS_OF_THREE = {
+    "eng": "en", "spa": "es", "vie": "vi", "deu": "de", "ger": "de", "ara": "ar", "arb": "ar", "hin": "hi",
+    "zho": "zh", "chi": "zh", "cmn": "zh", "jpn": "ja", "tha": "th", "lao": "lo", "mya": "my", "bur": "my", "khm": "km",
+}  # fmt: skip
+"""ISO 639-3 and 639-2 codes, as FLORES-200 and Tatoeba have them, of the languages above."""
+
+
 def answer_language(name: str) -> str:
-    """The code by which answers are normalised: ``zh`` of ``zh-TW``, ``de`` of ``de-en`` (the context comes first)."""
-    return re.split(r"[-_]", name, maxsplit=1)[0].lower()
+    """The code by which answers are normalised: ``zh`` of ``zh-TW``, ``de`` of ``de-en`` (the context comes first).
+
+    >>> answer_language("zho_Hans"), answer_language("eng")
+    ('zh', 'en')
+    """
+    code = re.split(r"[-_]", name, maxsplit=1)[0].lower()
+    return LETTERS_OF_THREE.get(code, code)
 
 
 @functools.cache

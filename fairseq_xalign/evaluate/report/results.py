@@ -28,7 +28,7 @@ to the folder of the result} is what paired tests read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,12 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
     known = {"format", *Result.__dataclass_fields__} - {"path"}
     for name in value:
         if name not in known:
-            raise unknown_name("field of a result", str(name), sorted(known))
+            raise unknown_name("field of a result", str(name), sorted(known), where)
     for name in ("objective", "pair", "transform", "task"):
         if not (isinstance(value.get(name), str) and value[name]):
             raise wrong(f'"{name}" must be a text')
     if value["task"] not in TASKS:
-        raise unknown_name("task", value["task"], list(TASKS))
+        raise unknown_name("task", value["task"], list(TASKS), where)
     if not isinstance(value.get("seed"), int) or isinstance(value["seed"], bool):
         raise wrong('"seed" must be a whole number')
     if not isinstance(value.get("dictionary"), str | None):
@@ -111,13 +111,28 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
         raise wrong(f'"scores" must hold at least one of {", ".join(CONDITIONS)}')
     for condition, by_metric in scores.items():
         if condition not in CONDITIONS:
-            raise unknown_name('name in "scores"', str(condition), CONDITIONS)
+            raise unknown_name('name in "scores"', str(condition), CONDITIONS, where)
         _check_numbers(by_metric, f"scores.{condition}", wrong)
-    _check_numbers(value.get("alignment") or {}, "alignment", wrong)
+    if value.get("alignment") is not None:
+        _check_numbers(value["alignment"], "alignment", wrong)
+    _check_settings(value, wrong)
     if value.get("retrieval") is not None:
         _check_numbers({"retrieval": value["retrieval"]}, "retrieval", wrong)
     fields = {name: value[name] for name in known - {"format"} if value.get(name) is not None}
     return Result(**fields, path=str(where or ""))
+
+
+def _check_settings(value: Mapping[str, Any], wrong: Callable[[str], UserError]) -> None:
+    settings, signature = value.get("settings"), value.get("signature")
+    if not isinstance(settings, Mapping | None):
+        raise wrong('"settings" must be an object of name and value')
+    for name, found in (settings or {}).items():
+        number = isinstance(found, int | float) and math.isfinite(found)
+        if (name in VARIED and not (number or isinstance(found, str))) or (isinstance(found, float) and not number):
+            raise wrong(f'"settings.{name}" is {found!r}, neither a number nor a text')
+    texts = [signature] if isinstance(signature, str) else signature.values() if isinstance(signature, Mapping) else ()
+    if signature is not None and not (isinstance(signature, str | Mapping) and all(isinstance(x, str) for x in texts)):
+        raise wrong('"signature" must be a text, or an object of name and text')
 
 
 def _check_numbers(values: Any, name: str, wrong: Any) -> None:
@@ -185,6 +200,11 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
             )
         seen[key] = result
     return results
+
+
+def files_of_runs(runs: Iterable[str | Path]) -> list[Path]:
+    """Every ``result.json`` that :func:`read_runs` reads."""
+    return [path for run in runs for path in _result_files(Path(run))]
 
 
 def unfinished_runs(results: Iterable[Result]) -> list[Path]:

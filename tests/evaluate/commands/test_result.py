@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
 from fairseq_xalign.evaluate.commands.result import result
 from fairseq_xalign.evaluate.report.results import read
@@ -34,6 +35,23 @@ def folder(path, **changes):
         value = changes.get(name.removesuffix(".json"), value)
         (path / name).write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
     return path
+
+
+@pytest.mark.parametrize("changes", [{"target": "../esc,de"}, {"target": "d e"}, {"source": "../en"}])
+def test_a_language_that_is_none_is_refused_and_nothing_is_written(tmp_path, changes):
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(UserError, match="is not a language code"):
+        result(folder(run), **ASKED | changes)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_compare_does_not_replace_a_result_that_it_reads(tmp_path, capsys):
+    result(folder(tmp_path), **ASKED)
+    before = (tmp_path / "result.json").read_text("utf-8")
+    assert main(["compare", str(tmp_path), "--output", str(tmp_path / "result.json")]) == 1
+    assert "is read by this command, which would replace it" in capsys.readouterr().err
+    assert (tmp_path / "result.json").read_text("utf-8") == before
 
 
 def test_files_that_agree_become_a_result(tmp_path):

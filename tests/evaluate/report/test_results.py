@@ -50,12 +50,21 @@ def test_what_is_optional_may_be_missing_or_null():
         ({"scores": {"zs": {"accuracy": 120.0}}}, "not a per cent"),
         ({"alignment": {"all": -1}}, "not a per cent"),
         ({"retrieval": "high"}, "not a number"),
+        ({"alignment": []}, '"alignment" must be an object'),
+        ({"settings": [1]}, '"settings" must be an object'),
+        ({"settings": "x"}, '"settings" must be an object'),
+        ({"settings": {"alpha": [1]}}, '"settings.alpha" is [1], neither a number nor a text'),
+        ({"settings": {"alpha": float("nan")}}, '"settings.alpha" is nan'),
+        ({"settings": {"clip": float("inf")}}, '"settings.clip" is inf'),
+        ({"signature": [1]}, '"signature" must be a text'),
+        ({"signature": 5}, '"signature" must be a text'),
+        ({"signature": {"accuracy": 5}}, '"signature" must be a text'),
     ],
 )
 def test_what_does_not_fit_the_schema_is_named(changes, message):
     with pytest.raises(UserError) as caught:
         results.validate(base() | changes, "run/result.json")
-    assert message in str(caught.value)
+    assert message in str(caught.value) and "run/result.json" in str(caught.value)
 
 
 def test_runs_are_found_at_any_depth_and_counted_once(tmp_path):
