@@ -126,7 +126,7 @@ def write_first(treebank: Path, target: Path, count: int) -> None:
 
 def train_ours(work: Work) -> Taken:
     """The last pass of `fairseq-train`; leaves the checkpoint."""
-    from fairseq_xalign.convert.archs import fitting_arch
+    from fairseq_xalign.models.archs import fitting_arch
     from fairseq_xalign.models.checkpoint import read_checkpoint
 
     args = work.args

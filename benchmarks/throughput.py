@@ -16,7 +16,7 @@ Contenders:
   transformers     RobertaForMaskedLM at its fastest: sdpa, bf16 as ours, rows sorted by length, fused AdamW
                    (on CUDA through torch.compile as well: each layer and the head, which are compiled once and
                    used by all layers and all kinds of rows; --compile whole compiles the whole model, which takes
-                   minutes, --no-compile none of it)
+                   minutes, --compile none none of it)
   transformers-fp32  the same with its defaults: float32, rows at random
 
 Rows (``--rows``; batches of all kinds hold about as many real tokens as a batch of blocks):
@@ -191,9 +191,6 @@ def parse(argv: list[str] | None) -> Namespace:
         help="What torch.compile compiles of transformers (default: none; CUDA: layers).",
     )
     parser.add_argument(
-        "--no-compile", dest="compile", action="store_const", const="none", help="The same as --compile none."
-    )
-    parser.add_argument(
         "--small", action="store_true", help="Only try the script, in seconds; the figures mean nothing."
     )
     parser.add_argument("--arch", help="Preset with the shape (default: 4 layers of 256; CUDA: xalign_xlmr_base).")
@@ -227,7 +224,7 @@ def parse(argv: list[str] | None) -> Namespace:
         help="Peak of the GPU in bf16, in TFLOPS (default: %(default)s).",
     )
     parser.add_argument("--seed", type=int, default=1, help="Seed of the rows and the weights (default: %(default)s).")
-    parser.add_argument("--json", type=Path, help="Write all figures to this file.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write all figures to this file.")
     args = parser.parse_args(argv)
     cuda = args.device == "cuda"
     args.repeat = args.repeat or (3 if cuda else 5)

@@ -100,8 +100,9 @@ def print_options() -> None:
             print(f"{option} {', '.join(names)}")
             for field in fields:
                 text = field.metadata["help"]
-                stated = field.default in (None, False, "preset") or "default" in text
-                print(f"  --{field.name.replace('_', '-'):24} {text}{'' if stated else f' (default: {field.default})'}")
+                stated = field.default in (None, False, "preset", dataclasses.MISSING) or "default" in text
+                name = "DATA" if field.name == "data" else f"--{field.name.replace('_', '-')}"
+                print(f"  {name:26} {text}{'' if stated or name == 'DATA' else f' (default: {field.default})'}")
             print()
 
 

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeVar
 
@@ -62,6 +63,18 @@ def _run(program: str, description: str, commands: Mapping[str, str], argv: list
     return int(modules[args.command].run(args) or 0)
 
 
+def _one_line(name: str, shown: Callable[..., None]) -> Callable[..., None]:
+    """What shows a warning of ours as one line, and those of others as before."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+        if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            print(f"{name}: {message}", file=sys.stderr)
+        else:
+            shown(message, category, *place, **options)
+
+    return show
+
+
 def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
     """Run a command and return its exit status; an error is printed as one line on stderr.
 
@@ -73,7 +86,8 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
     """
     try:
         try:
-            with _terminable():
+            with _terminable(), warnings.catch_warnings():
+                warnings.showwarning = _one_line(name, warnings.showwarning)
                 return work()
         finally:
             forget_copies()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -136,4 +137,9 @@ def _not_installed(error: ImportError) -> UserError | None:
         return None
     extra = EXTRAS.get(package)
     wanted = f'"fairseq_xalign[{extra}]"' if extra else package
+    if (
+        package == "fairseq"
+    ):  # with its dependencies it would bring torchaudio, several gigabytes that nothing here uses
+        fairseq = "ve-fairseq==0.12.3" if sys.version_info < (3, 13) else "fairseq-fixed==0.12.3.1"
+        wanted = f'--no-deps {fairseq}, and what it needs with pip install "fairseq_xalign[train]"'
     return UserError(f"the package {package} is not installed", remedy=f"Install it with pip install {wanted}")

@@ -61,7 +61,7 @@ MAX_UNKNOWN = 0.05
 """The largest share of <unk> among the pieces of a text."""
 WORST_SHOWN = 10
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess binarize --subword SUB --split train --output DATA \\
     --mono en=news.en --mono de=news.de --bitext en-de=europarl.en,europarl.de
   xalign-preprocess binarize --subword SUB --output DATA --bitext en-de=europarl.en,europarl.de --links en-de=links
@@ -238,7 +238,8 @@ def binarize(
                 "scripts, or raise --max-unknown. Nothing was written",
             )
         manifest = update.commit()
-    say(f"{output}: {len(manifest['streams'])} streams, languages {', '.join(manifest['languages'])}")
+    count = len(manifest["streams"])
+    say(f"{output}: {count} stream{'s' * (count != 1)}, languages {', '.join(manifest['languages'])}")
     return {"output": str(output), "languages": manifest["languages"], "streams": report}
 
 

@@ -35,7 +35,7 @@ from preprocess.staging import FolderUpdate
 
 ITEMS = 1 << 16
 """Sentences copied at a time."""
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess binarize --subword SUB --mono en=news.en --shard 1/2 --output PART1
   xalign-preprocess binarize --subword SUB --mono en=news.en --shard 2/2 --output PART2
   xalign-preprocess merge PART1 PART2 --output DATA"""
@@ -93,7 +93,8 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> dict[str, Any]:
             size = update.streams[-1].get("sentences", update.streams[-1].get("entries"))
             say(f"{title}: {size:,} {'entries' if entries[0]['kind'] == 'dictionary' else 'sentences'}")
         manifest = update.commit()
-    say(f"{output}: {len(manifest['streams'])} streams of {len(parts)} parts")
+    count = len(manifest["streams"])
+    say(f"{output}: {count} stream{'s' * (count != 1)} of {len(parts)} parts")
     return {
         "output": str(output),
         "parts": [str(path) for path, _ in parts],

@@ -24,7 +24,7 @@ from preprocess.derive.tree import Tree
 
 MOST_DEPENDENTS = 7
 """Eight words have 40,320 orders; one more would take nine times the time and memory."""
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess order --treebank fr_gsd-ud-train.conllu --substrate en_ewt-ud-train.conllu --output french.json
   xalign-preprocess derive --transform syn --order-model french.json --format conllu \\
       --input test.en.conllu --output test.en_syn.conllu"""

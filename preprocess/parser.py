@@ -17,7 +17,7 @@ from preprocess.parsers.interface import Unparsed
 from preprocess.parsers.loading import load_parser
 from preprocess.parsers.spacy_parser import DEFAULT_PASSES, train
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess fetch ud-english-ewt
   xalign-preprocess parser --treebank en_ewt-ud-train.conllu --dev en_ewt-ud-dev.conllu \\
       --test en_ewt-ud-test.conllu --output english-parser"""

@@ -66,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vocab-size",
         type=int,
         metavar="N",
-        help="Number of ordinary pieces to train; the five special symbols and the language tokens are added to them.",
+        help="Number of ordinary pieces to train, which --input needs; the five special symbols and the language "
+        "tokens are added to them.",
     )
     parser.add_argument(
         "--temperature",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fairseq_xalign.criterions.checked import CheckedCriterion
 from fairseq_xalign.criterions.sums import NATS_PER_BIT, perplexity, summed
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.combined import MIXES, MIXTURE, combined_loss
 from fairseq_xalign.objectives.objective import LOSS, Figure, Loss, Objective, Weighted, parse_objectives
@@ -86,6 +87,7 @@ class XAlignCriterion(CheckedCriterion):
             self.objectives: list[Weighted] = self.preset.build(values)
         else:
             self.objectives = parse_objectives(values["objectives"], OBJECTIVES, values)
+            refuse_options_of_others(self.objectives, values)
         self.mix: str = values.get("objective_mix") or (self.preset.mix if self.preset else MIXTURE)
 
     @classmethod
@@ -213,6 +215,23 @@ class XAlignCriterion(CheckedCriterion):
             metrics.log_derived(ppl[0], lambda meters, title=title: perplexity(meters[title].avg))
             if name != "token" and "language_" not in name:
                 metrics.log_scalar(f"{name}_count", count, round=0)
+
+
+def refuse_options_of_others(objectives: Iterable[Weighted], values: Mapping[str, Any]) -> None:
+    """Refuse an option of an objective that is not trained on: it would change nothing.
+
+    Raises:
+        UserError: naming the option and the objective.
+    """
+    own = {option.name for weighted in objectives for option in fields(weighted.objective.Options)}
+    for name, kind in OBJECTIVES.items():
+        for option in fields(kind.Options):
+            if option.name not in own and values.get(option.name, option.default) != option.default:
+                raise UserError(
+                    f"--{option.name.replace('_', '-')} is an option of the objective {name}, which --objectives does "
+                    "not have",
+                    remedy=f"Add {name} to --objectives, or leave the option out",
+                )
 
 
 def sum_of_means(meters: Mapping[str, Any], weights: Mapping[str, float]) -> float:

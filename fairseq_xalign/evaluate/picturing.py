@@ -166,7 +166,7 @@ def stop_words_of(language: str, files: Sequence[tuple[str, str | Path]]) -> set
         import stopwordsiso
     except ImportError:
         raise UserError(
-            "stopwordsiso is not installed", remedy=f'{remedy}, or pip install "fairseq-xalign[plots]"'
+            "stopwordsiso is not installed", remedy=f'{remedy}, or pip install "fairseq_xalign[plots]"'
         ) from None
     code = language.partition("-")[0].partition("_")[0].lower()
     if not stopwordsiso.has_lang(code):

@@ -116,6 +116,8 @@ class Tagging(Kind):
         for key, values in (("tokens", tokens), ("tags", tags)):
             if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
                 raise UserError(f'"{key}" must be a list of strings, none of them empty', remedy="Correct the line")
+        if not tokens:
+            raise UserError('"tokens" is empty', remedy="Remove the line")
         if len(tokens) != len(tags):
             raise UserError(f"{len(tokens)} tokens, {len(tags)} tags", remedy="Give each token one tag")
         if task is not None:

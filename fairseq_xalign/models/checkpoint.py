@@ -48,7 +48,10 @@ def find_checkpoint(path: str | Path) -> Path:
     if path.is_dir():
         found = checkpoint_in(path)
         if found is None:
-            raise UserError("no checkpoint in this folder", path, remedy=f"It must have {' or '.join(NAMES)}")
+            remedy = f"It must have {' or '.join(NAMES)}"
+            if (path / "config.json").exists():
+                remedy = "It is one of transformers: convert it with `xalign-convert from-hf`"
+            raise UserError("no checkpoint in this folder", path, remedy=remedy)
         return found
     if not path.exists():
         raise UserError("no such checkpoint", path, remedy="Name a .pt file, or a folder that has one")
@@ -85,6 +88,29 @@ def read_checkpoint(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     if task["format"] > CHECKPOINT_FORMAT:
         raise UserError(f"format {task['format']} is newer than {CHECKPOINT_FORMAT}", file, remedy="Update the plugin")
     return state
+
+
+TRAINING_OPTIONS = {
+    "optimization": ("lr", "max_update", "max_epoch", "update_freq", "clip_norm"),
+    "optimizer": ("_name", "adam_betas", "weight_decay"),
+    "lr_scheduler": ("_name", "warmup_updates", "total_num_update"),
+    "dataset": ("batch_size", "max_tokens"),
+}
+"""Groups of a saved configuration, and their options that tell how long and how fast was learned."""
+
+
+def training_options(cfg: Mapping[str, Any]) -> dict[str, str]:
+    """How a checkpoint was trained, by options of ``fairseq-train``: those of ``TRAINING_OPTIONS`` that it has."""
+    found: dict[str, str] = {}
+    for group, names in TRAINING_OPTIONS.items():
+        values = cfg.get(group) or {}
+        for name in names:
+            value = values.get(name)
+            option = group if name == "_name" else name
+            if value not in (None, 0, [], ""):
+                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+                found[f"--{option.replace('_', '-')}"] = text
+    return found
 
 
 MADV_PAGEOUT = 21

@@ -10,6 +10,7 @@ from fairseq.models import BaseFairseqModel, register_model, register_model_arch
 from torch import Tensor, nn
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.archs import fitting_arch
 from fairseq_xalign.models.attention import HALF
 from fairseq_xalign.models.compiled import OFF
 from fairseq_xalign.models.config import Config, EncoderConfig, same_value
@@ -131,9 +132,11 @@ def continued(
     for name, value in {**preset_fields, **chosen}.items():
         if name not in SHAPE_FREE and not same_value(getattr(start, name), value):
             by = f"{called[name]} {value}" if name in chosen else f"--arch {arch} has {name} {value}"
+            fitting, options = fitting_arch(asdict(start)) if isinstance(start, EncoderConfig) else (None, [])
+            fits = ": " + " ".join([f"--arch {fitting}", *options]) if fitting else ""
             raise UserError(
                 f"{by}: the checkpoint has {getattr(start, name)}",
-                remedy="Use the architecture that the checkpoint was trained with",
+                remedy=f"Use the architecture that the checkpoint was trained with{fits}",
             )
     values = {**asdict(start), **{k: v for k, v in chosen.items() if k in SHAPE_FREE}}
     return type(start).from_dict(values, called)

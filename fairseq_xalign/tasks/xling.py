@@ -249,9 +249,12 @@ class XlingTask(TrainingTask):
         if chosen and missing is None:
             return
         problem = f"no {split} examples" + (f" in {missing!r}" if missing else "")
+        has = f"what the folder has: {self.folder.contents()}"
+        remedy = f"Choose {option if chosen else '--train-subset'} from {has}"
         if not training and not asked:
             problem += ", a language to train on: every such language is validated on too"
-        remedy = f"Choose {option if chosen else '--train-subset'} from what the folder has: {self.folder.contents()}"
+            made = f"Add {split}.{missing or 'XX'} to the files that `xalign-preprocess benchmark` makes the folder of"
+            remedy = f"{made}, choose --valid-languages from {has}, or train with --disable-validation"
         raise UserError(f"{option} {asked}: {problem}" if asked else problem, self.cfg.data, remedy=remedy)
 
     def reported_languages(self) -> list[str]:

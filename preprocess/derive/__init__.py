@@ -41,7 +41,7 @@ from preprocess.derive.vocabulary import doubled_tokenizer, recorded_tokenizer
 from preprocess.readers import FORMATS, WITH_HEADER
 from preprocess.readers.words import Change
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-preprocess derive --transform inv,trans --subword subword --output-subword subword-doubled \\
       --format text --input train.en --output train.xx
   xalign-preprocess derive --reverse --subword subword-doubled --format text --input train.xx --output back.en

@@ -166,8 +166,8 @@ leave_out_syntax() {
     for t in $TRANSFORMS; do if [[ ",$t," != *,syn,* ]]; then kept+=("$t"); fi; done
     # --smallest keeps the last transformation of a list alone.
     if [ ${#kept[@]} = 0 ] && [ -n "$SMALLEST" ]; then kept=(trans); fi
-    if [ ${#kept[@]} = 0 ]; then title "stopped: Trans∘Syn needs spaCy (pip install 'fairseq-xalign[syntax]')"; exit 1; fi
-    title "Trans∘Syn is left out: it needs spaCy (pip install 'fairseq-xalign[syntax]')"
+    if [ ${#kept[@]} = 0 ]; then title "stopped: Trans∘Syn needs spaCy (pip install 'fairseq_xalign[syntax]')"; exit 1; fi
+    title "Trans∘Syn is left out: it needs spaCy (pip install 'fairseq_xalign[syntax]')"
     TRANSFORMS=${kept[*]}
 }
 

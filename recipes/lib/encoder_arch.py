@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fairseq_xalign.convert.archs import fitting_arch
+from fairseq_xalign.models.archs import fitting_arch
 from fairseq_xalign.models.checkpoint import read_checkpoint
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,16 @@ def test_workers_on_gpus_that_are_not_there_are_one_line(tiny, tmp_path):
     assert wait(process) == 1
     log = (tmp_path / "log").read_text()
     assert "Traceback" not in log and "no GPU to use" in log.splitlines()[-1], log[-1500:]
+
+
+def test_an_interrupted_training_says_one_line_and_that_it_goes_on():
+    code = """
+import sys
+from fairseq_xalign import compat
+compat.shorten_user_errors()
+sys.argv[0] = "fairseq-train"
+raise KeyboardInterrupt
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.stderr == "fairseq-train: interrupted. The same command goes on from the last checkpoint\n"
+    assert out.returncode in (-signal.SIGINT, 128 + signal.SIGINT)

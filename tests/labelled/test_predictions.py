@@ -120,3 +120,12 @@ def test_answers_of_a_language_are_normalised_whatever_code_it_has(tmp_path):
     found = score("qa", write(tmp_path / "p.jsonl", *rows), bootstrap=0)["scores"]
     assert [round(found[name]["f1"]) for name in ("zh", "zho_Hans", "cmn")] == [80] * 3
     assert [found[name]["exact_match"] for name in ("en", "eng_Latn", "eng")] == [100] * 3
+
+
+def test_predict_does_not_replace_a_file_of_the_folder_that_it_reads(tmp_path, capsys):
+    gold = folder(tmp_path / "lab", {"text": "one", "label": "a"})
+    before = gold.read_bytes()
+    arguments = ["--checkpoint", "nowhere.pt", "--data", str(tmp_path / "lab"), "--output", str(gold)]
+    assert main(["predict", *arguments]) == 1
+    assert "is read by this command, which would replace it" in capsys.readouterr().err
+    assert gold.read_bytes() == before

@@ -143,7 +143,7 @@ def test_commands_join_parts(tmp_path, subword, texts, capsys):
     assert main(["merge", *shards, "--output", str(tmp_path / "merged"), "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["streams"][0]["sentences"] == 58
-    assert "mono train en: 58 sentences" in said.err and "1 streams of 2 parts" in said.err
+    assert "mono train en: 58 sentences" in said.err and "1 stream of 2 parts" in said.err
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])

@@ -260,3 +260,9 @@ def test_objectives_are_told_of_the_float32_weights_that_an_update_changed():
         optimizer.backward(model.encoder.weight.sum())
         task.optimizer_step(optimizer, model, 0)
     assert [weights.unique().tolist() for weights in told] == [[1 - 2.0**-12], [1 - 2.0**-11]]
+
+
+def test_an_option_of_an_objective_that_is_not_trained_on_is_refused(data, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 1, *XALIGN, "tlm", "--moco-queue", 9)
+    assert run.status != 0 and "Traceback" not in run.text
+    assert "--moco-queue is an option of the objective moco, which --objectives does not have" in run.text

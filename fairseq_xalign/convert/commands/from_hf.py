@@ -22,12 +22,12 @@ from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import SETTINGS_FILE
-from fairseq_xalign.convert.archs import fitting_arch
 from fairseq_xalign.convert.checkpoints import write_folder
 from fairseq_xalign.convert.hf.read import FOREIGN, open_folder
 from fairseq_xalign.convert.hf.trim import trim
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_json
+from fairseq_xalign.models.archs import fitting_arch
 from fairseq_xalign.options import at_least, language_code, name_list, named_files
 
 EXAMPLE = """examples:

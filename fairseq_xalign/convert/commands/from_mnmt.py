@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.convert.archs import fitting_arch
 from fairseq_xalign.convert.checkpoints import OUT_HELP, check_shapes, output_file, write_checkpoint
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.archs import fitting_arch
 from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
 from fairseq_xalign.tokenizer.framing import frame_of
 

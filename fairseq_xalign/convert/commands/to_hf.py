@@ -1,8 +1,8 @@
 """Take a model to transformers: a folder that AutoModel, AutoTokenizer and pipeline open.
 
-CKPT is an encoder after any training, or a classifier or tagger with its labels. Before DIR appears, it is opened with
-transformers, and ids, hidden states of every layer and scores must be those of CKPT (to 1e-5 in float32); the model
-card in DIR states what was found, next to settings, languages, data and scores.
+CKPT is an encoder after any training, or a classifier, a tagger or a model that answers questions. Before DIR appears,
+it is opened with transformers, and ids, hidden states of every layer and scores must be those of CKPT (to 1e-5 in
+float32); the model card in DIR states what was found, next to settings, languages, data and scores.
 
 The class that the encoder is exported to depends on its shape: XLM-RoBERTa or BERT; RoFormer (rotary positions);
 RoBERTa-PreLayerNorm, or MegatronBERT for encoders of translation models (layer norms before blocks). A model that

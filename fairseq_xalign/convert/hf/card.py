@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_xalign.convert.checkpoints import CONVERTED
 from fairseq_xalign.convert.hf.parity import Parity
 from fairseq_xalign.convert.hf.write import Leaver
+from fairseq_xalign.models.checkpoint import training_options
 from fairseq_xalign.version import __version__
 
 CARD_FILE = "README.md"
@@ -46,7 +47,7 @@ first, last = divmod(int(sums.argmax()), len(end))
 print(context[places[first][0] : places[last][1]].strip())
 """
 """How a model that answers questions is used: transformers 5 has no pipeline for it any more."""
-OPTIONS = ("data", "languages", "directions", "mask_prob", "tokens_per_sample", "sampling_temperature", "seed")
+OPTIONS = ("directions", "mask_prob", "tokens_per_sample", "sampling_temperature", "seed")
 """Options of a training that tell what it learned from."""
 
 
@@ -147,14 +148,16 @@ def _origin(leaver: Leaver, state: Mapping[str, Any], source: str) -> dict[str, 
         "tokenizer": f"{leaver.tokenizer.kind}, sha256 {leaver.tokenizer.sha256[:16]}",
     }
     options = cfg.get("task") or {}
-    values |= {f"--{name.replace('_', '-')}": options.get(name) for name in OPTIONS if name not in ("languages",)}
-    return values
+    values |= {"data": options.get("data")}
+    values |= {f"--{name.replace('_', '-')}": options.get(name) for name in OPTIONS}
+    return values | training_options(cfg)
 
 
 def _scores(state: Mapping[str, Any]) -> dict[str, Any]:
     """What the last validation measured, and the best."""
     extra = state.get("extra_state") or {}
-    values = {"best": extra.get("best"), "valid loss": extra.get("val_loss")}
+    metric = ((state.get("cfg") or {}).get("checkpoint") or {}).get("best_checkpoint_metric") or "score"
+    values = {f"best {metric}": extra.get("best")}
     for group, meters in (extra.get("metrics") or {}).items():
         for _, name, kind, meter in meters if group == "valid" else ():
             if kind == "AverageMeter" and meter.get("count") and name not in ("wpb", "bsz"):

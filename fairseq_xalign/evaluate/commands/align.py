@@ -42,7 +42,7 @@ from fairseq_xalign.models.sentences import check_layer
 from fairseq_xalign.models.word_alignment import METHODS, THRESHOLD, check_method, default_layer
 from fairseq_xalign.options import language_pair, name_list, named_files
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate align --checkpoint run/checkpoint_best.pt --heldout data/dictionary/en-en_inv.tsv
   xalign-evaluate align --checkpoint run --dictionary en-de.test.tsv --heldout en-de.train.tsv --json
   xalign-evaluate align --checkpoint mBERT --dictionary muse.en-de.txt --languages en,de

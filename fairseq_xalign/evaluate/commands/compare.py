@@ -45,7 +45,7 @@ from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Transl
 from fairseq_xalign.options import at_least, name_list
 from fairseq_xalign.outputs import refuse_to_replace
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate compare runs/
   xalign-evaluate compare runs/ --paper align_mlm --format markdown --output table.md
   xalign-evaluate compare runs/ --by language --against mlm --paper weam.2

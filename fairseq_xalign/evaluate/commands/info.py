@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint
+from fairseq_xalign.models.checkpoint import CKPT_HELP, find_checkpoint, read_checkpoint, training_options
 from fairseq_xalign.tokenizer.framing import frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
@@ -65,6 +65,7 @@ def info(checkpoint: str | Path) -> dict[str, Any]:
         "languages": task["languages"],
         "vocabulary": {"size": len(tokenizer), "kind": tokenizer.kind, "sha256": tokenizer.sha256},
         "settings": settings,
+        "training": training_options(cfg),
         "valid": {"best": (state.get("extra_state") or {}).get("best")},
     }
     if "decoder" in task:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from fairseq_xalign.evaluate.papers import PAPERS, cells, pivot, table_names
 from fairseq_xalign.evaluate.report.tables import FORMATS, WRITERS, csv_text, deliver, json_text
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate papers align_mlm.3
   xalign-evaluate papers tpp.2 --format csv"""
 

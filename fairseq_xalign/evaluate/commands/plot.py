@@ -20,7 +20,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from fairseq_xalign import cli
 from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.data.corpus_sizes import corpus_sizes as sizes_of
 from fairseq_xalign.errors import UserError, unknown_name
@@ -46,7 +48,7 @@ from fairseq_xalign.models.device import DEVICE_HELP
 from fairseq_xalign.models.sentences import LAYER_HELP, POOLING_HELP
 from fairseq_xalign.options import at_least, name_list, named_files
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate plot transfer runs/ --output transfer.png
   xalign-evaluate plot alignment runs/ --output alignment.svg
   xalign-evaluate plot bleu scores/mnmt scores/bilingual --output bleu.png
@@ -58,6 +60,13 @@ EXAMPLE = """example:
 VECTORS = ("sentences", "words", "distances")
 """Figures of the vectors of encoders."""
 ALL_KINDS = (*sorted(KINDS), "bleu", "corpus-sizes", "curves", *VECTORS)
+OF_VECTORS: dict[str, Any] = {
+    **dict.fromkeys(("source", "target", "links", "stop_words", "names", "most", "layer", "device")),
+    "pooling": "mean",
+    "normalize_by": "all",
+    "seed": 1,
+}
+"""Options of these figures alone, and their defaults."""
 NORMALIZERS = {"all": "the largest of any two sentences", "pairs": "the largest of any translations"}
 
 
@@ -95,22 +104,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{WORD_PAIRS}).",
     )
     vectors.add_argument("--layer", type=int, metavar="L", help=LAYER_HELP)
-    vectors.add_argument("--pooling", choices=SENTENCE_POOLINGS, default="mean", help=POOLING_HELP)
+    vectors.add_argument("--pooling", choices=SENTENCE_POOLINGS, default=OF_VECTORS["pooling"], help=POOLING_HELP)
     vectors.add_argument(
         "--normalize-by",
         choices=tuple(NORMALIZERS),
-        default="all",
+        default=OF_VECTORS["normalize_by"],
         help="Distances are divided by the largest of any two sentences of the two sides, so that models can be "
         "compared, or of the translations alone (default: %(default)s).",
     )
-    vectors.add_argument("--seed", type=int, default=1, help="Seed of t-SNE (default: %(default)s).")
+    vectors.add_argument("--seed", type=int, default=OF_VECTORS["seed"], help="Seed of t-SNE (default: %(default)s).")
     vectors.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
 
 
 def run(args: argparse.Namespace) -> None:
     """Read, draw, write."""
     if args.kind not in VECTORS:
+        given = next((name for name, default in OF_VECTORS.items() if getattr(args, name) != default), None)
+        if given is not None:
+            option = f"--{given.replace('_', '-')}"
+            raise UserError(f"{option} is for {', '.join(VECTORS)}, not for {args.kind}", remedy="Leave it out")
         plot(args.kind, args.runs, args.output, args.metric)
+        cli.say(f"wrote {args.output}")
         return
     if not (args.source and args.target):
         raise UserError(f"{args.kind} needs two sides of text", remedy="Give --source XX=FILE and --target YY=FILE")
@@ -129,6 +143,7 @@ def run(args: argparse.Namespace) -> None:
         normalize_by=args.normalize_by,
         seed=args.seed,
     )
+    cli.say(f"wrote {args.output}")
 
 
 def plot_vectors(

@@ -30,7 +30,7 @@ from fairseq_xalign.options import language_code, name_list, pair_name
 
 BENCHMARK = "benchmark"
 """The setting that says which corpus the labels are of."""
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate score --task pos --predictions pred.jsonl --json > run1/source.json
   xalign-evaluate result run1 --objective align_mlm --source en --target de --task pos --seed 1
   xalign-evaluate result run2 --objective xlm --source en --target de,es,zh --task pos --seed 1

@@ -37,7 +37,7 @@ from fairseq_xalign.options import at_least, language_code, named_files, pair_na
 from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.framing import frame_of
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate retrieve --checkpoint run/checkpoint_best.pt --source en=ntrex.en --target de=ntrex.de
   xalign-evaluate retrieve --checkpoint multilingual-e5-small --source de=tatoeba.deu-eng.deu \\
     --target en=tatoeba.deu-eng.eng --source fr=tatoeba.fra-eng.fra --target en=tatoeba.fra-eng.eng --margin ratio \\

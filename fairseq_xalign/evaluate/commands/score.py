@@ -23,7 +23,7 @@ from fairseq_xalign.labelled.predictions import read_items, set_of
 from fairseq_xalign.labelled.registry import TASKS
 from fairseq_xalign.options import at_least
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate score --task pos --predictions hi.jsonl
   xalign-evaluate score --task ner --predictions guess.tsv --gold gold.tsv --language de --json"""
 

@@ -13,7 +13,7 @@ import argparse
 from fairseq_xalign import cli
 from fairseq_xalign.evaluate.xtreme import TASKS, write_submission
 
-EXAMPLE = """example:
+EXAMPLE = """examples:
   xalign-evaluate predict --checkpoint runs/ner --data PANX --output panx.jsonl
   xalign-evaluate xtreme --task panx --predictions panx.jsonl --output SUBMISSION
   xalign-evaluate xtreme --task tatoeba --predictions tatoeba.jsonl --output SUBMISSION"""

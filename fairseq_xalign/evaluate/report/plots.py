@@ -48,7 +48,7 @@ def new_figure(panels: int, width: float, height: float) -> tuple[Any, list[Any]
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise UserError(
-            "matplotlib is not installed", remedy='Install the extra "plots": pip install "fairseq-xalign[plots]"'
+            "matplotlib is not installed", remedy='Install the extra "plots": pip install "fairseq_xalign[plots]"'
         ) from None
     across = min(panels, MOST_ACROSS)
     down = math.ceil(panels / across)

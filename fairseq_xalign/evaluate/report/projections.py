@@ -45,7 +45,7 @@ def project(source: np.ndarray, target: np.ndarray, perplexity: float, seed: int
         from sklearn.manifold import TSNE
     except ImportError:
         raise UserError(
-            "scikit-learn is not installed", remedy='Install the extra "plots": pip install "fairseq-xalign[plots]"'
+            "scikit-learn is not installed", remedy='Install the extra "plots": pip install "fairseq_xalign[plots]"'
         ) from None
     both = np.concatenate([source, target]).astype(np.float64)
     lengths = np.linalg.norm(both, axis=1, keepdims=True)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fairseq_xalign.convert.__main__ import main
-from fairseq_xalign.convert.archs import fitting_arch
 from fairseq_xalign.convert.commands.from_mnmt import from_mnmt
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.models.archs import fitting_arch
 from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.models.presets import preset, translation_preset
 from fairseq_xalign.objectives.batch import pack

@@ -57,6 +57,6 @@ def test_a_checkpoint_without_scores_says_so_and_no_value_breaks_a_table(tmp_pat
     torch.save(state, path)
     to_hf(path, tmp_path / "out")
     card = card_of(tmp_path / "out")
-    assert "The checkpoint holds none." in card and "| --data | A\\|B C |" in card
+    assert "The checkpoint holds none." in card and "| data | A\\|B C |" in card
     rows = [line for line in card.splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)

@@ -184,7 +184,14 @@ def test_the_card_tells_settings_data_scores_and_the_comparison(tmp_path):
     assert found["parity"] in card and all(note in card for note in found["notes"])
     for part in ('language: ["en"]', 'language_bcp47: ["zh-TW"]', 'pipeline_tag: "text-classification"', "`so|so`"):
         assert part in card
-    for row in ("best | 1.25", "f1_mean | 65.0", "updates | 77", "--data | DATA", "--mask-prob | 0.15", "layers | 2"):
+    for row in (
+        "best score | 1.25",
+        "f1_mean | 65.0",
+        "updates | 77",
+        "data | DATA",
+        "--mask-prob | 0.15",
+        "layers | 2",
+    ):
         assert f"| {row} |" in card, row
     assert "derived languages" in card and "fine-tuning did not train it" in card
 

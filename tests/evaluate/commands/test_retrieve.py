@@ -163,3 +163,13 @@ def test_predictions_say_which_source_sentence_each_target_sentence_finds(run, t
         == 0
     )
     assert (tmp_path / "tatoeba" / "test-de.tsv").read_text("utf-8") == "2\n3\n1\n0\n"
+
+
+def test_retrieve_refuses_what_is_no_language_and_predictions_in_place_of_a_text(tmp_path, capsys):
+    for name in ("s.en", "s.de"):
+        (tmp_path / name).write_text("one\ntwo\n", "utf-8")
+    sides = [f"--source=en={tmp_path}/s.en", f"--target=de={tmp_path}/s.de"]
+    assert main(["retrieve", "--checkpoint", "nowhere", *sides, "--predictions", str(tmp_path / "s.en")]) == 1
+    assert "is read by this command, which would replace it" in capsys.readouterr().err
+    assert main(["retrieve", "--checkpoint", "nowhere", f"--source=e n={tmp_path}/s.en", sides[1]]) == 1
+    assert "--source 'e n' is not a language code" in capsys.readouterr().err
