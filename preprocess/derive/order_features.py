@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -131,15 +131,36 @@ def frequent_sequences(counts: Counter[str]) -> list[str]:
     return ranked[: math.ceil(FREQUENT_SHARE * len(ranked))]
 
 
-def sequence_features(elements: Sequence[Element], known: Iterable[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
+class KnownSequences:
+    """Sequences of labels, numbered, from which those over a few labels are found without a look at all of them.
+
+    Args:
+        names: the sequences, as labels.
+    """
+
+    def __init__(self, names: Iterable[tuple[str, ...]]) -> None:
+        numbered = list(enumerate(names))
+        common = Counter(name for _, sequence in numbered for name in set(sequence))
+        self._by_rarest: dict[str, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
+        for number, sequence in numbered:
+            self._by_rarest[min(sequence, key=lambda name: (common[name], name))].append((number, sequence))
+
+    def over(self, labels: Collection[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Yield the number and the labels of each sequence that has no other labels than these."""
+        for name in labels:
+            for number, sequence in self._by_rarest.get(name, ()):
+                if all(other in labels for other in sequence):
+                    yield number, sequence
+
+
+def sequence_features(elements: Sequence[Element], known: KnownSequences) -> tuple[np.ndarray, np.ndarray]:
     """Where sequences of ``known`` stand in the orders of the elements.
 
     Args:
         elements: n elements, the head first.
-        known: sequences as labels.
 
     Returns:
-        for each occurrence the number of the order, and that of the sequence in ``known``. Shapes [occurrences].
+        for each occurrence the number of the order, and that of the sequence. Shapes [occurrences].
     """
     count = len(elements)
     longest = min(LONGEST, count)
@@ -149,9 +170,9 @@ def sequence_features(elements: Sequence[Element], known: Iterable[tuple[str, ..
     numbers = {name: number for number, name in enumerate(dict.fromkeys([FIRST, LAST, *labels]))}
     base = len(numbers)
     tables = {length: np.full(base**length, -1) for length in range(SHORTEST, longest + 1)}
-    for place, sequence in enumerate(known):
-        if len(sequence) <= longest and all(name in numbers for name in sequence):
-            tables[len(sequence)][_code([numbers[name] for name in sequence], base)] = place
+    for place, sequence in known.over(numbers):
+        if len(sequence) <= longest:
+            tables[len(sequence)][reduce(lambda total, name: total * base + numbers[name], sequence, 0)] = place
     local = np.array([numbers[name] for name in labels])[orders(count)]  # [n!, n]
     border = np.ones((len(local), longest - 1), dtype=np.int64)
     padded = np.hstack([border * numbers[FIRST], local, border * numbers[LAST]])
@@ -169,8 +190,8 @@ def sequence_features(elements: Sequence[Element], known: Iterable[tuple[str, ..
     return np.concatenate(found_orders), np.concatenate(found)
 
 
-def _code(digits: Sequence[int] | np.ndarray, base: int) -> np.ndarray:
-    """A sequence of numbers below ``base`` as one number; column by column for an array [length, n!]."""
+def _code(digits: np.ndarray, base: int) -> np.ndarray:
+    """Sequences of numbers below ``base``, one in each column of an array [length, n!], as one number each."""
     total = np.zeros_like(digits[0])
     for digit in digits:
         total = total * base + digit

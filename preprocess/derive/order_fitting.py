@@ -20,6 +20,7 @@ from preprocess.derive.order_features import (
     HEAD,
     SEQUENCE,
     Element,
+    KnownSequences,
     frequent_sequences,
     head_element,
     indicators,
@@ -128,7 +129,7 @@ class Likelihood:
 
         numbers: dict[str, int] = {}
         frequent = frequent_sequences(observed.sequences)
-        known = [tuple(name.split(" ")[1:]) for name in frequent]
+        known = KnownSequences(tuple(name.split(" ")[1:]) for name in frequent)
         assert all(name.startswith(SEQUENCE) for name in frequent)
         for name in frequent:
             numbers[name] = len(numbers)
@@ -175,7 +176,7 @@ class _Chunk:
         nodes: Sequence[tuple[Element, ...]],
         counts: Sequence[Counter[int]],
         numbers: dict[str, int],
-        known: list[tuple[str, ...]],
+        known: KnownSequences,
     ) -> _Chunk:
         """Nodes of equal length; new features get the next number in ``numbers``."""
         import torch

@@ -23,6 +23,7 @@ from preprocess.derive.order_features import (
     MAX_DEPENDENTS,
     SEQUENCE,
     Element,
+    KnownSequences,
     indicators,
     pair_features,
     sequence_features,
@@ -72,19 +73,19 @@ class OrderModel:
         weights = self.weights.get(of, {})
         asked = np.array([sum(weights.get(name, 0.0) for name in names) for names in pair_features(elements)])  # [K]
         scores = indicators(len(elements)) @ asked  # [n!]
-        names, values = self._sequences.get(of, ([], np.zeros(0)))
-        rows, found = sequence_features(elements, names)
+        known, values = self._sequences.get(of, (KnownSequences([]), np.zeros(0)))
+        rows, found = sequence_features(elements, known)
         np.add.at(scores, rows, values[found])
         scores -= scores.max()
         return scores - math.log(np.exp(scores).sum())
 
     @cached_property
-    def _sequences(self) -> dict[str, tuple[list[tuple[str, ...]], np.ndarray]]:
-        """For each class the features of sequences, as labels, and their weights."""
+    def _sequences(self) -> dict[str, tuple[KnownSequences, np.ndarray]]:
+        """For each class the features of sequences, and their weights."""
         found = {}
         for of, weights in self.weights.items():
             items = [(name, weight) for name, weight in weights.items() if name.startswith(f"{SEQUENCE} ")]
-            names = [tuple(name.split(" ")[1:]) for name, _ in items]
+            names = KnownSequences(tuple(name.split(" ")[1:]) for name, _ in items)
             found[of] = names, np.array([weight for _, weight in items])
         return found
 

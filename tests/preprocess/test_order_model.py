@@ -8,10 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
 from preprocess.derive.order_features import (
+    KnownSequences,
     head_element,
     label,
     orders,
@@ -231,3 +234,12 @@ def test_every_pair_of_elements_is_asked_in_three_views():
     assert ("PRE @NOUN&@ DET&det", "PRE @NOUN DET", "PRE @ det") in names
     assert ("BI BOS ADJ&amod", "BI BOS ADJ", "BI BOS amod") in names
     assert len(set(names)) == len(names) == 6 + 6 + 3 + 3 + 3 * 2
+
+
+LABELS = st.sampled_from("abcde")
+
+
+@given(st.lists(st.lists(LABELS, min_size=1, max_size=4).map(tuple), unique=True), st.sets(LABELS))
+def test_known_sequences_over_some_labels_are_those_without_others(names, labels):
+    found = list(KnownSequences(names).over(labels))
+    assert sorted(found) == [(n, name) for n, name in enumerate(names) if set(name) <= labels]
