@@ -172,7 +172,11 @@ def test_texts_are_classified(pretrained, tmp_path, pooling):
             "--valid-languages zz: no valid examples in 'zz'. Choose --valid-lang",
         ),
         ("tagging", ["--train-subset", "train2"], "no train2 examples. Choose --train-subset from what the folder has"),
-        ("tagging", ["--encoder-layers", "3"], "--encoder-layers 3: the checkpoint has 1"),
+        (
+            "tagging",
+            ["--encoder-layers", "3"],
+            "--encoder-layers 3: the checkpoint has 1. Use the architecture that the checkpoint was trained with: --ar",
+        ),
         (
             "tagging",
             ["--criterion", "mlm"],
@@ -237,7 +241,8 @@ def test_languages_of_training_are_those_of_the_train_subset(labelled, pretraine
     subset = ["--train-subset", "train2"]
     run = finetune(folder, pretrained, tmp_path / "first", "tagging", 1, *subset)
     assert run.status == 1
-    assert "no valid examples in 'xx', a language to train on" in run.text.rstrip().splitlines()[-1], run.text[-1500:]
+    said = run.text.rstrip().splitlines()[-1]
+    assert "no valid examples in 'xx', a language to train on" in said and "Add valid.xx to the files" in said
     run = finetune(folder, pretrained, tmp_path / "second", "tagging", 1, *subset, "--valid-languages", "en")
     assert run.status == 0, run.text[-2000:]
     assert "train2 xx: " in run.text and "valid en: " in run.text and "train en: " not in run.text

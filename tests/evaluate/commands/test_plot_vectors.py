@@ -152,3 +152,10 @@ def test_stop_words_are_the_users_or_a_collections(folder):
     assert {"und", "der"} <= stop_words_of("de-AT", [])
     with pytest.raises(UserError, match="--stop-words xx=FILE"):
         stop_words_of("xx", [])
+
+
+def test_options_of_vectors_are_refused_for_figures_of_runs(tmp_path, capsys):
+    arguments = ["plot", "transfer", str(tmp_path), "--output", str(tmp_path / "x.png")]
+    for option, value in (("--pooling", "cls"), ("--most", "5"), ("--seed", "2"), ("--stop-words", "en=x")):
+        assert main([*arguments, option, value]) == 1
+        assert f"{option} is for sentences, words, distances, not for transfer" in capsys.readouterr().err
