@@ -27,6 +27,8 @@ Collate = Callable[[Window, int], dict[str, Any]]
 """Builds the sample of one batch of a window."""
 STATE_VERSION = 2
 """fairseq reads ``iterations_in_epoch`` from states of version 2."""
+APART = "repeats apart"
+"""What the state of a run says whose windows put what they draw again into other batches."""
 MOST_UPDATES_AN_EPOCH = 10_000
 """Longest epoch of a run that has no ``--max-epoch``: validation and checkpoints come at the end of an epoch."""
 
@@ -288,7 +290,12 @@ class BatchIterator:
                 "the checkpoint's place in the data is not one of this task's",
                 remedy="Start from its weights with --finetune-from-model and another --save-dir",
             )
-        before, now = state["fingerprint"], self.fingerprint
+        before = state["fingerprint"]
+        if APART in self.fingerprint and APART not in before and before.get("window") == self.planner.asked:
+            self.planner.as_before()
+            now = {name: value for name, value in self.fingerprint.items() if name != APART}
+            self.fingerprint = now | {"window": self.planner.window}
+        now = self.fingerprint
         changed = {
             name: (before.get(name), now.get(name))
             for name in {**now, **before}  # what only one of them has is a change too

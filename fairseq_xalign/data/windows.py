@@ -119,6 +119,8 @@ class Planner:
         seed: of all draws.
         every_kind: every batch holds its share of every kind of stream (``--objective-mix sum`` and ``alternate``),
             instead of sequences of similar length.
+        apart: what a window draws again is put into other batches than what it repeats.
+        asked: draws per window that were asked for, where ``window`` is fewer.
     """
 
     def __init__(
@@ -129,8 +131,10 @@ class Planner:
         budget: Budget,
         seed: int,
         every_kind: bool = False,
+        apart: bool = False,
+        asked: int | None = None,
     ) -> None:
-        self.every_kind = every_kind
+        self.every_kind, self.apart, self.asked = every_kind, apart, asked or window
         self.streams, self.budget, self.seed, self.window = list(streams), budget, seed, window
         self.probabilities = shares_in(probabilities, 0)
         self.quotas = Quotas(probabilities, window)
@@ -139,6 +143,11 @@ class Planner:
 
     def start(self) -> Place:
         return Place(0, 0, [0] * len(self.streams), [0.0] * len(self.streams))
+
+    def as_before(self) -> None:
+        """Plan as versions before 0.3.0 did, for a run that one of them began: windows as large as asked for."""
+        self.window, self.apart, self._last = self.asked, False, None
+        self.quotas = Quotas(self.quotas.probabilities, self.window)
 
     def plan(self, place: Place) -> Window:
         """The window that ``place`` is in."""
@@ -166,6 +175,7 @@ class Planner:
         return assemble(
             self.streams, stream[fits], unit[fits], key[fits], lengths[fits], self.budget, following,
             shuffle_key=name_key(self.seed, "window", place.window), every_kind=self.every_kind,
+            apart=self.apart,
         )  # fmt: skip
 
     def _turns(self, s: int, begin: int, count: int) -> np.ndarray:
@@ -247,6 +257,7 @@ def assemble(
     following: Place,
     shuffle_key: int | None = None,
     every_kind: bool = False,
+    apart: bool = False,
 ) -> Window:
     """Put draws into sequences, sort these by length and cut them into batches."""
     sequences = share_sequences(streams, stream, lengths)
@@ -258,7 +269,7 @@ def assemble(
     if every_kind and len(np.unique(kinds)) > 1:
         batches = deal_batches(order, sizes, kinds, budget)
     else:
-        again = repetitions(stream, unit)
+        again = repetitions(stream, unit) if apart else np.zeros(1)
         if again.any():  # what comes again has the length of what it repeats, and would stand beside it
             order = order[np.argsort(np.maximum.reduceat(again, sequences[:-1])[order], kind="stable")]
         batches = cut_batches(order, sizes[order], budget)

@@ -289,6 +289,12 @@ class AlignMLMTask(TrainingTask):
         cfg = self.cfg
         return stream_probabilities(streams, cfg.sampling_temperature, cfg.sampling_weights, cfg.stream_weights)
 
+    repeats_apart = True
+
+    @property
+    def asked_window(self) -> int:  # type: ignore[override]
+        return int(self.cfg.window_size)
+
     def window(self, streams: list[Any]) -> int:
         return draws_per_window(self.cfg.window_size, [len(s) for s in streams], self.shares(streams))
 

@@ -19,7 +19,7 @@ import fairseq_xalign.optimizers.adamw  # registers --optimizer adamw
 import fairseq_xalign.optimizers.muon  # noqa: F401  (registers --optimizer muon)
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
-from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
+from fairseq_xalign.data.iterator import APART, BatchIterator, ValidationIterator
 from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Budget, Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
@@ -188,6 +188,11 @@ class TrainingTask(FairseqTask, ABC):
     def window(self, streams: list[Any]) -> int:
         """Return how many draws are sorted by length together."""
 
+    asked_window: int | None = None
+    """Draws that were asked to be sorted by length together, where :meth:`window` may be fewer."""
+    repeats_apart = False
+    """Whether what a window draws again is put into other batches than what it repeats."""
+
     @property
     def every_kind(self) -> bool:
         """Whether every training batch must hold its share of every kind of stream."""
@@ -226,11 +231,15 @@ class TrainingTask(FairseqTask, ABC):
                     "--batch-size": max_sentences,
                     "--updates-per-epoch": cfg.updates_per_epoch,
                     **self.order_settings(),
+                    **({APART: True} if self.repeats_apart else {}),
                 }
+                planner = Planner(
+                    streams, shares, window, budget, cfg.seed, self.every_kind, self.repeats_apart, self.asked_window
+                )
                 dataset.iterators[key] = BatchIterator(
-                    Planner(streams, shares, window, budget, cfg.seed, self.every_kind), collater, fingerprint,
-                    shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch, num_workers, data_buffer_size, epoch,
-                    whole_passes=bool(cfg.max_epoch), pinned=torch.cuda.is_available() and not cfg.cpu,
+                    planner, collater, fingerprint, shard_id, num_shards, cfg.update_freq, cfg.updates_per_epoch,
+                    num_workers, data_buffer_size, epoch, whole_passes=bool(cfg.max_epoch),
+                    pinned=torch.cuda.is_available() and not cfg.cpu,
                 )  # fmt: skip
             else:
                 windows = one_pass(streams, budget, cfg.seed, VALIDATION_CHUNK)

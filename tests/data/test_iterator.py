@@ -4,13 +4,14 @@ import signal
 import subprocess
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_xalign.data.iterator import BatchIterator, ValidationIterator
-from fairseq_xalign.data.windows import Budget, Place, one_pass
+from fairseq_xalign.data.iterator import APART, BatchIterator, ValidationIterator
+from fairseq_xalign.data.windows import Budget, Place, Planner, one_pass
 from fairseq_xalign.errors import UserError
 from tests.support.toy import bitext, collater, mono, planner
 
@@ -197,6 +198,25 @@ def test_a_setting_that_only_one_of_the_runs_has_is_refused(streams, before, aft
     state = iterator(streams, fingerprint=fingerprints[0]).state_dict()
     with pytest.raises(UserError, match=f"--objective-mix was {before}, is {after}"):
         iterator(streams, fingerprint=fingerprints[1]).load_state_dict(state)
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_in_its_own_order(streams):
+    """Its windows held as many draws as asked for, and what they drew again beside what it repeats."""
+
+    def made(window, apart, fingerprint):
+        plan = Planner(streams, np.array([0.6, 0.25, 0.15]), window, Budget(sequences=4), 1, apart=apart, asked=300)
+        return BatchIterator(plan, collater(streams, LANGUAGES), fingerprint, 0, 1, [1], 12, 0)
+
+    old, new = {"--seed": 1, "window": 300}, {"--seed": 1, "window": 20, APART: True}
+    before = made(300, False, old)
+    epochs(before)
+    state = before.state_dict()
+    resumed = made(20, True, new)
+    resumed.load_state_dict(state)
+    assert epochs(resumed, 2) == epochs(before, 2) != epochs(made(20, True, new), 3)[1:]
+    assert resumed.state_dict()["fingerprint"] == old
+    with pytest.raises(UserError, match="window was 250, is 20"):
+        made(20, True, new).load_state_dict(state | {"fingerprint": old | {"window": 250}})
 
 
 def test_a_state_of_fairseqs_own_iterator_is_refused_with_a_remedy(streams):

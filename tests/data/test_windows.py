@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fairseq_xalign.data.collate import Collater, unit_names
 from fairseq_xalign.data.mixture import stream_probabilities
-from fairseq_xalign.data.windows import Budget, cut_batches, draws_per_window, one_pass, repetitions
+from fairseq_xalign.data.windows import Budget, Planner, cut_batches, draws_per_window, one_pass, repetitions
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from tests.support.toy import V, bitext, collater, mono, planner
@@ -45,7 +45,8 @@ def test_every_unit_comes_once_before_any_comes_twice(tmp_path, mode):
 @settings(max_examples=40, deadline=None)
 def test_no_unit_is_twice_in_a_batch_that_lies_within_one_pass(tmp_path_factory, units, batch, passes):
     stream = mono(tmp_path_factory.mktemp("text"), "en", [3 + n % 4 for n in range(units)], mode="eos")
-    plan = planner([stream], [1.0], window=units * passes + 3, sequences=batch)
+    budget = Budget(sequences=batch)
+    plan = Planner([stream], np.ones(1), units * passes + 3, budget, 1, apart=True)
     window = plan.plan(plan.start())
     assert sum(len(chosen) for chosen in window.batches) == units * passes + 3
     sizes = window.lengths.sum(axis=1)

@@ -72,8 +72,8 @@ def test_two_epochs_are_two_passes_over_the_200_texts(folders, begin, tmp_path):
 
 # Golden curves, as in test_align_mlm.py: losses (base 2) of the first nine updates.
 GOLDEN = {
-    "tagging": [4.085, 4.037, 3.981, 3.919, 3.876, 3.821, 3.778, 3.668, 3.603],
-    "classification": [1.064, 0.949, 0.866, 0.783, 0.725, 0.619, 1.674, 0.617, 0.531],
+    "tagging": [4.081, 4.035, 3.984, 3.923, 3.891, 3.829, 3.798, 3.682, 3.627],
+    "classification": [1.075, 0.96, 0.876, 0.796, 0.734, 0.627, 1.65, 0.626, 0.537],
 }
 TOLERANCE = 0.02
 

@@ -36,13 +36,8 @@ def test_f1_and_exact_match_of_answers_choose_the_best_checkpoint(start, tmp_pat
     preprocess("benchmark", "qa", "--from", tmp_path, "--output", tmp_path / "QA")
     # Windows of a few words, so that most questions have several, and a stride with overlap.
     options = ["--max-length", 24, "--stride", 8, "--max-answer-length", 8, "--batch-size", 16, "--dropout", 0]
-    options += [
-        "--best-checkpoint-metric",
-        "f1",
-        "--maximize-best-checkpoint-metric",
-        "--validate-interval-updates",
-        60,
-    ]
+    options += ["--best-checkpoint-metric", "f1", "--maximize-best-checkpoint-metric"]
+    options += ["--validate-interval-updates", 60, "--save-interval-updates", 60]
     run = finetune(tmp_path / "QA", start, tmp_path / "qa", "qa", 180, *options)
     assert run.status == 0, run.text[-2000:]
     logged, right = validations(run), scored(run, "qa", tmp_path / "QA", tmp_path, ["en"])["en"]

@@ -134,10 +134,10 @@ def test_texts_are_classified(pretrained, tmp_path, pooling):
         rows = [f"{'long' if len(line) > 150 else 'short'}\t{line}" for line in part]
         (tmp_path / f"{split}.en.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     preprocess("benchmark", "classification", "--from", tmp_path, "--output", tmp_path / "LABELLED")
-    run = finetune(tmp_path / "LABELLED", pretrained, tmp_path / "run", "classification", 80, "--pooling", pooling)
+    run = finetune(tmp_path / "LABELLED", pretrained, tmp_path / "run", "classification", 130, "--pooling", pooling)
     assert run.status == 0, run.text[-2000:]
     accuracies = [float(r["accuracy"]) for r in run.records("train_inner")]
-    assert sum(accuracies[-10:]) / 10 > 80
+    assert sum(accuracies[-13:]) / 13 > 80  # a pass over 200 texts in batches of 16, whose texts are equally long
     predicted = tmp_path / "pred.jsonl"
     assert (
         evaluate(

@@ -104,7 +104,7 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UserError, match=r"fairseq-xalign\[plots\]"):
+    with pytest.raises(UserError, match=r"fairseq_xalign\[plots\]"):
         plots.transfer(group_over_seeds([result()]))
 
 
