@@ -7,6 +7,7 @@ from fairseq_xalign.models.config import EncoderConfig
 from fairseq_xalign.models.xalign_encoder import XAlignModel
 from fairseq_xalign.objectives.tpp import TPPHead
 from tests.support.running import Run, pretrain, pretrain_two_workers, same_optimizer, same_weights
+from tests.tasks.conftest import run as preprocess
 
 TPP = ["--criterion", "tpp", "--updates-per-epoch", 4, "--batch-size", 8]
 RELEASED = ["--tpp-head", "pooler-linear", "--tpp-negatives", "corpus-either-lang"]
@@ -104,3 +105,15 @@ def test_a_batch_of_one_pair_is_refused_before_training(data, tmp_path):
     run = pretrain(data, tmp_path, "mlm", 1, *TPP, "--batch-size", 1)
     assert run.status == 1 and not run.records("train_inner")
     assert "--batch-size 1: tpp compares the pairs of a batch with each other" in run.text
+
+
+def test_a_small_bitext_has_negatives_in_every_batch(data, tmp_path):
+    """Windows of thousands of draws, sorted by length, would put the copies of a pair side by side."""
+    for side in ("en", "xx"):
+        lines = (data.parent / f"train.{side}").read_text("utf-8").splitlines()
+        (tmp_path / f"few.{side}").write_text("\n".join(lines[:30]) + "\n", "utf-8")
+    bitext = f"en-xx={tmp_path}/few.en,{tmp_path}/few.xx"
+    preprocess("binarize", "--subword", data.parent / "doubled", "--bitext", bitext, "--output", tmp_path / "FEW")
+    run = done(pretrain(tmp_path / "FEW", tmp_path, "mlm", END, *TPP, "--disable-validation"))
+    found = [float(record["tpp_dropped"]) for record in run.records("train_inner")]
+    assert len(found) == END and max(found) < 0.3
