@@ -41,7 +41,7 @@ from benchmarks.contenders import Step, torch_step
 from benchmarks.throughput import interval, seconds
 from benchmarks.translation_pairs import Pair, fairseq_task_and_model, make_pairs, our_model
 from fairseq_xalign.constants import EOS
-from fairseq_xalign.data.windows import Budget, cut_batches
+from fairseq_xalign.data.batching import Budget, cut_batches
 from fairseq_xalign.models.compiled import AUTO, OFF
 from fairseq_xalign.objectives.batch import pack
 from fairseq_xalign.objectives.translation import TranslationBatch

@@ -34,11 +34,12 @@ import torch
 from benchmarks.common import add_common_arguments, interleaved, native_bf16, report
 from benchmarks.rows import LENGTHS, MAX_LENGTH
 from fairseq_xalign.constants import EOS, FIRST_PIECE, MASK, PAD
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate import CollateOptions, Collater
 from fairseq_xalign.data.links import LINK_TYPE
 from fairseq_xalign.data.mmap import MappedTokens, Writer, dtype_for
 from fairseq_xalign.data.streams import BitextStream, MonoStream
-from fairseq_xalign.data.windows import Budget, one_pass
+from fairseq_xalign.data.windows import one_pass
 from fairseq_xalign.models.compiled import AUTO
 from fairseq_xalign.models.config import EncoderConfig
 from fairseq_xalign.models.encoder import Encoder

@@ -251,7 +251,8 @@ def draw_first_window(data: Path) -> None:
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from fairseq.utils import import_user_module
 
-    from fairseq_xalign.data.windows import Budget, Planner
+    from fairseq_xalign.data.batching import Budget
+    from fairseq_xalign.data.windows import Planner
 
     command = [data, "--user-dir", USER_DIR, "--task", "mnmt", "--criterion", "mnmt", "--arch", "mmte_tiny",
                "--optimizer", "adamw", *MODEL, *TRAINING]  # fmt: skip

@@ -19,9 +19,10 @@ import fairseq_xalign.optimizers.adamw  # registers --optimizer adamw
 import fairseq_xalign.optimizers.muon  # noqa: F401  (registers --optimizer muon)
 from fairseq_xalign import compat
 from fairseq_xalign.constants import CHECKPOINT_FORMAT
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.iterator import APART, BatchIterator, ValidationIterator
 from fairseq_xalign.data.sampling import Shares, shares_in
-from fairseq_xalign.data.windows import Budget, Planner, one_pass
+from fairseq_xalign.data.windows import Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.models.config import FULL, HALF
 from fairseq_xalign.objectives.random import name_key

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate_translation import TranslationCollater
 from fairseq_xalign.data.directions import DirectionStream, direction_key
-from fairseq_xalign.data.windows import Budget, Place, Window, assemble
+from fairseq_xalign.data.windows import Place, Window, assemble
 from fairseq_xalign.errors import explained
 from fairseq_xalign.evaluate.metrics.identification import Identifier
 from fairseq_xalign.evaluate.metrics.translation import corpus_bleu, corpus_chrf, repetition_rate

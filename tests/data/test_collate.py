@@ -2,8 +2,9 @@
 
 import pytest
 
+from fairseq_xalign.data.batching import Budget, deal_batches
 from fairseq_xalign.data.collate import CollateOptions, Collater
-from fairseq_xalign.data.windows import Budget, deal_batches, one_pass
+from fairseq_xalign.data.windows import one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.masking import MaskingOptions

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate import CollateOptions
 from fairseq_xalign.data.collate_translation import TranslationCollater
 from fairseq_xalign.data.directions import DirectionStream, Limits
-from fairseq_xalign.data.windows import Budget, Planner, one_pass
+from fairseq_xalign.data.windows import Planner, one_pass
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.masking import MaskingOptions
 from fairseq_xalign.objectives.translation import TranslationBatch

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_xalign.data import streams as streams_module
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.directions import (
     DirectionStream,
     LeftOut,
@@ -19,7 +20,7 @@ from fairseq_xalign.data.iterator import BatchIterator
 from fairseq_xalign.data.lengths import count_lengths
 from fairseq_xalign.data.mixture import stream_probabilities
 from fairseq_xalign.data.sampling import Quotas, TemperatureSchedule
-from fairseq_xalign.data.windows import Budget, Planner
+from fairseq_xalign.data.windows import Planner
 from fairseq_xalign.errors import UserError
 from tests.support.toy import write_tokens
 

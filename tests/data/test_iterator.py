@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.iterator import APART, BatchIterator, ValidationIterator
-from fairseq_xalign.data.windows import Budget, Place, Planner, one_pass
+from fairseq_xalign.data.windows import Place, Planner, one_pass
 from fairseq_xalign.errors import UserError
 from tests.support.toy import bitext, collater, mono, planner
 

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from fairseq_xalign.data import known_pairs as module
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate import CollateOptions, Collater
-from fairseq_xalign.data.windows import Budget, one_pass
+from fairseq_xalign.data.windows import one_pass
 from fairseq_xalign.objectives.batch import PackedBatch
 from fairseq_xalign.objectives.fingerprint import Fingerprints
 from fairseq_xalign.objectives.view import View

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate import CollateOptions, Collater
 from fairseq_xalign.data.links import LINK_TYPE, linked_places
 from fairseq_xalign.data.mmap import MappedTokens, Writer
-from fairseq_xalign.data.windows import Budget, one_pass
+from fairseq_xalign.data.windows import one_pass
 from fairseq_xalign.objectives.batch import PackedBatch, concatenate
 from fairseq_xalign.objectives.view import View
 from tests.support.toy import VOCABULARY, bitext

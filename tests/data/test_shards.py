@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.folder import DataFolder
 from fairseq_xalign.data.shards import JoinedArray, JoinedTokens, ShardedFolder, open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream
-from fairseq_xalign.data.windows import Budget, Planner, in_turn, shuffled
+from fairseq_xalign.data.windows import Planner, in_turn, shuffled
 from fairseq_xalign.errors import UserError
 from preprocess.__main__ import main
 from tests.support.samples import raw_material, sentences, subword_folder, write_lines

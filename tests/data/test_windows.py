@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_xalign.data.batching import Budget, cut_batches
 from fairseq_xalign.data.collate import Collater, unit_names
 from fairseq_xalign.data.mixture import stream_probabilities
-from fairseq_xalign.data.windows import Budget, Planner, cut_batches, draws_per_window, one_pass, repetitions
+from fairseq_xalign.data.windows import Planner, draws_per_window, one_pass, repetitions
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.objectives.batch import PackedBatch
 from tests.support.toy import V, bitext, collater, mono, planner

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fairseq_xalign.constants import BOS, EOS
-from fairseq_xalign.data.windows import Budget, Planner
+from fairseq_xalign.data.batching import Budget
+from fairseq_xalign.data.windows import Planner
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
 from fairseq_xalign.labelled.classification import Classification

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_xalign.constants import EOS
+from fairseq_xalign.data.batching import Budget
 from fairseq_xalign.data.collate import CollateOptions, Collater
 from fairseq_xalign.data.mmap import MappedTokens, Writer
 from fairseq_xalign.data.streams import BitextStream, MonoStream
-from fairseq_xalign.data.windows import Budget, Planner
+from fairseq_xalign.data.windows import Planner
 from fairseq_xalign.objectives.masking import MaskingOptions, Vocabulary
 from fairseq_xalign.objectives.view import View
 
