@@ -78,7 +78,9 @@ def draws_per_window(asked: int, lengths: Sequence[int], probabilities: np.ndarr
         probabilities: of each stream, float64 [streams].
     """
     sizes = np.asarray(lengths, dtype=np.float64)
-    drawn = probabilities > 0
+    drawn = (probabilities > 0) & (sizes > 0)
+    if not drawn.any():
+        return asked
     one_pass = float((sizes[drawn] / probabilities[drawn]).min())
     if one_pass >= asked:
         return asked

@@ -75,6 +75,8 @@ def test_repetitions_count_what_was_drawn_before(drawn):
         (16, [5, 1000], [0.5, 0.5], 20),
         (4096, [10, 1000], [0.0, 1.0], 1000),
         (1, [7], [1.0], 1),
+        (4096, [0, 50], [0.5, 0.5], 100),
+        (4096, [0], [1.0], 4096),
     ],
 )
 def test_a_window_ends_a_pass_over_the_text_that_ends_one_first(asked, sizes, shares, draws):
