@@ -101,11 +101,9 @@ def set_of(task: str, predictions: str | Path) -> str | None:
     """The published set that predict's lines say they are of; None where they do not, or not the same one."""
     if TASKS[task].own(predictions):
         return None
-    named = {
-        said if isinstance(said := row.get("set"), str) else "" for _, row in json_lines.read(predictions, JSON_LINES)
-    }
-    known = named.pop() if len(named) == 1 else ""
-    return known or None
+    said = (row.get("set") for _, row in json_lines.read(predictions, JSON_LINES))
+    named = {name if isinstance(name, str) else "" for name in said}
+    return (named.pop() or None) if len(named) == 1 else None
 
 
 def _nothing_to_score(predictions: str | Path) -> UserError:
