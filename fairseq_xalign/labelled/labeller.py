@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ class Labeller:
         max_length: longest sequence in subwords, ``</s>`` (and ``<s>``, if it has one) included.
         learned: the name of the labelled folder that it was fine-tuned on.
         frame: what the encoder expects around a text.
+        bf16: whether to compute in bfloat16.
     """
 
     encoder: Encoder
@@ -50,6 +52,7 @@ class Labeller:
     max_length: int
     learned: str
     frame: Frame = FRAMES["s"]
+    bf16: bool = False
 
     def to(self, device: torch.device) -> Labeller:
         """Move encoder and head to ``device``."""
@@ -106,7 +109,7 @@ class Labeller:
         batch_size: int | None = None,
         advance: Callable[[int], None] = nothing_shown,
     ) -> Iterator[tuple[list[int], list[Example], Tensor]]:
-        """The numbers of each batch's examples, these examples, and the head's scores of them.
+        """The numbers of each batch's examples, these examples, and the head's scores of them, in float32.
 
         Args:
             batch_tokens, batch_size: tokens and examples per batch at most.
@@ -123,7 +126,10 @@ class Labeller:
             sample["streams"]["labelled"] = {
                 k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
             }
-            yield batch, examples, label_scores(self.encoder, self.head, self.kind, sample)
+            precision = torch.autocast(device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+            with precision:
+                scores = label_scores(self.encoder, self.head, self.kind, sample).float()
+            yield batch, examples, scores
             advance(len(batch))
 
 

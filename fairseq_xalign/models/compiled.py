@@ -38,6 +38,9 @@ MADE: dict[Callable[..., object], Callable[..., object]] = {}
 def compiled(part: Callable[Arguments, Result], /) -> Callable[Arguments, Result]:
     """``part``, compiled at its first call, without graph breaks."""
     if part not in MADE:
+        # Rates of dropout and epsilons are constants of a run. Taken for variables, as `dynamic` has it otherwise, most
+        # parts are traced a second time when it turns out that a kernel needs them: a quarter of a warm start.
+        torch._dynamo.config.specialize_float = True
         MADE[part] = torch.compile(part, dynamic=True, fullgraph=True)
     return MADE[part]  # type: ignore[return-value]
 

@@ -56,7 +56,7 @@ def hashed_keep(count: int, seeds: Tensor, p: float) -> Tensor:
 
     The hash is Wellons's "lowbias32" (Prospecting for hash functions, 2018), in which every bit of the input changes
     every bit of the output about half of the time. The first seed changes what is hashed, the second what there is of
-    it half way. p takes part in arithmetic of tensors alone: a compiler makes one function for all rates.
+    it half way.
     """
     x = torch.arange(count, dtype=torch.int32, device=seeds.device) ^ seeds[0]
     x = (x ^ _shifted(x, 16)) * 0x7FEB352D

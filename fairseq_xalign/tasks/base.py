@@ -24,6 +24,7 @@ from fairseq_xalign.data.iterator import APART, BatchIterator, ValidationIterato
 from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.windows import Planner, one_pass
 from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.models.compiled import AUTO, OFF
 from fairseq_xalign.models.config import FULL, HALF
 from fairseq_xalign.objectives.random import name_key
 from fairseq_xalign.optimizers.clipping import CLIP_MODES, GLOBAL, call_before_clipping, check_clip_mode, set_clip_mode
@@ -113,6 +114,7 @@ class TrainingTask(FairseqTask, ABC):
         languages: names in the order of language embeddings; new ones append.
         start_encoder: the encoder's fields in the checkpoint that training starts from, or None.
         trains_lm_head: whether the head of masked language modelling is trained.
+        compiles: whether ``--compile auto`` compiles, where there is a GPU.
         criterion_class: what its criterions are; fairseq's own know nothing of our batches.
     """
 
@@ -120,6 +122,7 @@ class TrainingTask(FairseqTask, ABC):
     languages: list[str]
     criterion_class: type[Any]
     trains_lm_head = False
+    compiles = True
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
@@ -259,6 +262,8 @@ class TrainingTask(FairseqTask, ABC):
             )
         model = super().build_model(cfg, from_checkpoint)
         self.encoder_config = model.encoder.config
+        if model.encoder.compiling == AUTO and not self.compiles:
+            model.encoder.compiling = OFF
         return model
 
     def _check_arch(self, arch: str | None) -> None:

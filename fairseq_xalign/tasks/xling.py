@@ -97,6 +97,7 @@ class XlingTask(TrainingTask):
 
     kind: Kind
     criterion_class = XlingCriterion
+    compiles = False  # most fine-tunings end before the compiler's minute is won back
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)

@@ -1,10 +1,13 @@
 """``--compile``, ``--attention-kernel`` and ``--residual-precision`` in real runs of ``fairseq-train``."""
 
 import pytest
+from fairseq import tasks
 
+from fairseq_xalign import compat
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.compiled import missing_compiler
-from tests.support.running import pretrain
+from tests.support.quick_hydra import compose
+from tests.support.running import FINETUNING, OPTIONS, SHAPE, pretrain
 from tests.tasks.test_bad_input import prepare
 
 
@@ -17,6 +20,20 @@ def test_a_compiled_run_has_the_losses_of_another(data, tmp_path):
         assert run.status == 0, run.text[-3000:]
         losses.append(run.losses())
     assert losses[0] == pytest.approx(losses[1], abs=2e-3) and len(losses[0]) == 4
+
+
+def test_fine_tuning_is_compiled_on_request_only(data, labelled, tmp_path):
+    run = pretrain(data, tmp_path, "mlm", 1)
+    start = ["--task", "xling_tagging", *FINETUNING, "--finetune-from-model", run.save_dir / "checkpoint_last.pt"]
+    compat.register()
+
+    def compiling(*arguments: object) -> str:
+        cfg = compose(*arguments)
+        return tasks.setup_task(cfg.task).build_model(cfg.model).encoder.compiling
+
+    assert compiling(data, *OPTIONS, "--criterion", "mlm") == "auto"
+    assert compiling(labelled, *start, *SHAPE) == "off"
+    assert compiling(labelled, *start, *SHAPE, "--compile", "on") == "on"
 
 
 PLAIN = ["--dropout", 0, "--attention-dropout", 0]

@@ -5,6 +5,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.errors import UserError
@@ -122,6 +123,22 @@ def test_a_long_sentence_is_split_and_every_word_gets_a_tag(tagger, labelled):
     for index, row in enumerate(rows):
         labels = [label for e in encoded.examples if e.row == index for label in e.labels]
         assert [labeller.labels[label] for label in labels] == row["tags"]
+
+
+def test_scores_in_bfloat16_are_those_of_float32_within_its_rounding(tagger, labelled, tmp_path):
+    labeller = load_labeller(tagger.save_dir)
+    encoded = labeller.encode(list(LabelledFolder.open(labelled).rows("test", "en")), "en")
+    found = []
+    for labeller.bf16 in (False, True):
+        scores = torch.cat([scores for _, _, scores in labeller.scored(encoded, 1000)])
+        assert scores.dtype == torch.float32
+        found.append(scores)
+    assert not torch.equal(*found) and (found[0] - found[1]).norm() < 0.02 * found[0].norm()
+    inputs = ["--checkpoint", str(tagger.save_dir), "--data", str(labelled), "--languages", "en", "--bf16"]
+    assert evaluate(["predict", *inputs, "--output", str(tmp_path / "out")]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out").read_text("utf-8").splitlines()]
+    tags = [labeller.labels[i] for i in found[1].argmax(-1)]
+    assert sorted(tag for line in lines for tag in line["prediction"]) == sorted(tags)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])

@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="With a model that answers questions, the longest answer in subwords (default: that of its training).",
     )
+    parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
     parser.add_argument("--device", metavar="DEVICE", help=DEVICE_HELP)
 
 
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
         split=args.split,
         languages=name_list(args.languages) if args.languages else None,
         batch_tokens=args.batch_tokens,
+        bf16=args.bf16,
         device=args.device,
         n_best=args.n_best,
         max_answer_length=args.max_answer_length,
@@ -104,6 +106,7 @@ def predict(
     split: str = "test",
     languages: Sequence[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
+    bf16: bool = False,
     device: str | None = None,
     n_best: int | None = None,
     max_answer_length: int | None = None,
@@ -117,6 +120,7 @@ def predict(
         split: of the labelled folder.
         languages: those to label (default: every language of the split); with ``text``, its one language.
         batch_tokens: tokens per batch.
+        bf16: compute in bfloat16.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
         n_best: of a model that answers questions, how many answers to list.
         max_answer_length: of such a model, the longest answer in subwords.
@@ -129,6 +133,7 @@ def predict(
     at_least(1, batch_tokens=batch_tokens)
     chosen_device = choose_device(device)
     labeller = load_labeller(checkpoint).to(chosen_device)
+    labeller.bf16 = bf16
     _choose_answers(labeller, n_best, max_answer_length)
     if text is not None:
         return _predictions(labeller, _text_input(text, languages, labeller.kind), batch_tokens, None)
