@@ -64,8 +64,12 @@ def sentences(model: str, count: int) -> tuple[str, list[str]]:
     return f"sentences of NTREX-128 ({len(some)} files)", lines[:count]
 
 
-def random_bert(folder: Path, small: bool) -> Path:
-    """A BERT with random weights and a vocabulary of letters and word beginnings, in the shape of MiniLM or smaller."""
+SHAPES = {"random": (384, 6, 12), "random-base": (768, 12, 12), "small": (32, 2, 4)}
+"""Width, layers and heads of encoders with random weights: as MiniLM, as BERT-base, and one to try scripts with."""
+
+
+def random_bert(folder: Path, shape: str) -> Path:
+    """A BERT with random weights in one of ``SHAPES`` and a vocabulary of letters and word beginnings."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
@@ -75,10 +79,10 @@ def random_bert(folder: Path, small: bool) -> Path:
     symbols = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(pieces)]
     (folder / "vocab.txt").write_text("".join(f"{symbol}\n" for symbol in symbols), encoding="utf-8")
     tokenizer = BertTokenizer(str(folder / "vocab.txt"))
-    width, layers = (32, 2) if small else (384, 6)
-    shape = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers}
+    width, layers, heads = SHAPES[shape]
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": layers}
     torch.manual_seed(1)
-    BertModel(BertConfig(vocab_size=len(tokenizer), num_attention_heads=width // 8, **shape)).save_pretrained(folder)
+    BertModel(BertConfig(vocab_size=len(tokenizer), num_attention_heads=heads, **sizes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -208,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     rows, figures, agree = [], {}, True
     with tempfile.TemporaryDirectory() as made:
         for name in names:
-            folder = Path(real) / name if real else random_bert(Path(made), args.small)
+            folder = Path(real) / name if real else random_bert(Path(made), "small" if args.small else "random")
             more, figures[name], equal = measure(name, folder, args)
             rows, agree = rows + more, agree and equal
     columns = ["model", "", "sentences/s", "ours is faster", "CPU s / 1,000", "ours takes less", "difference"]

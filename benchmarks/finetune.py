@@ -5,7 +5,7 @@ passes over the same sentences, of which the second is measured; the table shows
 same test sentences with the same fine-tuned weights, and the tags must be equal.
 
 The peer is at its fastest: sdpa, fused AdamW, batches of similar length, padded to their longest, bfloat16 where the
-processor has it, no logging, saving or evaluation; for predictions its sentences are sorted by length. It is given ids
+device has it, no logging, saving or evaluation; for predictions its sentences are sorted by length. It is given ids
 that are encoded before the clock starts. Ours, too, trains on ids that are encoded before; its `predict` starts from a
 labelled folder and ends with a row for each sentence.
 
@@ -49,7 +49,7 @@ from benchmarks.common import (
     spread,
     use_peers,
 )
-from benchmarks.encode import random_bert
+from benchmarks.encode import SHAPES, random_bert
 from benchmarks.predict import write_conllu
 
 WEIGHTS, DATA = "XALIGN_REAL_ENCODERS", "XALIGN_DATA"
@@ -91,9 +91,9 @@ class Work:
 
 def prepared(folder: Path, args: argparse.Namespace) -> Work:
     """The encoder in both forms, and a labelled folder."""
-    if args.model == "random":
+    if args.model in SHAPES:
         (folder / "random").mkdir()
-        weights = random_bert(folder / "random", args.small)
+        weights = random_bert(folder / "random", "small" if args.small else args.model)
     else:
         weights = Path(os.environ.get(WEIGHTS, "")) / args.model
         if not (weights / "config.json").exists():
@@ -133,13 +133,14 @@ def train_ours(work: Work) -> Taken:
     arch, options = fitting_arch(read_checkpoint(work.encoder)["task_state"]["encoder"])
     subprocess.run(["rm", "-rf", str(work.tagger)], check=True)
     command = [
-        *(sys.executable, "-m", "fairseq_cli.train", work.labelled, "--user-dir", USER_DIR, "--cpu"),
+        *(sys.executable, "-m", "fairseq_cli.train", work.labelled, "--user-dir", USER_DIR),
+        *(["--cpu"] if args.device == "cpu" else []),
         *("--task", "xling_tagging", "--criterion", "xling", "--arch", arch, *" ".join(options).split()),
         *("--finetune-from-model", work.encoder, "--train-languages", "en", "--max-length", LENGTH),
         *("--batch-size", args.batch, "--required-batch-size-multiple", 1, "--num-workers", 0),
         *("--optimizer", "adamw", "--lr", RATE, "--weight-decay", WEIGHT_DECAY, "--clip-norm", CLIP_NORM),
         *("--lr-scheduler", "polynomial_decay", "--total-num-update", PASSES * work.updates),
-        *("--max-update", PASSES * work.updates, "--autocast", "bf16" if native_bf16() else "none"),
+        *("--max-update", PASSES * work.updates, "--autocast", "bf16" if args.bf16 else "none"),
         *("--disable-validation", "--no-epoch-checkpoints", "--log-format", "json", "--log-interval", 1),
         *("--save-interval", PASSES, "--save-dir", work.tagger),
     ]
@@ -196,7 +197,7 @@ def examples(work: Work, split: str) -> list[dict[str, list[int]]]:
 
 
 def trainer(work: Work, folder: Path, sampling: str, **data: Any) -> Any:
-    """The peer at its fastest on a CPU, with the weights of ``folder``.
+    """The peer at its fastest, with the weights of ``folder``.
 
     Args:
         sampling: ``group_by_length``, by which predictions would come in another order, or ``sequential``.
@@ -218,8 +219,8 @@ def trainer(work: Work, folder: Path, sampling: str, **data: Any) -> Any:
         max_grad_norm=CLIP_NORM,
         optim="adamw_torch_fused",
         train_sampling_strategy=sampling,
-        bf16=native_bf16(),
-        use_cpu=True,
+        bf16=args.bf16,
+        use_cpu=args.device == "cpu",
         save_strategy="no",
         logging_strategy="no",
         report_to=[],
@@ -254,7 +255,9 @@ def predict_ours(work: Work) -> tuple[Taken, list[list[str]]]:
     from fairseq_xalign.evaluate.commands.predict import predict
 
     began = own_time()
-    rows = list(predict(work.tagger / "checkpoint_last.pt", data=work.labelled))
+    args = work.args
+    checkpoint = work.tagger / "checkpoint_last.pt"
+    rows = list(predict(checkpoint, data=work.labelled, bf16=args.bf16, device=args.device))
     return difference(began, own_time()), [row["prediction"] for row in rows]
 
 
@@ -288,20 +291,27 @@ def rates(name: str, count: int, found: dict[str, list[Taken]]) -> list[list[str
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--model", choices=("random", "minilm", "e5"), default="random", help="Weights (default: %(default)s)."
+        "--model",
+        choices=("random", "random-base", "minilm", "e5"),
+        default="random",
+        help="Weights; random ones have the shape of MiniLM (6 layers) or of BERT-base (default: %(default)s).",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="Device to measure on (default: %(default)s)."
     )
     parser.add_argument(
         "--sentences",
         type=int,
-        help="To train on (default: 1600; with random weights, which cut words into letters, 400).",
+        help="To train on (default: 1600; on a CPU with random weights, which cut words into letters, 400).",
     )
-    parser.add_argument("--test", type=int, help="Sentences to tag (default: 1000; with random weights 300).")
+    parser.add_argument("--test", type=int, help="Sentences to tag (default: 1000; on a CPU with random weights 300).")
     parser.add_argument("--batch", type=int, default=32, help="Sentences per batch (default: %(default)s).")
     parser.add_argument("--threads", type=int, default=2, help="Threads of torch (default: %(default)s).")
     add_peers(parser, "accelerate")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
-    made_up = args.model == "random"
+    made_up = args.model in SHAPES and args.device == "cpu"
+    args.bf16 = args.device == "cuda" or native_bf16()
     args.sentences, args.test = args.sentences or (400 if made_up else 1600), args.test or (300 if made_up else 1000)
     if args.small:
         args.sentences, args.test, args.batch, args.repeat = 24, 10, 8, 1
@@ -330,9 +340,10 @@ def main(argv: list[str] | None = None) -> int:
     equal = sum(a == b for a, b in pairs)
     rows = rates("fine-tuning", args.sentences, trained)
     rows += rates("tagging", args.test, {name: [taken for taken, _ in found] for name, found in tagged.items()})
+    place = f"{args.threads} threads" if args.device == "cpu" else torch.cuda.get_device_name()
     title = (
         f"fine-tuning of {args.model}: {args.sentences:,} sentences, batches of {args.batch}, "
-        f"{'bf16' if native_bf16() else 'float32'}, {args.threads} threads; {equal:,} of {len(pairs):,} tags equal"
+        f"{'bf16' if args.bf16 else 'float32'}, {place}; {equal:,} of {len(pairs):,} tags equal"
     )
     report(title, ["", "", "sentences/s", "CPU s"], rows, {"training": trained, "tagging": tagged}, args)
     return 0

@@ -8,10 +8,9 @@
 # recipes/align_mlm/run.sh --conf gpu --stop-stage 3  makes the texts beforehand, without a time limit. Parsing the text for
 # Trans∘Syn is their longest part, and begins again where it is stopped.
 #
-# The hour is arithmetic and was not measured itself: four runs at once, each of 1,500 updates and two fine-tunings of 600, took
-# 338 s on one H100 without torch.compile, and compiled training was 1.4 times as fast on larger shapes. A group of four here
-# has about 2.5 times as many updates of both kinds (3,700, and six fine-tunings of 500): 338 x 2.5 / 1.4 = 600 s, and there
-# are six groups.
+# The hour is arithmetic: the pre-trainings of one group of four (Trans∘Inv, seed 1) took about 380 s at once on one H100, of
+# which 70 s were compiling. Six fine-tunings of 500 updates for each of the four, which were not measured, are about as many
+# updates again, in smaller batches and without compiling: 600 s per group, and there are six groups.
 TRANSFORMS="trans,inv trans trans,syn"  # Table 3
 OBJECTIVES="mlm xlm dict_mlm align_mlm"
 SEEDS="1 2"
