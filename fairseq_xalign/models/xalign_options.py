@@ -55,7 +55,7 @@ class TransformerOptions(FairseqDataclass):
         default=AUTO,
         metadata={
             "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
-            "(the default: in pre-training on a GPU, where there is a compiler), on, or off; the first update waits for "
+            "(the default: in pre-training on a GPU with a compiler), on, or off; the first update waits for "
             "the compiler, half a minute to a minute, which most fine-tunings are too short for"
         },
     )
