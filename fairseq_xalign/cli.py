@@ -181,7 +181,7 @@ def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iter
 
 
 @contextlib.contextmanager
-def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Callable[[int], None]]:
+def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Callable[[float], None]]:
     """Give a function that moves a progress bar on stderr by some units.
 
     Args:

@@ -64,15 +64,23 @@ class Labeller:
         """The rows as sequences for this model."""
         return self.kind.encode_framed(self.tokenizer, rows, self.labels, language, self.max_length, self.frame)
 
-    def predict(self, encoded: Encoded, rows: int, batch_tokens: int) -> list[Any]:
+    def predict(
+        self,
+        encoded: Encoded,
+        rows: int,
+        batch_tokens: int,
+        advance: Callable[[float], None] = nothing_shown,
+    ) -> list[Any]:
         """The prediction of each of ``rows`` rows, in order.
 
         Args:
             encoded: the rows' sequences.
             batch_tokens: tokens per batch at most (a longer sequence is a batch of its own).
+            advance: is told the share of each batch in the rows when it is done.
         """
         answers: list[list[Any]] = [[] for _ in encoded.examples]
-        for batch, examples, scores in self.scored(encoded, batch_tokens):
+        share = rows / max(len(encoded.examples), 1)  # a long row is several examples
+        for batch, examples, scores in self.scored(encoded, batch_tokens, advance=lambda n: advance(n * share)):
             for i, answer in zip(batch, self.kind.answers(scores, examples, self.labels), strict=True):
                 answers[i] = answer
         parts: list[list[list[Any]]] = [[] for _ in range(rows)]

@@ -33,7 +33,7 @@ BATCH_HELP = f"Tokens per batch (default: {BATCH_TOKENS} on a GPU, {CPU_BATCH_TO
 Result = TypeVar("Result")
 
 
-def nothing_shown(amount: int) -> None:
+def nothing_shown(amount: float) -> None:
     """What takes the place of a progress bar where there is none."""
 
 

@@ -1,5 +1,6 @@
 """Fine-tuning: from a pre-trained checkpoint to labels of a language without any, and back to files."""
 
+import contextlib
 import json
 import shutil
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from fairseq_xalign import cli
 from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main as evaluate
@@ -139,6 +141,20 @@ def test_scores_in_bfloat16_are_those_of_float32_within_its_rounding(tagger, lab
     lines = [json.loads(line) for line in (tmp_path / "out").read_text("utf-8").splitlines()]
     tags = [labeller.labels[i] for i in found[1].argmax(-1)]
     assert sorted(tag for line in lines for tag in line["prediction"]) == sorted(tags)
+
+
+def test_the_bar_of_predictions_ends_where_all_examples_are_done(tagger, labelled, monkeypatch):
+    moved = []
+
+    @contextlib.contextmanager
+    def bar(what, total):
+        moved.append(total)
+        yield moved.append
+
+    monkeypatch.setattr(cli, "bar", bar)
+    rows = list(predict(tagger.save_dir, data=labelled, batch_tokens=300))
+    total, *parts = moved
+    assert total == len(rows) and sum(parts) == pytest.approx(total) and len(parts) > 4
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
@@ -136,9 +135,16 @@ def predict(
     labeller.bf16 = bf16
     _choose_answers(labeller, n_best, max_answer_length)
     if text is not None:
-        return _predictions(labeller, _text_input(text, languages, labeller.kind), batch_tokens, None)
+        return _predictions(labeller, _text_input(text, languages, labeller.kind), batch_tokens, None, _lines([text]))
     folder = LabelledFolder.open(data or "")
-    return _predictions(labeller, _folder_inputs(folder, labeller, split, languages), batch_tokens, folder)
+    chosen = _chosen_languages(folder, labeller, split, languages)
+    total = _lines(folder.path / f"{split}.{language}.jsonl" for language in chosen)
+    return _predictions(labeller, _rows_by_language(folder, split, chosen), batch_tokens, folder, total)
+
+
+def _lines(files: Iterable[str | Path]) -> int:
+    """The lines of some files; what is no file is for others to refuse."""
+    return sum(1 for file in files if Path(file).exists() for _ in read_lines(file))
 
 
 def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: int | None) -> None:
@@ -157,40 +163,50 @@ def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: i
 
 
 def _predictions(
-    labeller: Labeller, inputs: Iterable[tuple[str, Iterable[Row]]], batch_tokens: int, folder: LabelledFolder | None
+    labeller: Labeller,
+    inputs: Iterable[tuple[str, Iterable[Row]]],
+    batch_tokens: int,
+    folder: LabelledFolder | None,
+    total: int,
 ) -> Iterator[Row]:
     """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end.
 
     Args:
         folder: where the rows are from; None for a text, which has no gold labels.
+        total: how many rows there are.
     """
     cut, notes, labels = 0, Counter[str](), set(labeller.labels)
     task = task_of(labeller.kind, labeller.learned)
-    for language, rows in inputs:
-        if labeller.encoder.config.n_languages and language not in labeller.languages:
-            known = ", ".join(labeller.languages)
-            cli.say(f"the model has no language embedding for {language}, only for {known}; none is added")
-        for start, chunk in _chunks(rows):
-            encoded = labeller.encode(chunk, language)
-            cut += encoded.cut
-            notes += encoded.notes
-            for label in (
-                (label for row in chunk for label in labeller.kind.labels_of(row)) if folder is not None else ()
-            ):
-                notes[f"gold labels {label!r}, which the model does not know and never predicts"] += label not in labels
-            for index, (row, prediction) in enumerate(
-                zip(chunk, labeller.predict(encoded, len(chunk), batch_tokens), strict=True), start
-            ):
-                line = {"id": row.get("id", f"{language}:{index}"), "language": language}
-                if task is not None:
-                    line["task"] = task.name
-                if folder is not None and folder.set:
-                    line["set"] = folder.set
-                yield line | labeller.kind.line(row, prediction)
+    with cli.bar("predicting", total) as advance:
+        for language, rows in inputs:
+            _note_language(labeller, language)
+            for start, chunk in _chunks(rows):
+                encoded = labeller.encode(chunk, language)
+                cut += encoded.cut
+                notes += encoded.notes
+                known = [] if folder is None else [label for row in chunk for label in labeller.kind.labels_of(row)]
+                for label in known:
+                    other = f"gold labels {label!r}, which the model does not know and never predicts"
+                    notes[other] += label not in labels
+                found = labeller.predict(encoded, len(chunk), batch_tokens, advance)
+                for index, (row, prediction) in enumerate(zip(chunk, found, strict=True), start):
+                    line = {"id": row.get("id", f"{language}:{index}"), "language": language}
+                    if task is not None:
+                        line["task"] = task.name
+                    if folder is not None and folder.set:
+                        line["set"] = folder.set
+                    yield line | labeller.kind.line(row, prediction)
     for what, number in (+notes).items():
         cli.say(f"{number:,} {what}")
     if cut:
         cli.say(f"{cut} {labeller.kind.cut_noun} cut to {labeller.max_length} subwords")
+
+
+def _note_language(labeller: Labeller, language: str) -> None:
+    """Say so if the model's language embeddings do not have this one."""
+    if labeller.encoder.config.n_languages and language not in labeller.languages:
+        known = ", ".join(labeller.languages)
+        cli.say(f"the model has no language embedding for {language}, only for {known}; none is added")
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
@@ -201,10 +217,10 @@ def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
         start += len(chunk)
 
 
-def _folder_inputs(
+def _chosen_languages(
     folder: LabelledFolder, labeller: Labeller, split: str, languages: Sequence[str] | None
-) -> Iterator[tuple[str, Iterable[Row]]]:
-    """(language, rows) of a labelled folder, which must be of the checkpoint's kind and task."""
+) -> list[str]:
+    """The languages to label of a labelled folder, which must be of the checkpoint's kind and task."""
     if folder.kind.name != labeller.kind.name:
         raise UserError(
             f"its task is {folder.kind.name}, the checkpoint's {labeller.kind.name}",
@@ -223,13 +239,13 @@ def _folder_inputs(
         raise UserError(
             f"no {split} examples", folder.path, remedy=f"Choose --split: the folder has {folder.contents()}"
         )
-    return _rows_by_language(folder, split, chosen)
+    return chosen
 
 
 def _rows_by_language(
     folder: LabelledFolder, split: str, languages: Sequence[str]
 ) -> Iterator[tuple[str, Iterable[Row]]]:
-    for language in cli.progress(languages, "predict", len(languages)):
+    for language in languages:
         if next(folder.rows(split, language), None) is None:
             raise UserError(
                 f"no {split} example in {language}", folder.path, remedy="Leave the language out of --languages"
@@ -246,8 +262,7 @@ def _text_input(text: str | Path, languages: Sequence[str] | None, kind: Kind) -
         )
     if not any(line.strip() for _, line in read_lines(text)):
         raise UserError("no text in it", text, remedy="Give a file with one example per line")
-    rows: Iterable[Any] = cli.progress(_text_rows(text, kind), "predict")
-    return iter([(languages[0] if languages else "text", rows)])
+    return iter([(languages[0] if languages else "text", _text_rows(text, kind))])
 
 
 def _text_rows(text: str | Path, kind: Kind) -> Iterator[Row]:
