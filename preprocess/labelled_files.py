@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_xalign import cli
 from fairseq_xalign.constants import SPLIT_ALIASES, SPLITS
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.labelled.kind import Task
 from fairseq_xalign.options import language_code, named_files
-from preprocess.sets.published import below
+from preprocess.sets.published import PACKED, below
 
+NAMED = 5
+"""How many files a message names."""
 Key = tuple[str, str]
 """Split and language."""
 
@@ -56,8 +59,11 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
     if folder is not None and not Path(folder).is_dir():
         raise UserError("no such folder", folder, remedy="Name one with --from; xalign-preprocess fetch makes some")
     found: dict[Key, list[Named]] = {}
+    nameless: list[Path] = []
     for path in sorted(below(Path(folder))) if folder is not None else []:
         named = _named(task, path)
+        if named is None:
+            nameless.append(path)
         if named is None or named.key in chosen or not path.is_file():
             continue
         others = found.setdefault(named.key, [])
@@ -68,7 +74,21 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
         others.append(named)
     if not (chosen or found):
         raise UserError(f"no file that {task.name} reads", folder, remedy=f"It reads {task.files}")
+    _say_nameless(nameless, {_suffix(one.path) for several in found.values() for one in several})
     return {key: _joined(several) for key, several in found.items()} | chosen
+
+
+def _say_nameless(paths: list[Path], suffixes: set[str]) -> None:
+    """Name the files that look like those that are read, but whose names do not say what they are."""
+    passed = [path.name for path in paths if _suffix(path) in suffixes - {""}]
+    if passed:
+        shown = ", ".join(passed[:NAMED]) + (f" and {len(passed) - NAMED:,} more" if len(passed) > NAMED else "")
+        cli.say(f"passed over, since their names do not say split and language: {shown}; name one with --input")
+
+
+def _suffix(path: Path) -> str:
+    """The ending of a file's name, without that of its compression; empty where there is none."""
+    return Path(re.sub(f"{PACKED}$", "", path.name)).suffix
 
 
 def _joined(several: Iterable[Named]) -> SplitFiles:

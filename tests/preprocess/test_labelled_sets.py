@@ -67,6 +67,17 @@ def test_treebanks_become_rows_of_tokens_and_tags(treebanks, tmp_path, capsys):
     assert report["test.fr"]["changes"] == {"multiword ranges skipped": 1, "words without tag, taken for X": 1}
 
 
+def test_files_whose_names_say_nothing_are_named_if_they_look_like_those_that_are_read(treebanks, tmp_path, capsys):
+    assert benchmark("pos", treebanks, tmp_path / "one") == 0
+    assert "passed over" not in capsys.readouterr().err
+    for number in range(7):
+        write_lines(treebanks / f"annotator{number}.conllu", ENGLISH)
+    (treebanks / "deep" / "deutsch.conllu.xz").write_bytes(lzma.compress(b""))
+    assert benchmark("pos", treebanks, tmp_path / "two") == 0
+    said = "names do not say split and language: annotator0.conllu, annotator1.conllu, annotator2.conllu, "
+    assert f"{said}annotator3.conllu, annotator4.conllu and 3 more" in capsys.readouterr().err
+
+
 def test_a_malformed_treebank_is_named_with_its_line_and_the_old_folder_stays(treebanks, tmp_path, capsys):
     output = tmp_path / "labelled"
     assert benchmark("pos", treebanks, output) == 0
