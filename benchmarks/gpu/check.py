@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import statistics
@@ -35,7 +36,7 @@ UPDATES, LAST = 200, 50
 MOST_APART = 0.03
 """Bits between the losses of one update in equal runs: what rounding makes of 100 updates on a GPU, where sums are not
 always added in one order."""
-STEPS = ("tests", "throughput", "shares", "translation", "train", "precisions", "repeats")
+STEPS = ("tests", "throughput", "documents", "shares", "translation", "finetune", "train", "precisions", "repeats")
 
 
 LIMITS = 1.0
@@ -173,16 +174,18 @@ def shares(args: argparse.Namespace) -> Step:
     return step
 
 
-def throughput(folder: Path, args: argparse.Namespace) -> Step:
-    """Tokens per second of ours and its peers."""
-    file = folder / "throughput.json"
-    command: list[object] = ["benchmarks/throughput.py", "--device", args.device, "--json", file]
+def throughput(rows: str, folder: Path, args: argparse.Namespace) -> Step:
+    """Tokens per second of ours and its peers: on blocks without attention dropout, on documents with it."""
+    file = folder / f"{rows}.json"
+    command: list[object] = ["benchmarks/throughput.py", "--device", args.device, "--json", file, "--rows", rows]
     if args.small:
-        command += ["--small", "--rows", "blocks", "--contenders", "ours,transformers"]
-    else:
-        command += ["--rows", "blocks,documents", "--length", 512, "--batch", 64, "--attention-dropout", 0]
+        command += ["--small", "--contenders", "ours,transformers"]
+    elif rows == "blocks":
+        command += ["--length", 512, "--batch", 64, "--attention-dropout", 0]
         command += ["--contenders", "ours,ours-uncompiled,ours-half-residual,transformers"]
-    step, output = call("throughput", command, 240)
+    else:
+        command += ["--length", 512, "--batch", 64, "--contenders", "ours,transformers"]
+    step, output = call(f"throughput, {rows}", command, 200)
     print(output, file=sys.stderr)
     if file.exists():
         step.figures = json.loads(file.read_text("utf-8"))
@@ -215,6 +218,23 @@ def translation(folder: Path, args: argparse.Namespace) -> Step:
         step.result = f"{tokens / times['ours']:,.0f} target tokens/s" + "".join(
             f", {taken / times['ours']:.2f} x {name}" for name, taken in times.items() if name != "ours"
         )
+    return step
+
+
+def finetune(folder: Path, args: argparse.Namespace) -> Step:
+    """Sentences per second of fine-tuning and of ``predict``, and those of the Trainer of transformers."""
+    if importlib.util.find_spec("accelerate") is None:
+        return Step("fine-tuning", True, "left out: accelerate is not installed", 0.0)
+    file = folder / "finetune.json"
+    command: list[object] = ["benchmarks/finetune.py", "--device", args.device, "--json", file]
+    command += ["--small"] if args.small else ["--model", "random-base", "--repeat", 2]
+    step, output = call("fine-tuning", command, 200)
+    print(output, file=sys.stderr)
+    if file.exists():
+        step.figures = json.loads(file.read_text("utf-8"))["figures"]
+        seconds = {name: statistics.median(s for s, _ in taken) for name, taken in step.figures["training"].items()}
+        ours, theirs = seconds.values()
+        step.result = f"{theirs / ours:.2f} x the Trainer"
     return step
 
 
@@ -262,9 +282,11 @@ def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], list[Step]
     data = args.data or folder / "data"
     known: dict[str, Callable[[], list[Step]]] = {
         "tests": lambda: [tests(args)],
-        "throughput": lambda: [throughput(folder, args)],
+        "throughput": lambda: [throughput("blocks", folder, args)],
+        "documents": lambda: [throughput("documents", folder, args)],
         "shares": lambda: [shares(args)],
         "translation": lambda: [translation(folder, args)],
+        "finetune": lambda: [finetune(folder, args)],
         "data": lambda: [make_data(folder, args)],
         "train": lambda: [rate(data, folder / "rate", args)],
         "precisions": lambda: precisions(data, folder, args),
@@ -274,7 +296,7 @@ def work(folder: Path, args: argparse.Namespace) -> list[Callable[[], list[Step]
     if args.data is None and wanted & {"train", "precisions", "repeats"}:
         wanted.add("data")
     if args.device == "cpu":
-        wanted.discard("shares")
+        wanted -= {"shares", "documents"}
     return [do for name, do in known.items() if name in wanted]
 
 
