@@ -215,6 +215,7 @@ class TrainingTask(FairseqTask, ABC):
         **options: Any,
     ) -> Any:  # fmt: skip
         """Return the one iterator of a dataset for this use; fairseq asks again at every epoch."""
+        at_least(0, num_workers=num_workers)
         training = self.for_training(options)
         key = (training, max_tokens, max_sentences, num_shards, shard_id, num_workers)
         if key not in dataset.iterators:

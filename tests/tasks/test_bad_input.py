@@ -77,7 +77,8 @@ def prepare(data, *options):
     d = cfg.dataset
     for split in (d.valid_subset, d.train_subset):
         task.load_dataset(split, epoch=1)  # as fairseq-train does
-    task.get_batch_iterator(task.datasets[d.train_subset], d.max_tokens, update_epoch_batch_itr=True)
+    train = task.datasets[d.train_subset]
+    task.get_batch_iterator(train, d.max_tokens, num_workers=d.num_workers, update_epoch_batch_itr=True)
     task.get_batch_iterator(task.datasets[d.valid_subset], d.max_tokens_valid)
     return task
 
@@ -98,6 +99,7 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
         (nothing, ["--alignment-queries", "-3"], "--alignment-queries -3 is too small. Choose 0 or more"),
         (nothing, ["--update-freq", "4,0"], "--update-freq 0 is too small. Choose 1 or more"),
         (nothing, ["--max-tokens", "0"], "--max-tokens 0 is too small"),
+        (nothing, ["--num-workers", "-1"], "--num-workers -1 is too small. Choose 0 or more"),
         (nothing, ["--max-tokens-valid", "8"], "does not fit into --max-tokens-valid 8. Raise --max-tokens-valid"),
         (nothing, ["--dropout", "2"], "--dropout is 2.0. Choose 0 <= p < 1"),
         (
