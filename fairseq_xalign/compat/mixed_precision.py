@@ -1,7 +1,8 @@
-"""Gradients under fairseq's ``--amp``."""
+"""Gradients under fairseq's ``--amp``, and what its trainer says of precisions."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,3 +29,28 @@ def _make_step(original: Callable[..., Any]) -> Callable[..., Any]:
         self.scaler.update()
 
     return step
+
+
+class PrecisionNote(logging.Filter):
+    """Lets fairseq's trainer, which knows nothing of ``--autocast``, suggest it on a GPU, and not where it is used.
+
+    Attributes:
+        used: whether this run has ``--autocast bf16``.
+    """
+
+    used = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("NOTE: your device may support faster training"):
+            return True
+        record.msg = "NOTE: this GPU may train faster with --autocast bf16"
+        return not self.used
+
+
+NOTE = PrecisionNote()
+
+
+def suggest_autocast(used: bool) -> None:
+    """Set what :class:`PrecisionNote` asks for."""
+    NOTE.used = used
+    logging.getLogger("fairseq.trainer").addFilter(NOTE)  # once: a logger keeps no filter twice

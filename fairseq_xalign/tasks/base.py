@@ -128,6 +128,7 @@ class TrainingTask(FairseqTask, ABC):
         super().__init__(cfg)
         at_least(1, updates_per_epoch=cfg.updates_per_epoch, update_freq=cfg.update_freq)
         check_clip_mode(str(cfg.clip_mode), cfg.clip_norm, str(cfg.optimizer))
+        compat.suggest_autocast(str(cfg.autocast) != "none")
         self.start = start_checkpoint(cfg)
         self.start_encoder: dict[str, Any] | None = self.start["encoder"] if self.start else None
         self.encoder_config: Any = None

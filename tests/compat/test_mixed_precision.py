@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+
 import pytest
 import torch
 
@@ -39,3 +42,22 @@ def test_fairseq_alone_divides_twice():
     from fairseq.optim.amp_optimizer import AMPOptimizer
 
     torch.testing.assert_close(trained(2.0**24, AMPOptimizer.step.__wrapped__), torch.ones(3), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("used", "said"), [(False, ["NOTE: this GPU may train faster with --autocast bf16"]), (True, [])]
+)
+def test_the_trainer_suggests_autocast_where_it_is_not_used(used, said, caplog):
+    logger = logging.getLogger("fairseq.trainer")
+    compat.suggest_autocast(used)
+    with caplog.at_level(logging.INFO):
+        logger.info("NOTE: your device may support faster training with --fp16 or --amp")
+        logger.info("loading train data for epoch 1")
+    said = [] if used else ["NOTE: this GPU may train faster with --autocast bf16"]
+    assert [record.getMessage() for record in caplog.records] == [*said, "loading train data for epoch 1"]
+
+
+def test_the_note_is_fairseqs_own():
+    import fairseq.trainer
+
+    assert "NOTE: your device may support faster training" in inspect.getsource(fairseq.trainer)
