@@ -234,12 +234,15 @@ def trainer(work: Work, folder: Path, sampling: str, **data: Any) -> Any:
 
 
 def train_theirs(work: Work) -> Taken:
+    import torch
     import transformers
 
     class Clock(transformers.TrainerCallback):
         at: list[Taken] = []
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
+            if work.args.device == "cuda":
+                torch.cuda.synchronize()
             self.at.append(own_time())
 
     clock = Clock()

@@ -187,7 +187,7 @@ def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Cal
     Args:
         shown: whether there is a bar; None for one where stderr is a terminal.
     """
-    if not (sys.stderr.isatty() if shown is None else shown):
+    if not (shows_bars() if shown is None else shown):
         yield lambda amount: None
         return
     from rich.console import Console
@@ -196,6 +196,11 @@ def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Cal
     with Progress(console=Console(stderr=True), transient=True) as shown_bar:
         task = shown_bar.add_task(what, total=total)
         yield lambda amount: shown_bar.advance(task, amount)
+
+
+def shows_bars() -> bool:
+    """Whether progress bars are shown: on a terminal."""
+    return sys.stderr.isatty()
 
 
 def say(text: str) -> None:

@@ -16,6 +16,8 @@ from preprocess.sets.published import PACKED, below
 
 NAMED = 5
 """How many files a message names."""
+ABOUT = re.compile(r"(?i)(readme|licen[cs]e|copying|changelog|changes|citation|metadata|dataset_infos?|package)\b")
+"""Names of files about a corpus."""
 Key = tuple[str, str]
 """Split and language."""
 
@@ -74,16 +76,22 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
         others.append(named)
     if not (chosen or found):
         raise UserError(f"no file that {task.name} reads", folder, remedy=f"It reads {task.files}")
-    _say_nameless(nameless, {_suffix(one.path) for several in found.values() for one in several})
+    if folder is not None:
+        read = {path.resolve() for files in chosen.values() for path in files.paths}
+        suffixes = {_suffix(one.path) for several in found.values() for one in several} - {""}
+        alike = [path for path in nameless if _suffix(path) in suffixes and not ABOUT.match(path.name)]
+        _say_nameless([path.relative_to(folder) for path in alike if path.resolve() not in read])
     return {key: _joined(several) for key, several in found.items()} | chosen
 
 
-def _say_nameless(paths: list[Path], suffixes: set[str]) -> None:
+def _say_nameless(paths: list[Path]) -> None:
     """Name the files that look like those that are read, but whose names do not say what they are."""
-    passed = [path.name for path in paths if _suffix(path) in suffixes - {""}]
-    if passed:
-        shown = ", ".join(passed[:NAMED]) + (f" and {len(passed) - NAMED:,} more" if len(passed) > NAMED else "")
-        cli.say(f"passed over, since their names do not say split and language: {shown}; name one with --input")
+    if paths:
+        shown = ", ".join(map(str, paths[:NAMED])) + (f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else "")
+        cli.say(
+            f"passed over, since their names do not give a known split and a language: {shown}; "
+            "--input SPLIT.LANG=FILE reads one"
+        )
 
 
 def _suffix(path: Path) -> str:

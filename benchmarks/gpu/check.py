@@ -119,8 +119,8 @@ def precision(name: str, data: Path, folder: Path, args: argparse.Namespace) -> 
 def several_at_once(args: argparse.Namespace) -> list[object]:
     """Options of trainings that share the device: a small shape, and no time for compiling.
 
-    The learning rate rises all the time. At its full height from the first update on, single gradients are ten times as
-    large as the others, on a CPU too: at which updates depends on rounding, and equal runs no longer look equal.
+    The learning rate rises all the time. At its full height from the first update on, single gradients are several
+    times as large as the others, on a CPU too; on a GPU in other updates of each run, so that equal runs look unequal.
     """
     shape = ["--arch", "xalign_small", "--lr", "5e-4", "--tokens-per-sample", 128, "--batch-size", 128]
     rate = ["--lr-scheduler", "polynomial_decay", "--warmup-updates", UPDATES, "--total-num-update", 10 * UPDATES]
@@ -243,7 +243,7 @@ def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     updates wait for the compiler: at first, and with what that run left in the compiler's cache."""
     updates, interval = (4, 1) if args.small else (60, 5)
     command = training(data, folder, args, updates, "--autocast", "bf16", "--no-save", "--log-interval", interval)
-    lines = []
+    lines, began = [], time.perf_counter()
     for _ in range(2):
         step, output = call("fairseq-train", command, 90, TORCHINDUCTOR_CACHE_DIR=str(folder / "compiled"))
         if not step.passed or not (found := logged(output)):
@@ -253,6 +253,7 @@ def rate(data: Path, folder: Path, args: argparse.Namespace) -> Step:
     last, waits = lines[-1][-1], [found[0]["train_wall"] for found in lines]
     step.result = f"{last['wps']} tokens/s, data_wait {last['data_wait']}; the first {interval} updates "
     step.result += f"{waits[0]} s, in a second run {waits[1]} s"
+    step.seconds = time.perf_counter() - began
     step.figures = {**last, "first": lines[0][0], "first_of_second": lines[1][0]}
     return step
 

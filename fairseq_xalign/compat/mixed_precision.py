@@ -31,6 +31,10 @@ def _make_step(original: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
+FIRST_WITH_BF16 = 8
+"""The generation of GPUs from which on they compute in bfloat16 (Ampere)."""
+
+
 class PrecisionNote(logging.Filter):
     """Lets fairseq's trainer, which knows nothing of ``--autocast``, suggest it on a GPU, and not where it is used.
 
@@ -43,7 +47,10 @@ class PrecisionNote(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not str(record.msg).startswith("NOTE: your device may support faster training"):
             return True
-        record.msg = "NOTE: this GPU may train faster with --autocast bf16"
+        import torch
+
+        if torch.cuda.get_device_capability()[0] >= FIRST_WITH_BF16:
+            record.msg = "NOTE: this GPU may train faster with --autocast bf16"
         return not self.used
 
 

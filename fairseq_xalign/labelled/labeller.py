@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from fairseq_xalign.tokenizer.framing import FRAMES, Frame, frame_of
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
-def label_scores(encoder: nn.Module, head: nn.Module, kind: Kind, sample: dict[str, Any]) -> Tensor:
+def label_scores(encoder: Callable[..., Tensor], head: nn.Module, kind: Kind, sample: dict[str, Any]) -> Tensor:
     """The head's scores of a batch made by ``LabelledCollater``: [M, labels] for M words, or B texts."""
     batch = PackedBatch.from_dict(sample["streams"]["labelled"])
     return kind.scores(head, lambda tokens: encoder(batch, tokens=tokens), batch.starts, sample)
@@ -40,7 +39,7 @@ class Labeller:
         max_length: longest sequence in subwords, ``</s>`` (and ``<s>``, if it has one) included.
         learned: the name of the labelled folder that it was fine-tuned on.
         frame: what the encoder expects around a text.
-        bf16: whether to compute in bfloat16.
+        bf16: whether the encoder computes in bfloat16.
     """
 
     encoder: Encoder
@@ -109,6 +108,12 @@ class Labeller:
             by_row[example.row].append(values)
         return [(answers, np.concatenate(values)) for answers, values in zip(labels, by_row)]
 
+    def _features(self, batch: PackedBatch, tokens: Tensor | None = None) -> Tensor:
+        """The encoder's output in float32, whatever it is computed in: the head's scores are not rounded."""
+        with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=self.bf16):
+            features: Tensor = self.encoder(batch, tokens=tokens)
+        return features.float() if self.bf16 else features
+
     @torch.no_grad()
     def scored(
         self,
@@ -134,10 +139,7 @@ class Labeller:
             sample["streams"]["labelled"] = {
                 k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in packed.items()
             }
-            precision = torch.autocast(device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
-            with precision:
-                scores = label_scores(self.encoder, self.head, self.kind, sample).float()
-            yield batch, examples, scores
+            yield batch, examples, label_scores(self._features, self.head, self.kind, sample)
             advance(len(batch))
 
 

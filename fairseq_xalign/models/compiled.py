@@ -31,6 +31,8 @@ class Runner(Protocol):
     def __call__(self, part: Callable[Arguments, Result], /) -> Callable[Arguments, Result]: ...
 
 
+MOST_GRAPHS = 64
+"""How many functions a part may be compiled to; torch raises an error where it would be more."""
 MADE: dict[Callable[..., object], Callable[..., object]] = {}
 """Parts and what they were compiled to: a part is compiled once per process."""
 
@@ -40,7 +42,9 @@ def compiled(part: Callable[Arguments, Result], /) -> Callable[Arguments, Result
     if part not in MADE:
         # Rates of dropout and epsilons are constants of a run. Taken for variables, as `dynamic` has it otherwise, most
         # parts are traced a second time when it turns out that a kernel needs them: a quarter of a warm start.
+        # A process that trains at many rates makes a function for each, for which torch's own limit of 8 is too low.
         torch._dynamo.config.specialize_float = True
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_GRAPHS)
         MADE[part] = torch.compile(part, dynamic=True, fullgraph=True)
     return MADE[part]  # type: ignore[return-value]
 

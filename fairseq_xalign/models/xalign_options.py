@@ -55,8 +55,8 @@ class TransformerOptions(FairseqDataclass):
         default=AUTO,
         metadata={
             "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
-            "(the default: in pre-training on a GPU with a compiler), on, or off; the first update waits for "
-            "the compiler, half a minute to a minute, which most fine-tunings are too short for"
+            "(the default: on a GPU with a compiler, but not in fine-tuning), on, or off; the first update waits for "
+            "the compiler, half a minute or more, before which many fine-tunings end"
         },
     )
 

@@ -72,10 +72,12 @@ def test_files_whose_names_say_nothing_are_named_if_they_look_like_those_that_ar
     assert "passed over" not in capsys.readouterr().err
     for number in range(7):
         write_lines(treebanks / f"annotator{number}.conllu", ENGLISH)
+    write_lines(treebanks / "LICENSE.conllu", ENGLISH)
     (treebanks / "deep" / "deutsch.conllu.xz").write_bytes(lzma.compress(b""))
-    assert benchmark("pos", treebanks, tmp_path / "two") == 0
-    said = "names do not say split and language: annotator0.conllu, annotator1.conllu, annotator2.conllu, "
-    assert f"{said}annotator3.conllu, annotator4.conllu and 3 more" in capsys.readouterr().err
+    chosen = ["--input", f"test.en={treebanks / 'annotator1.conllu'}"]
+    assert benchmark("pos", treebanks, tmp_path / "two", *chosen) == 0
+    said = "names do not give a known split and a language: annotator0.conllu, annotator2.conllu, annotator3.conllu, "
+    assert f"{said}annotator4.conllu, annotator5.conllu and 2 more" in capsys.readouterr().err
 
 
 def test_a_malformed_treebank_is_named_with_its_line_and_the_old_folder_stays(treebanks, tmp_path, capsys):

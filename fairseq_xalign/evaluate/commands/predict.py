@@ -135,16 +135,24 @@ def predict(
     labeller.bf16 = bf16
     _choose_answers(labeller, n_best, max_answer_length)
     if text is not None:
-        return _predictions(labeller, _text_input(text, languages, labeller.kind), batch_tokens, None, _lines([text]))
+        rows = _text_input(text, languages, labeller.kind)
+        return _predictions(labeller, rows, batch_tokens, None, _lines([text], blank=True))
     folder = LabelledFolder.open(data or "")
     chosen = _chosen_languages(folder, labeller, split, languages)
-    total = _lines(folder.path / f"{split}.{language}.jsonl" for language in chosen)
+    total = _lines((folder.path / f"{split}.{language}.jsonl" for language in chosen), blank=False)
     return _predictions(labeller, _rows_by_language(folder, split, chosen), batch_tokens, folder, total)
 
 
-def _lines(files: Iterable[str | Path]) -> int:
-    """The lines of some files; what is no file is for others to refuse."""
-    return sum(1 for file in files if Path(file).exists() for _ in read_lines(file))
+def _lines(files: Iterable[str | Path], blank: bool) -> int | None:
+    """How many lines some files have, where that is shown; what is no file is for others to refuse.
+
+    Args:
+        blank: whether blank lines count.
+    """
+    if not cli.shows_bars():
+        return None
+    lines = (line for file in files if Path(file).exists() for _, line in read_lines(file))
+    return sum(1 for line in lines if blank or line.strip())
 
 
 def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: int | None) -> None:
@@ -167,13 +175,13 @@ def _predictions(
     inputs: Iterable[tuple[str, Iterable[Row]]],
     batch_tokens: int,
     folder: LabelledFolder | None,
-    total: int,
+    total: int | None,
 ) -> Iterator[Row]:
     """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end.
 
     Args:
         folder: where the rows are from; None for a text, which has no gold labels.
-        total: how many rows there are.
+        total: how many rows there are, None if nobody is shown it.
     """
     cut, notes, labels = 0, Counter[str](), set(labeller.labels)
     task = task_of(labeller.kind, labeller.learned)
