@@ -6,6 +6,7 @@ import errno
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,15 @@ class UserError(Exception):
 
     def __reduce__(self):  # worker processes send it back to their parent
         return (UserError, (self.what, self.where, self.line, self.remedy))
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first names of a list, and how many more there are.
+
+    >>> first_of(["a", "b", "c"], 3), first_of(["a", "b", "c"], 1)
+    ('a, b, c', 'a and 2 more')
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def unknown_name(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import SPLIT_ALIASES, SPLITS
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, first_of, unknown_name
 from fairseq_xalign.labelled.kind import Task
 from fairseq_xalign.options import language_code, named_files
 from preprocess.sets.published import PACKED, below
@@ -66,7 +66,8 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
         named = _named(task, path)
         if named is None:
             nameless.append(path)
-        if named is None or named.key in chosen or not path.is_file():
+            continue
+        if named.key in chosen or not path.is_file():
             continue
         others = found.setdefault(named.key, [])
         if others and not (named.part and named.source == others[0].source):
@@ -87,7 +88,7 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
 def _say_nameless(paths: list[Path]) -> None:
     """Name the files that look like those that are read, but whose names do not say what they are."""
     if paths:
-        shown = ", ".join(map(str, paths[:NAMED])) + (f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else "")
+        shown = first_of([str(path) for path in paths], NAMED)
         cli.say(
             f"passed over, since their names do not give a known split and a language: {shown}; "
             "--input SPLIT.LANG=FILE reads one"

@@ -5,7 +5,8 @@ Everything that ``score`` would refuse is refused here, before an hour is spent 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,13 @@ def row_id(value: Any, default: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise UserError(f'"id" must be a text or a whole number, not {value!r}', remedy=OWN_ID)
     return str(value)
+
+
+def english_among(languages: Sequence[str]) -> list[str]:
+    """English, as ISO 639 or FLORES-200 and locales name it: ``en`` alone if it is there, otherwise every variety.
+
+    >>> english_among(["de", "en", "en-PUD"]), english_among(["arb_Arab", "eng_Latn"]), english_among(["enm"])
+    (['en'], ['eng_Latn'], [])
+    """
+    found = [name for name in languages if re.split("[-_]", name)[0].lower() in ("en", "eng")]
+    return ["en"] if "en" in found else found

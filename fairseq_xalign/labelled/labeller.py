@@ -16,6 +16,7 @@ from fairseq_xalign.labelled.batches import LabelledCollater
 from fairseq_xalign.labelled.kind import Encoded, Example, Kind, Row
 from fairseq_xalign.labelled.registry import KINDS
 from fairseq_xalign.models.checkpoint import read_checkpoint, with_prefix
+from fairseq_xalign.models.device import inference_precision
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.models.sentences import nothing_shown
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -110,7 +111,7 @@ class Labeller:
 
     def _features(self, batch: PackedBatch, tokens: Tensor | None = None) -> Tensor:
         """The encoder's output in float32, whatever it is computed in: the head's scores are not rounded."""
-        with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=self.bf16):
+        with inference_precision(batch.tokens.device, self.bf16):
             features: Tensor = self.encoder(batch, tokens=tokens)
         return features.float() if self.bf16 else features
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
 from fairseq_xalign.errors import UserError
@@ -32,3 +34,8 @@ def choose_device(name: str | None = None, called: str = "--device") -> torch.de
     elif device.type != "cpu" or device.index is not None:
         raise UserError(f"{called} {name} is not supported", remedy="Choose cpu, cuda or cuda:N")
     return device
+
+
+def inference_precision(device: torch.device, bf16: bool) -> contextlib.AbstractContextManager[object]:
+    """How an encoder computes outside training: in bfloat16, or as it is, which may be in a caller's own autocast."""
+    return torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from torch import Tensor
 from fairseq_xalign import cli
 from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.models.device import inference_precision
 from fairseq_xalign.models.pooling import check_pooling, pool_sentences
 from fairseq_xalign.models.threads import side_by_side
 from fairseq_xalign.objectives.batch import PackedBatch, pack
@@ -106,8 +106,7 @@ class Reader:
             batch_tokens = CPU_BATCH_TOKENS if device.type == "cpu" else BATCH_TOKENS
 
         def one(indices: list[int]) -> tuple[list[int], Result]:
-            precision = torch.autocast(device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
-            with torch.inference_mode(), precision:
+            with torch.inference_mode(), inference_precision(device, self.bf16):
                 batch = pack([list(rows[i]) for i in indices])
                 if self.language is not None:
                     batch.languages = torch.full_like(batch.tokens, self.language)

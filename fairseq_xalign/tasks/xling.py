@@ -7,8 +7,6 @@ task for each kind in ``labelled/registry.py``, with the options of its head; pa
 """
 
 import logging
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Optional
@@ -26,7 +24,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
 from fairseq_xalign.labelled.code_switching import TOGETHER, switched
 from fairseq_xalign.labelled.few_shot import FewShot
-from fairseq_xalign.labelled.folder import LabelledFolder
+from fairseq_xalign.labelled.folder import LabelledFolder, english_among
 from fairseq_xalign.labelled.kind import Kind
 from fairseq_xalign.labelled.registry import KINDS, task_of
 from fairseq_xalign.labelled.validated import Validated
@@ -377,16 +375,6 @@ class XlingTask(TrainingTask):
 
     def max_positions(self) -> int:
         return self._asked_length()
-
-
-def english_among(languages: Sequence[str]) -> list[str]:
-    """English, as ISO 639 or FLORES-200 and locales name it: ``en`` alone if it is there, otherwise every variety.
-
-    >>> english_among(["de", "en", "en-PUD"]), english_among(["arb_Arab", "eng_Latn"]), english_among(["enm"])
-    (['en'], ['eng_Latn'], [])
-    """
-    found = [name for name in languages if re.split("[-_]", name)[0].lower() in ("en", "eng")]
-    return ["en"] if "en" in found else found
 
 
 def config_class(kind: Kind) -> type[XlingConfig]:

@@ -13,11 +13,10 @@ from fairseq_xalign.criterions.xling import XlingCriterion
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from fairseq_xalign.evaluate.commands.predict import predict
-from fairseq_xalign.labelled.folder import LabelledFolder
+from fairseq_xalign.labelled.folder import LabelledFolder, english_among
 from fairseq_xalign.labelled.labeller import load_labeller
 from fairseq_xalign.labelled.tagging import POS, Tagging
 from fairseq_xalign.labelled.validated import Validated
-from fairseq_xalign.tasks.xling import english_among
 from tests.support.running import finetune, pretrain
 
 

@@ -20,7 +20,7 @@ from fairseq_xalign.convert.hf import fairseq_release
 from fairseq_xalign.convert.hf.layouts import Layout, Ours, layout_of
 from fairseq_xalign.convert.hf.vocabulary import Rows, Vocabulary, fairseq_vocabulary, vocabulary_in
 from fairseq_xalign.convert.hf.weights import weights_in
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, first_of
 from fairseq_xalign.files import read_json
 from fairseq_xalign.models.config import EncoderConfig
 from fairseq_xalign.models.encoder import Encoder
@@ -181,8 +181,7 @@ def _mismatch(missing: Sequence[str], unexpected: Sequence[str], place: Path) ->
     said = []
     for names, what in ((missing, "missing"), (unexpected, "unknown to our encoder")):
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            said.append(f"{len(names)} tensors are {what}: {', '.join(names[:SHOWN])}{more}")
+            said.append(f"{len(names)} tensors are {what}: {first_of(names, SHOWN)}")
     return UserError(
         "; ".join(said),
         place,
