@@ -5,7 +5,7 @@ import torch
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
-from fairseq_xalign.models.device import choose_device
+from fairseq_xalign.models.device import choose_device, inference_precision
 
 NO_GPU = not torch.cuda.is_available()
 WRONG = [
@@ -50,3 +50,13 @@ def test_a_command_refuses_a_device_in_one_line_before_any_work(tmp_path, capsys
     assert main([*filled, "--device", device]) == 1
     error = capsys.readouterr().err
     assert f"--device {device}" in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_bfloat16_is_used_where_it_is_asked_for_and_a_callers_own_autocast_stays():
+    device, x = torch.device("cpu"), torch.ones(2, 2)
+    with inference_precision(device, True):
+        assert (x @ x).dtype == torch.bfloat16
+    with inference_precision(device, False):
+        assert (x @ x).dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16), inference_precision(device, False):
+        assert (x @ x).dtype == torch.bfloat16
