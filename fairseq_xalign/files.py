@@ -74,8 +74,8 @@ def atomic_file(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         with refusals(path):
             stream.flush()
             os.fsync(descriptor)
-            stream.close()
             os.replace(temporary, target)
+            stream.close()  # and with it the lock
             flush_to_disk(target.parent)
     except BaseException:
         with contextlib.suppress(UserError, OSError):  # closing writes what is buffered: a full disk refuses that again
@@ -103,7 +103,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise UserError("is a file, not a folder", path, remedy="Name a folder")
     with refusals(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = new_folder(target)
+        lock, temporary = new_folder(target)
     try:
         yield temporary
         with refusals(path):
@@ -115,6 +115,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
@@ -125,10 +127,13 @@ def _replace_folder(temporary: Path, target: Path) -> None:
     if exchange(temporary, target):
         shutil.rmtree(temporary)
     else:  # a moment without either, where the file system can do no better
-        displaced = new_folder(target)
-        os.replace(target, displaced / "old")
-        os.replace(temporary, target)
-        shutil.rmtree(displaced)
+        lock, displaced = new_folder(target)
+        try:
+            os.replace(target, displaced / "old")
+            os.replace(temporary, target)
+            shutil.rmtree(displaced)
+        finally:
+            os.close(lock)
 
 
 def write_json(path: str | Path, value: Any) -> None:

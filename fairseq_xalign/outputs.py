@@ -3,17 +3,24 @@
 A name that is a symbolic link stands for what it leads to: that is replaced, the link stays. A file or folder that is
 replaced keeps its permissions; a new one has those of the umask. What is no regular file (a device, a pipe, a socket,
 ``/dev/stdout``, a process substitution ``>(...)``) is written to, never renamed over.
+
+Whatever appears whole is filled under a temporary name beside its own, ``.NAME.HOST.RANDOM.tmp``, which is locked while
+somebody fills it. A process that is killed cannot remove it; the next one with the same output on this machine does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import io
 import os
 import secrets
+import shutil
 import socket
 import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -59,24 +66,60 @@ def new_file(target: Path) -> tuple[int, Path]:
     """Make a temporary neighbour of the file ``target``, with its permissions or, without one, the umask's.
 
     Returns:
-        its descriptor, open for reading and writing, and its name.
+        its descriptor, open for reading and writing, which locks it until it is closed, and its name.
     """
-    temporary = _neighbour(target)
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+    unlocked = _unlocked_neighbour(target)
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     with contextlib.suppress(FileNotFoundError):
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
-    return descriptor, temporary
+    return descriptor, _locked(unlocked, descriptor)
 
 
-def new_folder(target: Path) -> Path:
-    """Make a temporary neighbour of the folder ``target``, with the permissions that the umask leaves."""
-    temporary = _neighbour(target)
-    temporary.mkdir()
+def new_folder(target: Path) -> tuple[int, Path]:
+    """Make a temporary neighbour of the folder ``target``, with the permissions that the umask leaves.
+
+    Returns:
+        a descriptor that locks it until it is closed, and its name.
+    """
+    unlocked = _unlocked_neighbour(target)
+    unlocked.mkdir()
+    descriptor = os.open(unlocked, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    return descriptor, _locked(unlocked, descriptor)
+
+
+def _unlocked_neighbour(target: Path) -> Path:
+    """A new name beside ``target`` that :func:`_remove_leftovers` does not know yet, after removing what it knows."""
+    _remove_leftovers(target)
+    return target.with_name(f"{_neighbours(target)}{secrets.token_hex(4)}")
+
+
+def _locked(unlocked: Path, descriptor: int) -> Path:
+    """Lock a new neighbour, then give it the name that tells others to ask for the lock."""
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    temporary = unlocked.with_name(unlocked.name + ".tmp")
+    os.rename(unlocked, temporary)
     return temporary
 
 
-def _neighbour(target: Path) -> Path:
-    return target.with_name(f".{target.name[:SHOWN]}.{secrets.token_hex(4)}.tmp")
+def _neighbours(target: Path) -> str:
+    """How the names of the temporary neighbours begin that this machine makes: locks of others may not be seen here."""
+    return f".{target.name[:SHOWN]}.{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}."
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove temporary neighbours of ``target`` that a killed process left: those that nobody has locked."""
+    for name in glob.glob(glob.escape(str(target.parent / _neighbours(target))) + "*.tmp"):
+        with contextlib.suppress(OSError):  # locked, another user's, already removed, or nothing can be locked here
+            descriptor = os.open(name, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                    shutil.rmtree(name)
+                else:
+                    os.unlink(name)
+            finally:
+                os.close(descriptor)
 
 
 def is_special(path: str | Path) -> bool:

@@ -60,8 +60,44 @@ def test_a_process_killed_while_it_replaces_a_folder_leaves_one_whole(tmp_path, 
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert contents(tmp_path / "folder") == {"a": expected, "b": expected}
+    assert len(list(tmp_path.iterdir())) == 2
     fill(tmp_path / "folder", "newer")
     assert contents(tmp_path / "folder") == {"a": "newer", "b": "newer"}
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"], "what the killed process left stays"
+
+
+@pytest.mark.parametrize("name", ["output", "what [a-z]* matches?", "n" * 100])
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path, name):
+    for number in range(2):
+        child = os.fork()
+        if child == 0:
+            with files.atomic_file(tmp_path / name) if number else files.atomic_folder(tmp_path / name) as made:
+                if not number:
+                    (made / "a").mkdir()
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert [p.suffix for p in tmp_path.iterdir()] == [".tmp"]
+    with files.atomic_file(tmp_path / name) as stream:
+        stream.write("whole")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_what_another_process_is_filling_stays(tmp_path):
+    """Two processes write the same output at the same time: the last one to finish has it."""
+    with files.atomic_file(tmp_path / "file") as stream, files.atomic_folder(tmp_path / "folder") as folder:
+        child = os.fork()
+        if child == 0:
+            os.closerange(3, 256)  # what it inherits would hold the locks
+            with files.atomic_file(tmp_path / "file") as other:
+                other.write("first")
+            fill(tmp_path / "folder", "first")
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (tmp_path / "file").read_text() == "first" and contents(tmp_path / "folder")["a"] == "first"
+        stream.write("last")
+        (folder / "a").write_text("last")
+    assert (tmp_path / "file").read_text() == "last" and contents(tmp_path / "folder") == {"a": "last"}
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
 
 
 def test_two_paths_swap_places_in_one_step(tmp_path):
