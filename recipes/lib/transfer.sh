@@ -282,14 +282,17 @@ retrieve_with() {
     evaluate retrieve --checkpoint "$(checkpoint_of "$1")" "${pairs[@]}" --pooling "$RETRIEVAL_POOLING" --json > "$file.part" && mv "$file.part" "$file"
 }
 
-# Stage 5
+# Stage 5. Averages are over languages: each counts once, however many test sets it has.
+FURTHER_TEST_SETS="id-expert id-diagnostic"
 transfer_tables() {
-    local form files=() absent
+    local form name files=() absent further=()
     title "stage 5: tables"
     absent=$(each_run run_is_absent | paste -sd' ')
     if [ -n "$(each_run echo)" ] && [ -d "$WORK/runs" ]; then
+        for name in $FURTHER_TEST_SETS; do ! compgen -G "$WORK/runs/*/*/$name" > /dev/null || further+=("$name"); done
+        if [ ${#further[@]} -gt 0 ]; then further=(--not-averaged "$(IFS=,; echo "${further[*]}")"); fi
         for form in csv markdown json; do
-            evaluate compare "$WORK/runs" --by language --format "$form" --output "$WORK/table.${form/markdown/md}"
+            evaluate compare "$WORK/runs" --by language ${further[@]+"${further[@]}"} --format "$form" --output "$WORK/table.${form/markdown/md}"
         done
         files+=(--table "$WORK/table.json")
     fi

@@ -1,4 +1,4 @@
-"""The summary of encoders on many tasks: for each task its source language and the mean over the others, and retrieval.
+"""The summary of encoders on many tasks: for each task its source language and the means over languages, and retrieval.
 
     transfer_table.py [--table TABLE.json] --retrieval FOLDER [--without-scores RUNS] --output SUMMARY.md
 
@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.evaluate.report.languages import OTHERS, SCORE
+from fairseq_xalign.evaluate.report.languages import ALL, OTHERS, SCORE
 from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS
 from fairseq_xalign.files import atomic_file, read_json
 
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def tasks(records: list[dict[str, Any]]) -> str:
-    """A row for each encoder, two columns for each task and way of training."""
+    """A row for each encoder, three columns for each task and way of training."""
     rows: dict[str, dict[str, str]] = {}
     columns: list[str] = []
     for record in records:
@@ -43,8 +43,9 @@ def tasks(records: list[dict[str, Any]]) -> str:
             continue
         training = "" if record["training"] == "zero-shot" else f", {record['training']}"
         frame = f"{record['benchmark']}, {record['metric']}{training}"
-        titles = {record["source"]: f"{frame}: {record['source']}", OTHERS: f"{frame}: mean of the others"}
-        title = titles.get(record["column"])
+        columns_shown = {record["source"]: record["source"], OTHERS: "mean of the others", ALL: "mean of all"}
+        shown = columns_shown.get(record["column"])
+        title = shown and f"{frame}: {shown}"
         if title is not None:
             if title not in columns:
                 columns.append(title)

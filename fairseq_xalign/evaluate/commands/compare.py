@@ -75,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against", metavar="MODEL", help="With --by language: objective that the other models are compared with."
     )
     parser.add_argument(
+        "--not-averaged",
+        metavar="NAME,NAME",
+        help="With --by language: targets that averages are not over, such as a second test set of a language. Those "
+        "of the source language, as en-PUD beside en, never are.",
+    )
+    parser.add_argument(
         "--seeds", metavar="N,N", help="Seeds that every row should have; those without a result are counted."
     )
     parser.add_argument(
@@ -102,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
         args.format,
         by=args.by,
         against=args.against,
+        not_averaged=name_list(args.not_averaged) if args.not_averaged else (),
         seeds=_seeds(args.seeds) if args.seeds else (),
         bootstrap=args.bootstrap,
     )
@@ -124,6 +131,7 @@ def compare(
     *,
     by: str = "pair",
     against: str | None = None,
+    not_averaged: Sequence[str] = (),
     seeds: Sequence[int] = (),
     bootstrap: int = significance.SAMPLES,
 ) -> str:
@@ -137,6 +145,7 @@ def compare(
         form: one of ``tables.FORMATS``.
         by: ``pair`` or ``language``: what the columns are.
         against: with ``by="language"``, the objective that the other models are compared with.
+        not_averaged: with ``by="language"``, targets that averages are not over.
         seeds: those that every row should have.
         bootstrap: resamples of the paired test; 0 for no p values.
 
@@ -147,11 +156,12 @@ def compare(
         raise unknown_name("kind of table", by, BY)
     at_least(0, bootstrap=bootstrap)
     if by == "language":
-        return _by_language(
-            runs, by_language.comparable(paper) if paper else [], metric, form, against, seeds, bootstrap
-        )
+        printed = by_language.comparable(paper) if paper else []
+        return _by_language(runs, printed, metric, form, against, not_averaged, seeds, bootstrap)
     if against is not None:
         raise UserError("--against compares models by language", remedy="Add --by language")
+    if not_averaged:
+        raise UserError("--not-averaged is about averages over languages", remedy="Add --by language")
     tables = _pair_tables(paper) if paper else []
     translations = translation_runs(runs)
     labelled = [run for run in runs if not _only_translations(run)]
@@ -201,13 +211,14 @@ def _by_language(
     metric: str | None,
     form: str,
     against: str | None,
+    not_averaged: Sequence[str],
     seeds: Sequence[int],
     bootstrap: int,
 ) -> str:
     """The tables by language, in one of ``tables.FORMATS``."""
     results = _read(runs)
     tests = PairedTests(bootstrap) if bootstrap else None
-    found = languages.language_tables(results, metric, tables, seeds, against, tests)
+    found = languages.language_tables(results, metric, tables, seeds, against, tests, not_averaged)
     if form == "csv":
         for line in language_tables.uncompared(found):  # a table of figures alone has no place for it
             cli.say(line)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
 from fairseq_xalign.evaluate.papers import by_language
 from fairseq_xalign.evaluate.report.languages import (
-    ALL,
     AVERAGES,
     CHANGE,
     DIFFERENCE,
@@ -113,8 +112,8 @@ def notes(
         if several:
             names = ", ".join(f"{row.name} ({row.models} models)" for row in several)
             lines.append(f"{table.source}, {table.training}: the mean over the models of the languages, for {names}")
-        if table.averaged != table.languages and ALL in table.columns:
-            lines.append(f"averages, {table.training}: over {', '.join(table.averaged)}, which all rows have")
+        if set(AVERAGES) & set(table.columns):
+            lines += _averaged(table)
     if any(table.quantity == CHANGE and set(AVERAGES) & set(table.columns) for table in tables):
         lines.append("change of an average: of the average score, not the average of the changes")
     if any(row.p for table in tables for row in table.rows):
@@ -123,6 +122,18 @@ def notes(
     lines += absent_notes((f"{row.name}, {table.training}", row.absent) for table in scores for row in table.rows)
     lines += _failed(results, scores)
     return list(dict.fromkeys(lines))
+
+
+def _averaged(table: LanguageTable) -> list[str]:
+    """What the averages are over, where that is not every column."""
+    lines = []
+    if {*table.averaged, *table.left_out} != set(table.languages):
+        lines.append(f"averages, {table.training}: over {', '.join(table.averaged)}, which all rows have")
+    if own := [name for name in table.left_out if name.partition("-")[0] == table.source.partition("-")[0]]:
+        lines.append(f"averages, {table.training}: without {', '.join(own)}, more of the source language")
+    if others := [name for name in table.left_out if name not in own]:
+        lines.append(f"averages, {table.training}: without {', '.join(others)}, as --not-averaged says")
+    return lines
 
 
 def uncompared(tables: Sequence[LanguageTable]) -> list[str]:

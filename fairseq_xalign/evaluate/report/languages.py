@@ -2,7 +2,7 @@
 
 There may be one model for all target languages, or one for each (WEAM, section 3.3; TPP's ONE): every run has a source
 and a target, and the score of the source language is the mean over the models. Averages are over the languages that
-every measured row has, taken seed by seed.
+every measured row has, taken seed by seed, without further test sets of the source language (``en-PUD`` beside ``en``).
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class LanguageTable:
         quantity: SCORE, GAP (of in-language over zero-shot), CHANGE (per cent) or DIFFERENCE (points).
         languages: the columns; the source first.
         averaged: those that averages are over.
+        left_out: those that every row has and averages leave out, as :func:`left_out_of_averages` says.
         against: the baseline of CHANGE and DIFFERENCE.
         uncompared: the baseline that was asked for, where no row is of it.
     """
@@ -92,6 +93,7 @@ class LanguageTable:
     rows: list[LanguageRow]
     against: str = ""
     uncompared: str = ""
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
@@ -106,6 +108,7 @@ def language_tables(
     seeds: Sequence[int] = (),
     against: str | None = None,
     test: Test | None = None,
+    not_averaged: Sequence[str] = (),
 ) -> list[LanguageTable]:
     """Tables by language of runs.
 
@@ -115,11 +118,15 @@ def language_tables(
         seeds: those that every row should have.
         against: the objective that the others are compared with, in two more tables for each that has it.
         test: gives p values of differences.
+        not_averaged: targets that no average is over.
 
     Raises:
         UserError: two runs of one model, seed and language; no score of the metric; no row of ``against`` in any
-            table, or several in one.
+            table, or several in one; a name of ``not_averaged`` that no run has as its target.
     """
+    targets = {language_pair(result.pair, "pair")[1] for result in results}
+    for unknown in sorted(set(not_averaged) - targets):
+        raise unknown_name("target to leave out of averages", unknown, sorted(targets))
     frames: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         source, _ = language_pair(result.pair, "pair")
@@ -135,9 +142,9 @@ def language_tables(
         made = [
             table
             for condition in CONDITIONS
-            if (table := _table(runs, condition, name, source, benchmark or None, training, seeds))
+            if (table := _table(runs, condition, name, source, benchmark or None, training, seeds, not_averaged))
         ]
-        frame = [*made, *_gap(made)]
+        frame = [*made, *_gap(made, not_averaged)]
         for table in made:
             _add_printed(table, tables)
             if against is not None:
@@ -182,6 +189,7 @@ def _table(
     benchmark: str | None,
     training: str,
     seeds: Sequence[int],
+    not_averaged: Sequence[str],
 ) -> LanguageTable | None:
     """The scores of one condition; None where no run has any."""
     groups: dict[tuple[Any, ...], list[Result]] = {}
@@ -204,11 +212,25 @@ def _table(
     targets = sorted({language for scores in by_row for line in scores.values() for language in line} - {source})
     first = [source] if any(source in line for scores in by_row for line in scores.values()) else []
     languages = [*first, *targets]
-    averaged = [name for name in languages if all(any(name in line for line in s.values()) for s in by_row)]
+    shared = [name for name in languages if all(any(name in line for line in s.values()) for s in by_row)]
+    left_out = left_out_of_averages(shared, source, not_averaged)
+    averaged = [name for name in shared if name not in left_out]
     for row, scores in zip(rows, by_row):
         row.values = _columns(scores, languages, averaged, source)
     task, how = runs[0].task, _training(training, condition)
-    return LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows)
+    table = LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows)
+    table.left_out = left_out
+    return table
+
+
+def left_out_of_averages(languages: Sequence[str], source: str, not_averaged: Sequence[str]) -> list[str]:
+    """The targets that averages are not over: those of ``not_averaged``, and more of the source language.
+
+    >>> left_out_of_averages(["en", "en-PUD", "de", "id", "id-expert"], "en", ["id-expert"])
+    ['en-PUD', 'id-expert']
+    """
+    own = source.partition("-")[0]
+    return [name for name in languages if name in not_averaged or (name != source and name.partition("-")[0] == own)]
 
 
 def _scores(runs: Sequence[Result], condition: str, metric: str, source: str) -> tuple[Scores, int]:
@@ -270,7 +292,7 @@ def _columns(
     return values
 
 
-def _gap(made: Sequence[LanguageTable]) -> list[LanguageTable]:
+def _gap(made: Sequence[LanguageTable], not_averaged: Sequence[str]) -> list[LanguageTable]:
     """In-language minus zero-shot, seed by seed, for the rows that have both."""
     if len(made) < 2:
         return []
@@ -288,7 +310,9 @@ def _gap(made: Sequence[LanguageTable]) -> list[LanguageTable]:
     if not rows:
         return []
     languages = sorted({name for _, _, names in rows for name in names})
-    averaged = [name for name in languages if all(name in names for _, _, names in rows)]
+    shared = [name for name in languages if all(name in names for _, _, names in rows)]
+    left_out = left_out_of_averages(shared, source, not_averaged)
+    averaged = [name for name in shared if name not in left_out]
     made_rows = [
         LanguageRow(row.name, _columns(found, languages, averaged, ""), sorted(found), row.absent, runs=row.runs)
         for row, found, _ in rows
@@ -296,12 +320,9 @@ def _gap(made: Sequence[LanguageTable]) -> list[LanguageTable]:
     for row in made_rows:
         if ALL in row.values:
             row.values[OTHERS] = row.values.pop(ALL)  # none of the languages is the source
-    return [
-        LanguageTable(
-            *(zero_shot.task, zero_shot.benchmark, metric, source, f"{supervised.training} - {zero_shot.training}"),
-            *(GAP, languages, averaged, made_rows),
-        )
-    ]
+    training = f"{supervised.training} - {zero_shot.training}"
+    frame = (zero_shot.task, zero_shot.benchmark, metric, source, training)
+    return [LanguageTable(*frame, GAP, languages, averaged, made_rows, left_out=left_out)]
 
 
 def _add_printed(table: LanguageTable, tables: Sequence[str]) -> None:

@@ -21,7 +21,13 @@ TARGETS = ("es", "de", "zh")
 
 def run(target, zs, *, source=80.0, sup=None, objective="weam", seed=1, metric="accuracy", benchmark="xnli", **changes):
     scores = {"source": {metric: source}, "zs": {metric: zs}} | ({"sup": {metric: sup}} if sup is not None else {})
-    fields = {"pair": f"en-{target}", "transform": "natural", "scores": scores, "alignment": {}, "retrieval": None}
+    fields = {
+        "pair": f"en:{target}" if "-" in target else f"en-{target}",
+        "transform": "natural",
+        "scores": scores,
+        "alignment": {},
+        "retrieval": None,
+    }
     fields |= {"task": "classification", "settings": {"benchmark": benchmark} if benchmark else {}}
     return result(objective, seed=seed, **(fields | changes))
 
@@ -58,6 +64,32 @@ def test_one_model_per_language_gives_weams_table_2_with_english_as_the_mean_ove
     assert "the mean over the models of the languages, for weam (3 models)" in text
     beside = next(line for line in text.splitlines() if line.startswith("[printed] mBERT+WEAM (WEAM Table 2)"))
     assert [beside.split()[-i] for i in (1, 2)] == [f"{row['AVG(zero-shot)']}", f"{row['AVG(all)']}"]
+
+
+def test_averages_count_each_language_once_and_never_the_source_languages_further_test_sets(tmp_path, capsys):
+    scores = {"en-PUD": 100.0, "de": 50.0, "fr": 0.0, "id": 40.0, "id-expert": 10.0}
+    folder = write(tmp_path, *(run(target, zs, source=100.0) for target, zs in scores.items()))
+    assert main(["compare", str(folder), "--by", "language", "--not-averaged", "id-expert", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    values = {cell["column"]: cell["value"] for cell in found["cells"]}
+    assert values["en-PUD"] == 100.0 and values["id-expert"] == 10.0, "their columns stay"
+    assert values["AVG(zero-shot)"] == pytest.approx(30.0) and values["AVG(all)"] == pytest.approx(47.5)
+    assert found["notes"] == [
+        "averages, zero-shot: without en-PUD, more of the source language",
+        "averages, zero-shot: without id-expert, as --not-averaged says",
+    ]
+    (table,) = language_tables([run(target, zs, source=100.0) for target, zs in scores.items()])
+    assert table.rows[0].mean("AVG(zero-shot)") == pytest.approx(25.0)
+    assert main(["compare", str(folder), "--by", "language", "--not-averaged", "id-exprt"]) == 1
+    assert "id-expert" in capsys.readouterr().err
+    assert main(["compare", str(folder), "--not-averaged", "id"]) == 1
+
+
+def test_the_gap_leaves_out_of_averages_what_the_scores_do():
+    targets = {"en-PUD": (90.0, 90.0), "de": (50.0, 70.0), "fr": (40.0, 80.0)}
+    tables = language_tables([run(name, zs, sup=sup) for name, (zs, sup) in targets.items()])
+    gap = next(table for table in tables if table.quantity == "SUP - ZS")
+    assert gap.rows[0].mean("AVG(zero-shot)") == pytest.approx(30.0)
 
 
 def test_relative_changes_are_tpps(tmp_path):
