@@ -51,7 +51,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_fetched(options, said,
 
 
 def test_ways_of_training_are_run_where_the_sets_have_examples_for_them():
-    ways = "TRAININGS=zero-shot in-language few-shot joint feature-based translate-train"
+    ways = "TRAININGS=zero-shot in-language few-shot joint feature-based translate-train translate-train-plain"
     options = ("--set", "TASKS=pos sentiment xnli", "--set", "TRANSLATIONS=mt", "--conf", "full", "--set", "SEEDS=1")
     done = recipe("xtreme", "--set", "ENCODERS=a/e5", *options, "--set", ways, "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def test_ways_of_training_are_run_where_the_sets_have_examples_for_them():
     assert said == [
         "trained zero-shot feature-based",
         "trained zero-shot few-shot joint feature-based, and in-language",
-        "trained zero-shot few-shot joint feature-based translate-train, and in-language",
+        "trained zero-shot few-shot feature-based translate-train translate-train-plain, and in-language",
     ]
     assert "\n11 runs" in done.stdout
 

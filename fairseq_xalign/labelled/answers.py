@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = -1
 """The label of a window in a question whose answer has no place in its context, or fits no window."""
+NOT_SHOWN = "answers that no window shows whole"
 MADE_OF = "Write questions as SQuAD v1.1 has them, and make the folder with xalign-preprocess benchmark qa"
 MAP = "Predictions are one JSON object, {id: answer, ...}, or the lines that xalign-evaluate predict writes"
 QUESTION_AND_CONTEXT = "Write the question and its context with a tab between them"
@@ -229,7 +230,8 @@ class Answers(TwoTexts):
             room = longest - frame.extra - len(frame.separator) - len(question)
             if room < 1:
                 raise UserError(
-                    f"a sequence of {longest} subwords has no room for a question of {len(question)} and a context",
+                    f"a sequence of {longest} subwords has no room for a question of {len(question)}"
+                    f" ({language}, {row.get('id', index)}) and a context",
                     remedy="Give a larger --max-length, or a smaller --max-question-length",
                 )
             if row["context"] not in known:
@@ -242,7 +244,7 @@ class Answers(TwoTexts):
             if answer is not None and self._widened(row, spans, answer):
                 result.notes["answers that begin or end inside a subword, which counts as a whole"] += 1
             if answer is not None and not any(targets):
-                result.notes["answers that no window shows whole"] += 1
+                result.notes[NOT_SHOWN] += 1
                 answer = None
             for (begin, end), starts_here, target in zip(found, shown, targets):
                 joined, second = frame.joined(question, ids[begin:end])
@@ -289,8 +291,13 @@ class Answers(TwoTexts):
         """Without the windows of questions whose answer has no place, or fits no window: they would teach nothing."""
         kept = [example for example in encoded.examples if example.labels[0] != UNKNOWN]
         left = {e.row for e in encoded.examples} - {e.row for e in kept}
-        if left:
-            encoded.notes["questions left out, because no window shows their answer"] += len(left)
+        not_shown = encoded.notes.pop(NOT_SHOWN, 0)
+        for count, why in (
+            (len(left) - not_shown, "whose answer has no place in the context"),
+            (not_shown, "whose answer no window shows whole"),
+        ):
+            if count:
+                encoded.notes[f"questions left out {why}"] += count
         return replace(encoded, examples=kept)
 
     def order_settings(self, options: Any) -> dict[str, Any]:

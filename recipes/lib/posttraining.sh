@@ -284,7 +284,7 @@ zero_shot() {
         encoders+=" $name=$(cat "$WORK/runs/$name/checkpoint")"
     done
     while IFS= read -r -d ';' one; do settings+=(--set "$one"); done <<< "${TASK_SETTINGS:+$TASK_SETTINGS;}"
-    if [ -n "$TRANSLATIONS" ]; then settings+=(--set TRANSLATIONS="$TRANSLATIONS" --set TRAININGS="zero-shot joint translate-train"); fi
+    if [ -n "$TRANSLATIONS" ]; then settings+=(--set TRANSLATIONS="$TRANSLATIONS" --set TRAININGS="zero-shot translate-train translate-train-plain"); fi
     bash recipes/xtreme/run.sh --conf demo --work "$WORK/zero-shot" ${SMALLEST:+--smallest} --jobs "$JOBS" --set ENCODERS="$encoders" \
         --set TASKS="$TASKS" --set SEEDS="$TASK_SEEDS" --set SEVERAL_SEEDS="$TASKS" --set DEVICE="$DEVICE" ${settings[@]+"${settings[@]}"} > "$WORK/zero-shot.log" ||
         { title "stopped: the zero-shot tasks failed (see above); --set TASKS=\"\" leaves them out"; exit 1; }

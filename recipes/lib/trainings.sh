@@ -7,8 +7,9 @@ trainings_of() {
     for one in $TRAININGS; do
         case "$one/$1" in
             zero-shot/* | feature-based/*) echo "$one" ;;
+            translate-train*/xnli | translate-train*/squad) [ -z "$TRANSLATIONS" ] || echo "$one" ;;
+            joint/xnli | joint/squad) ;; # the same as translate-train-plain
             few-shot/* | joint/*) ! has_many_languages "$1" || echo "$one" ;;
-            translate-train/xnli | translate-train/squad) [ -z "$TRANSLATIONS" ] || echo "$one" ;;
         esac
     done
 }
@@ -27,14 +28,14 @@ check_trainings() {
     local one
     for one in $TRAININGS; do
         case "$one" in
-            zero-shot | in-language | few-shot | joint | feature-based | translate-train) ;;
-            *) echo "run.sh: no training '$one'; there are: zero-shot in-language few-shot joint feature-based translate-train" >&2; exit 2 ;;
+            zero-shot | in-language | few-shot | joint | feature-based | translate-train | translate-train-plain) ;;
+            *) echo "run.sh: no training '$one'; there are: zero-shot in-language few-shot joint feature-based translate-train translate-train-plain" >&2; exit 2 ;;
         esac
     done
     case " $TRAININGS " in *" zero-shot "*) ;; *" in-language "*)
         echo "run.sh: in-language scores stand beside zero-shot ones: --set TRAININGS=\"zero-shot in-language\"" >&2; exit 2 ;;
     esac
-    case " $TRAININGS " in *" translate-train "*)
+    case " $TRAININGS " in *" translate-train"*)
         [ -n "$TRANSLATIONS" ] || { echo "run.sh: translate-train needs --set TRANSLATIONS=FOLDER with the translated training sets; see docs/pairs.md and docs/questions.md" >&2; exit 2; }
         case " $TASKS " in *" xnli "* | *" squad "*) ;; *) echo "run.sh: only the tasks xnli and squad have translated training sets: --conf full" >&2; exit 2 ;; esac ;;
     esac
@@ -50,7 +51,11 @@ transfer_run() {
     targets=$(targets_of "$2" "$source")
     [ -n "$targets" ] || { echo "run.sh: no test set of $2 is of TEST_LANGUAGES: $TEST_LANGUAGES" >&2; exit 2; }
     about=(--objective "$1" --source "$source" --target "$targets" --task "$metric" --seed "$3" --setting "benchmark=$benchmark")
-    if [ "$4" != zero-shot ]; then about+=(--setting "training=$4"); fi
+    case "$4" in
+        zero-shot) ;;
+        translate-train-plain) about+=(--setting training=translate-train --setting code_switching=none) ;; # a row of the same table
+        *) about+=(--setting "training=$4") ;;
+    esac
     if (fine_tune "$run" "$@" && scored "$2" "$run" "$source,$targets" source && if [ "$4" = zero-shot ]; then in_language "$run" "$@" "$targets"; fi); then
         evaluate result "$run" "${about[@]}" 2> /dev/null
         [ -n "$KEEP_CHECKPOINTS" ] || rm -f "$run"/checkpoint*.pt "$run"/in-language.*/checkpoint*.pt
@@ -84,16 +89,23 @@ in_language() {
 
 # fine_tune RUN ENCODER TASK SEED TRAINING: from the examples of $source
 fine_tune() {
-    local run=$1 data=$WORK/labelled/$3 preset="" examples updates languages=$source best=accuracy options=()
+    local run=$1 data=$WORK/labelled/$3 preset="" examples updates languages=$source best=accuracy options=() read=()
     [ ! -f "$run/trained" ] || return 0
     mkdir -p "$run"
     examples=$(wc -l < "$data/train.$source.jsonl")
     case "$5" in
         few-shot) options=(--few-shot-languages all) examples=$((examples + FEW_SHOT * ($(training_languages "$data" | wc -w) - 1))) ;;
-        joint) languages=$(training_languages "$data" | paste -sd,) examples=$(cat "$data"/train.*.jsonl | wc -l) ;;
+        joint | translate-train*) languages=$(training_languages "$data" | paste -sd,) examples=$(cat "$data"/train.*.jsonl | wc -l) ;;
         feature-based) options=(--freeze-encoder) ;;
-        translate-train) languages=$(training_languages "$data" | paste -sd,) examples=$(($(cat "$data"/train.*.jsonl | wc -l) * 2)) options=(--code-switch "$source") ;;
     esac
+    if [ "$5" = translate-train ]; then options=(--code-switch "$source"); fi
+    # shellcheck disable=SC2046,SC2207 # several words
+    read=("$data" --user-dir fairseq_xalign --task "xling_$kind" $(sed -n 1p "$WORK/encoders/$2/arch") --criterion xling --train-languages "$languages"
+        --finetune-from-model "$(checkpoint_of "$2")" --batch-size "$batch" --max-length "$length")
+    if [ "$kind" = qa ] || [ "$5" = translate-train ]; then # a line is not one example
+        examples=$("$PYTHON" recipes/lib/count_examples.py "${read[@]}" ${options[@]+"${options[@]}"} 2> "$run/examples.log") ||
+            { tail -n 1 "$run/examples.log" >&2; return 1; }
+    fi
     updates=$(awk -v epochs="$epochs" -v batches="$(((examples + batch - 1) / batch))" 'BEGIN { n = epochs * batches; print int(n) + (n > int(n)) }')
     # As BERT and XLM-R classify: a layer with tanh between the first token and the scores.
     if [ "$kind" = classification ]; then options+=(--head-hidden "$(sed -n 2p "$WORK/encoders/$2/arch")"); fi
@@ -103,11 +115,8 @@ fine_tune() {
     else
         options+=(--disable-validation)
     fi
-    # shellcheck disable=SC2046 # several words
-    train "${run#"$WORK"/runs/}" "$run/train.log" "$updates" "$data" --task "xling_$kind" $(sed -n 1p "$WORK/encoders/$2/arch") \
-        --criterion xling --finetune-from-model "$(checkpoint_of "$2")" --train-languages "$languages" --batch-size "$batch" \
-        --max-length "$length" --lr "$rate" --warmup-updates "$warmup" --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$4" \
-        --save-dir "$run" "${options[@]}" && touch "$run/trained"
+    train "${run#"$WORK"/runs/}" "$run/train.log" "$updates" "${read[@]}" --lr "$rate" --warmup-updates "$warmup" \
+        --weight-decay "$WEIGHT_DECAY" --clip-norm "$CLIP_NORM" --seed "$4" --save-dir "$run" "${options[@]}" && touch "$run/trained"
 }
 FEW_SHOT=1000 # examples per language, after 10 have been repeated (MMTE, Table 8)
 training_languages() { local n; for n in "$1"/train.*.jsonl; do n=${n##*/train.}; echo "${n%.jsonl}"; done; }

@@ -5,7 +5,7 @@
 more_settings() {
     ENCODERS=""                     # checkpoints, or folders of transformers; NAME=FOLDER gives one a name
     POS_TRAIN=ewt                   # English treebanks that pos is trained on; pud, which has a test set alone, is then not tested on
-    TRAININGS=zero-shot             # how models are trained: zero-shot in-language few-shot joint feature-based translate-train; see --help
+    TRAININGS=zero-shot             # how models are trained: zero-shot in-language few-shot joint feature-based translate-train translate-train-plain; see --help
     TRANSLATIONS=""                 # folder with the machine-translated training sets of xnli and squad, in their original files
     SELECT=""                       # 1: keep the checkpoint that is best on the source's validation set, where there is one, not the last
     TEST_LANGUAGES=""               # those that are tested beside the source language, as test sets name them (empty: all)

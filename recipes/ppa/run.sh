@@ -9,7 +9,7 @@
 # Rows of Table 5, one option each: FULL; NO_MOCO; NO_TLM; MLM, MLM on the sides of pairs instead of TLM. --set ROWS=NO_TLM runs one of
 # them; the last stage prints the commands of all. The row "- CS" is FULL, fine-tuned on translations without code-switching:
 # --set TRANSLATIONS=FOLDER, with the translated training sets of XNLI (docs/pairs.md), fine-tunes each model on English alone
-# (zero-shot), on the translations as they are (joint: - CS) and with code-switching (translate-train).
+# (zero-shot), on the translations as they are (translate-train-plain: - CS) and with code-switching (translate-train).
 # Stages: 0 fetch  1 text  2 encoder and data folders  3 training  4 retrieval (NTREX-128)  5 zero-shot tasks  6 table and commands
 # A second run skips what is done and resumes training where it was stopped. --jobs sets how many runs train at once, --set changes a
 # setting, as in --set SEEDS="1 2" (may be repeated), --smallest tries every stage with two updates on made-up data. PYTHON names

@@ -12,8 +12,8 @@
 # sets cannot be fetched is left out, and a message says so.
 # TRAININGS says how models are trained: zero-shot (the default); in-language, a model for each language that has training data,
 # beside it; few-shot (10 examples per further language, repeated to 1,000); joint, one model for all languages; feature-based,
-# with a frozen encoder; translate-train, with code-switching, for xnli and squad (--set TRANSLATIONS=FOLDER names the folder of
-# the translated training sets). SELECT=1 keeps the best checkpoint on the source's validation set instead of the last one.
+# with a frozen encoder; for xnli and squad, with --set TRANSLATIONS=FOLDER, the folder of the translated training sets,
+# translate-train, with code-switching, and translate-train-plain, without: one model for all languages. SELECT=1 keeps the best checkpoint on the source's validation set instead of the last one.
 # Configurations: demo (the default) is what two cores can do: 2,000 questions, three seeds for pos and topics, ten languages of
 # Tatoeba; full has everything, for a GPU.
 # Stages: 0 fetch  1 labelled folders  2 encoders  3 fine-tuning, predictions and scores  4 retrieval  5 tables

@@ -1,13 +1,17 @@
 """Question answering from SQuAD's files to scores: it learns, reports what it leaves out, and answers from Python."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 import fairseq_xalign
 from fairseq_xalign.evaluate.__main__ import main as evaluate
 from tests.support.questions import write_questions
-from tests.support.running import finetune, pretrain
+from tests.support.running import FINETUNING, ROOT, SHAPE, finetune, pretrain
 from tests.tasks.conftest import run as preprocess
 
 
@@ -36,7 +40,7 @@ def trained(questions, data, tmp_path_factory):
 
 
 def test_it_learns_which_word_a_question_asks_for(trained, questions, tmp_path, capsys):
-    assert "1 questions left out, because no window shows their answer" in trained.text
+    assert "1 questions left out whose answer has no place in the context" in trained.text
     predicted = tmp_path / "p.jsonl"
     arguments = ["--checkpoint", trained.save_dir, "--data", questions, "--output", predicted, "--n-best", 3]
     assert evaluate(["predict", *map(str, arguments)]) == 0
@@ -47,6 +51,32 @@ def test_it_learns_which_word_a_question_asks_for(trained, questions, tmp_path, 
     report = json.loads(capsys.readouterr().out)
     assert report["scores"]["en"]["f1"] >= report["scores"]["en"]["exact_match"] > 60
     assert "norm:mlqa|articles:en|tokens:words" in report["signatures"]["en"]["f1"]
+
+
+def test_code_switched_questions_are_trained_on_and_counted_as_recipes_count_passes(questions, trained, tmp_path):
+    """The "translation" is English. A long context is several sequences; two switched questions are a unit."""
+    for name in ("labels.json", "train.en.jsonl", "valid.en.jsonl"):
+        (tmp_path / name).write_bytes((questions / name).read_bytes())
+    rows = (questions / "train.en.jsonl").read_text("utf-8").splitlines()
+    (tmp_path / "train.xx.jsonl").write_text("\n".join(rows[1:41]) + "\n", "utf-8")  # the first answer is Atlantis
+    start = trained.save_dir.parents[1] / "start" / "checkpoints"
+    options = ["--max-length", 32, "--stride", 8, "--train-languages", "en,xx", "--disable-validation"]
+    counts = []
+    for switch in ([], ["--code-switch", "en"]):
+        run = finetune(tmp_path, start, tmp_path / f"run{len(switch)}", "qa", 1, *options, *switch)
+        assert run.status == 0, run.text[-2000:]
+        found = {language: int(n) for language, n in re.findall(r"train (\w+): \d+ rows in (\d+) sequences", run.text)}
+        units = found["en"] + (40 if switch else found["xx"])
+        command = [tmp_path, "--user-dir", ROOT / "fairseq_xalign", "--task", "xling_qa", *SHAPE, *FINETUNING]
+        command += ["--finetune-from-model", start, *options, *switch]
+        counted = subprocess.run(
+            [sys.executable, ROOT / "recipes" / "lib" / "count_examples.py", *map(str, command)],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert counted.returncode == 0, counted.stderr[-2000:]
+        assert int(counted.stdout) == units and found["en"] > len(rows)
+        counts.append(found["xx"])
+    assert counts[1] == 2 * counts[0]
 
 
 def test_python_answers_as_the_command_does(trained, questions, tmp_path):
