@@ -41,7 +41,7 @@ from fairseq_xalign.objectives.objective import (
 from fairseq_xalign.objectives.pooling import pool
 from fairseq_xalign.objectives.sentences import SentenceOptions
 from fairseq_xalign.objectives.view import BITEXT, Settings, View
-from fairseq_xalign.options import at_least, positive, share
+from fairseq_xalign.options import at_least, flag, positive, share
 
 logger = logging.getLogger(__name__)
 
@@ -231,18 +231,24 @@ class Moco(Objective):
     figure = LOSS
     further_figures = (Figure("accuracy"), Figure("duplicates"))
 
+    def remembered(self) -> dict[str, Any]:
+        """Which vectors the queued keys are: queries are compared with keys of their own kind alone."""
+        return {
+            flag(name): getattr(self.options, name) for name in ("moco_normalize", "moco_pooling", "sentence_layer")
+        }
+
     def view(self, settings: Settings) -> View:
         return View(BITEXT, sides="apart", packing="pairs", shuffle_order=True)
 
     def check(self, resources: Resources) -> None:
-        """Raises UserError where the queue is larger than the bitext."""
+        """Raises UserError where the queue holds the whole bitext."""
         size, pairs = self.options.moco_queue, resources.pairs
-        if pairs is not None and size > pairs:
+        if pairs is not None and size >= pairs:
             raise UserError(
-                f"--moco-queue {size} is more than the {pairs} pairs of training bitext that are read: every query "
+                f"--moco-queue {size} is not less than the {pairs} pairs of training bitext that are read: every query "
                 "would find its own translation among the negatives",
                 resources.where,
-                remedy=f"Choose at most {pairs}; for small bitext a tenth of it or less, and a --moco-momentum of 0.99",
+                remedy="Choose a tenth of the pairs or less, and a --moco-momentum of 0.99",
             )
 
     def module(self, encoder: Any) -> MomentumContrast:

@@ -170,6 +170,10 @@ class Objective(ABC):
     def __init__(self, options: Any = None) -> None:
         self.options = options if options is not None else self.Options()
 
+    def remembered(self) -> dict[str, Any]:
+        """The options that what :attr:`memory` names was made with and that a resumed run must keep: {flag: value}."""
+        return {}
+
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Objective:
         """The objective with its options taken from ``values`` by name; what is missing there stays default."""

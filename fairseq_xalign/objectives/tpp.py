@@ -8,6 +8,7 @@ both, and the text's are the defaults.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,19 +188,26 @@ class TranslationPairs(Objective):
                 resources.where,
                 remedy=f"Binarize at least {FEWEST_PAIRS} different pairs",
             )
-        first_alone = self.options.tpp_loss != RANKING and self.options.tpp_negatives in (BATCH_SOURCE, BATCH_HARD)
-        if not (known.differing[0] if first_alone else any(known.differing)):
+        # A text that all pairs have is known to translate every other; the others may make negatives of one language.
+        same_language = self.options.tpp_loss != RANKING and self.options.tpp_negatives == CORPUS_EITHER_LANG
+        if not (any if same_language else all)(known.differing):
+            which = " and ".join(name for name, differs in zip(("first", "second"), known.differing) if not differs)
             raise UserError(
-                "the first text of all pairs of training is the same: no other can stand in for it in a negative",
+                f"the {which} text of all pairs of training is the same: whatever stands in for a text of a pair, the "
+                "result is a known translation, and no negative can be made",
                 resources.where,
-                remedy="Binarize pairs with different texts"
-                + (", or choose --tpp-negatives batch-either" if first_alone and known.differing[1] else ""),
+                remedy="Binarize pairs with different texts on both sides"
+                + (f", or choose --tpp-negatives {CORPUS_EITHER_LANG}" if any(known.differing) else ""),
             )
 
     @property
     def smallest_batch(self) -> int:
-        """Negatives that come from the batch need a second pair in it."""
-        return 1 if self.options.from_corpus and self.options.tpp_loss != RANKING else FEWEST_PAIRS
+        """Negatives that come from the batch need further pairs in it, each of which may replace either text."""
+        if self.options.tpp_loss == RANKING:
+            return FEWEST_PAIRS
+        number = self.options.tpp_num_negatives
+        others = {BATCH_SOURCE: number, BATCH_HARD: number, BATCH_EITHER: math.ceil(number / 2)}
+        return 1 + others.get(self.options.tpp_negatives, 0)
 
     def module(self, encoder: Any) -> nn.Module | None:
         self.options.check_layer(encoder)

@@ -21,6 +21,7 @@ from fairseq_xalign.data.collate import CollateOptions, Collater, unit_names
 from fairseq_xalign.data.dictionary import Dictionary
 from fairseq_xalign.data.manifest import stream_title
 from fairseq_xalign.data.mixture import stream_probabilities
+from fairseq_xalign.data.sampling import Shares, shares_in
 from fairseq_xalign.data.shards import open_folder
 from fairseq_xalign.data.streams import BitextStream, MonoStream, unigram_counts
 from fairseq_xalign.data.windows import draws_per_window
@@ -141,6 +142,8 @@ class AlignMLMTask(TrainingTask):
             found = self.folder.require("dictionary")
             checks.check_dictionaries(found, self.dictionaries, self.trained, self.cfg.data)
         for objective in self.objectives:
+            if objective.needs & {"pairs", "known_pairs"}:
+                self.folder.require("bitext", self.cfg.train_subset)
             objective.check(self.resources)
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
@@ -303,8 +306,11 @@ class AlignMLMTask(TrainingTask):
         """In a mixture too where an objective counts pairs, and not hidden tokens: see ``combined.counts_apart``."""
         return self.criterion.mix != MIXTURE or counts_apart(self.criterion.objectives)
 
-    def check_batch_size(self, batch_size: int | None) -> None:
-        checks.check_batch_size(self.objectives, batch_size)
+    def check_batch_size(self, batch_size: int | None, streams: list[Any], shares: Shares) -> None:
+        drawn: dict[str, float] = {}
+        for stream, share in zip(streams, shares_in(shares, 0), strict=True):
+            drawn[stream.kind] = drawn.get(stream.kind, 0.0) + float(share)
+        checks.check_batch_size(self.objectives, batch_size, drawn)
 
     def order_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
@@ -337,6 +343,10 @@ class AlignMLMTask(TrainingTask):
             model.encoder.initialize_output_bias(torch.from_numpy(counts))
             model.own_start = frozenset({"encoder.lm_bias"} if fresh else ())
         return model
+
+    def checkpoint_fields(self) -> dict[str, Any]:
+        remembered = {objective.name: objective.remembered() for objective in self.objectives if objective.memory}
+        return {"remembered": remembered} if remembered else {}
 
     def max_positions(self) -> int:
         return self.cfg.tokens_per_sample

@@ -203,7 +203,7 @@ class TrainingTask(FairseqTask, ABC):
         """Whether every training batch must hold its share of every kind of stream."""
         return False
 
-    def check_batch_size(self, batch_size: int | None) -> None:
+    def check_batch_size(self, batch_size: int | None, streams: list[Any], shares: Shares) -> None:
         """Refuse a ``--batch-size`` that training can learn nothing from."""
 
     def order_settings(self) -> dict[str, Any]:
@@ -226,8 +226,8 @@ class TrainingTask(FairseqTask, ABC):
             collater = self.collater_for(streams, dataset.split)
             if training:
                 self.check_best_metric()
-                self.check_batch_size(max_sentences)
                 shares, window = self.shares(streams), self.window(streams)
+                self.check_batch_size(max_sentences, streams, shares)
                 fingerprint = {
                     "streams": [[s.name, len(s)] for s in streams],
                     "shares": [round(float(p), 9) for p in shares_in(shares, 0)],

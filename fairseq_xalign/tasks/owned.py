@@ -37,7 +37,9 @@ class OwnedModules:
             start: what the run starts from (:func:`tasks.resume.start_checkpoint`), or None.
 
         Raises:
-            UserError: the run is resumed from a checkpoint without what an objective remembers.
+            UserError: the run is resumed from a checkpoint without what an objective remembers, where it was
+                remembered under other options, or with other weights of objectives, which its optimizer knows by
+                their place alone.
         """
         self.begun = bool(start and start["resumed"])
         loaded, model.unclaimed = model.unclaimed or {}, None
@@ -53,15 +55,31 @@ class OwnedModules:
                 module.load_state_dict(saved)
             if not objective.memory:
                 continue
-            if start and self.begun and objective.name not in start["own"]:
+            if start and self.begun and not any(key.startswith(beginning) for key in start["own"]):
                 raise UserError(
                     f"it holds nothing of {objective.name}, which cannot be made up for when a run is resumed",
                     start["path"],
                     remedy="Begin a new run from its weights: --finetune-from-model and another --save-dir",
                 )
+            if start and self.begun:
+                _check_remembered(objective, start)
             if not self.begun:
                 names = (name for name in module.state_dict() if name.startswith(objective.memory))
                 model.own_start |= {beginning + name for name in names}
+        if start and self.begun and not start["optimizer_reset"]:
+            self._check_weights(start)
+
+    def _check_weights(self, start: dict[str, Any]) -> None:
+        ours = {f"objectives.{objective.name}.{key}" for objective, module in self.found for key in module.state_dict()}
+        different = min(ours ^ start["own"], default=None)
+        if different is not None:
+            where = "this run, not in the checkpoint" if different in ours else "the checkpoint, not in this run"
+            raise UserError(
+                f"objective {different.split('.')[1]!r} has other weights: {different} is in {where}",
+                start["path"],
+                remedy="Resume with the objectives and options that it was trained with; or add --reset-optimizer, or "
+                "begin a new run from its weights: --finetune-from-model and another --save-dir",
+            )
 
     def begin(self, encoder: Any, seed: int, draw: Callable[[Objective], Draw]) -> None:
         """Let every objective begin, once, before the first update of a new run."""
@@ -77,6 +95,19 @@ class OwnedModules:
     def after_step(self, encoder: Any, masters: Mapping[Tensor, Tensor] = NO_MASTERS) -> None:
         for objective, module in self.found:
             objective.after_step(module, encoder, masters)
+
+
+def _check_remembered(objective: Objective, start: dict[str, Any]) -> None:
+    """Refuse other options than those under which a resumed run remembered what it did."""
+    before = start.get("remembered", {}).get(objective.name, {})
+    for option, value in objective.remembered().items():
+        if option in before and before[option] != value:
+            raise UserError(
+                f"{option} {value}: what {objective.name} remembers there was made with {option} {before[option]}",
+                start["path"],
+                remedy=f"Resume with {option} {before[option]}, or begin a new run from its weights: "
+                "--finetune-from-model and another --save-dir",
+            )
 
 
 def last_batches(

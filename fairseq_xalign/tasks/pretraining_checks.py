@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -106,11 +107,21 @@ def check_pairs(objectives: Sequence[Objective], resources: Resources, streams: 
             objective.check(replace(resources, pairs=read))
 
 
-def check_batch_size(objectives: Sequence[Objective], batch_size: int | None) -> None:
-    """Raises UserError if ``--batch-size`` is smaller than an objective needs to compare pairs."""
+def check_batch_size(objectives: Sequence[Objective], batch_size: int | None, shares: Mapping[str, float]) -> None:
+    """Raises UserError if ``--batch-size`` is smaller than an objective needs to compare pairs.
+
+    Args:
+        shares: of a batch, for each kind of stream.
+    """
     for objective in objectives:
-        if batch_size is not None and batch_size < objective.smallest_batch:
-            raise UserError(
-                f"--batch-size {batch_size}: {objective.name} compares the pairs of a batch with each other",
-                remedy=f"Choose a --batch-size of at least {objective.smallest_batch}, better of 16 and more",
-            )
+        needed, share = objective.smallest_batch, shares.get(objective.stream or "", 1.0)
+        if batch_size is None or needed <= 1 or batch_size * share > needed - 1e-6:
+            continue
+        held = f"; {batch_size * share:.3g} of them are pairs, the others are text alone" if share < 1 else ""
+        least = math.ceil(needed / share - 1e-6)
+        raise UserError(
+            f"--batch-size {batch_size}: {objective.name} compares the pairs of a batch with each other and needs "
+            f"{needed}{held}",
+            remedy=f"Choose a --batch-size of at least {least}, better of {max(16, 4 * least)} and more"
+            + (", or give bitext a larger share with --sampling-weights" if share < 1 else ""),
+        )

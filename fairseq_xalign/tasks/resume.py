@@ -19,7 +19,7 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
     """``task_state`` of the checkpoint that training will resume or start from, or None.
 
     With it come ``path``, ``resumed`` (whether training goes on, rather than takes weights alone), the
-    ``criterion_name`` that is resumed, and the names of objectives that ``own`` something there.
+    ``criterion_name`` that is resumed, the names of the weights that objectives ``own`` there, and ``optimizer_reset``.
 
     Every option takes a ``.pt`` file or a folder, which stands for its best checkpoint, else its last.
 
@@ -54,5 +54,12 @@ def start_checkpoint(cfg: Any) -> dict[str, Any] | None:
     state = read_checkpoint(chosen, mapped=True)
     history = state.get("optimizer_history") or [{}]
     criterion = history[-1].get("criterion_name") if resumed and not cfg.reset_optimizer else None
-    own = {name.split(".")[1] for name in state["model"] if name.startswith("objectives.")}
-    return {**state["task_state"], "path": str(chosen), "criterion_name": criterion, "resumed": resumed, "own": own}
+    own = {name for name in state["model"] if name.startswith("objectives.")}
+    return {
+        **state["task_state"],
+        "path": str(chosen),
+        "criterion_name": criterion,
+        "resumed": resumed,
+        "own": own,
+        "optimizer_reset": bool(cfg.reset_optimizer),
+    }

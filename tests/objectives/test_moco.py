@@ -129,9 +129,9 @@ def test_the_key_encoder_follows_the_float32_weights_behind_half_precision(preci
 
 
 def test_a_queue_larger_than_the_bitext_is_refused():
-    objective = Moco(options(moco_queue=11))
+    objective = Moco(options(moco_queue=10))
     objective.check(Resources("DATA", pairs=11))
-    with pytest.raises(UserError, match="--moco-queue 11 is more than the 10 pairs.*Choose at most 10"):
+    with pytest.raises(UserError, match="--moco-queue 10 is not less than the 10 pairs.*Choose a tenth"):
         objective.check(Resources("DATA", pairs=10))
 
 

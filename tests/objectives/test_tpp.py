@@ -351,18 +351,22 @@ def test_the_margin_is_what_a_negative_may_score_for_nothing(encoder):
 @pytest.mark.parametrize(
     ("options", "differing", "accepted"),
     [
-        ({}, (True, False), True),
+        ({}, (True, False), False),
         ({}, (False, True), False),
         ({"tpp_negatives": "batch-hard"}, (False, True), False),
-        ({"tpp_negatives": "batch-either"}, (False, True), True),
-        ({"tpp_negatives": "corpus"}, (False, True), True),
-        ({"tpp_loss": "ranking"}, (False, True), True),
+        ({"tpp_negatives": "batch-either"}, (False, True), False),
+        ({"tpp_negatives": "corpus"}, (False, True), False),
+        ({"tpp_negatives": "corpus-either-lang"}, (False, True), True),
+        ({"tpp_negatives": "corpus-either-lang"}, (False, False), False),
+        ({"tpp_loss": "ranking"}, (False, True), False),
     ],
 )
-def test_pairs_whose_replaced_texts_are_all_equal_are_refused(options, differing, accepted):
+def test_pairs_of_which_no_negative_can_be_made_are_refused(options, differing, accepted):
+    """(s, t_j) is a known translation for every j where s is the same in all pairs."""
     objective = TranslationPairs(TPPOptions(**options))
     resources = Resources("DATA", known_pairs=KnownPairs(np.arange(3), differing))
-    with nullcontext() if accepted else pytest.raises(UserError, match="the first text of all pairs .* is the same"):
+    which = " and ".join(name for name, differs in zip(("first", "second"), differing) if not differs)
+    with nullcontext() if accepted else pytest.raises(UserError, match=f"the {which} text of all pairs"):
         objective.check(resources)
 
 
@@ -370,3 +374,5 @@ def test_only_negatives_of_the_corpus_do_with_a_batch_of_one_pair():
     smallest = {n: TranslationPairs(TPPOptions(tpp_negatives=n)).smallest_batch for n in NEGATIVES}
     assert smallest == {n: 1 if n.startswith("corpus") else 2 for n in NEGATIVES}
     assert TranslationPairs(TPPOptions(tpp_loss="ranking")).smallest_batch == 2
+    several = {n: TranslationPairs(TPPOptions(tpp_negatives=n, tpp_num_negatives=5)).smallest_batch for n in NEGATIVES}
+    assert several == {"batch-source": 6, "batch-either": 4, "batch-hard": 6, "corpus": 1, "corpus-either-lang": 1}

@@ -15,13 +15,14 @@ from tests.support.running import (
     same_weights,
     start,
 )
+from tests.tasks.conftest import run as preprocess
 from tests.tasks.test_other_commands import OURS, fairseq
 
 QUEUE, END, SAVED = 37, 8, 5
 """A queue that no number of pairs divides, so that it wraps at different slots."""
 PPA = ["--criterion", "ppa", "--moco-queue", QUEUE, "--moco-width", 16, "--moco-momentum", "0.9", "--moco-pooling",
        "mean", "--updates-per-epoch", 100, "--batch-size", 7]  # fmt: skip
-FOUR = [*PPA, "--update-freq", 2, "--dropout", "0.1"]
+FOUR = [*PPA, "--update-freq", 4, "--dropout", "0.1"]
 
 
 def done(run: Run) -> Run:
@@ -147,7 +148,16 @@ def refused(run: Run, message: str) -> None:
 
 
 def test_a_queue_larger_than_the_bitext_is_refused(data, tmp_path):
-    refused(pretrain(data, tmp_path, "mlm", 1, "--criterion", "ppa"), "--moco-queue 32000 is more than the ")
+    refused(pretrain(data, tmp_path, "mlm", 1, "--criterion", "ppa"), "--moco-queue 32000 is not less than the ")
+
+
+@pytest.mark.parametrize("criterion", ["ppa", "tpp"])
+def test_text_without_bitext_is_refused_as_such(data, criterion, tmp_path):
+    for split in ("train", "valid"):
+        preprocess("binarize", "--subword", data, "--split", split, "--output", tmp_path / "DATA",
+                   "--mono", f"en={data.parent}/{split}.en")  # fmt: skip
+    run = pretrain(tmp_path / "DATA", tmp_path, "mlm", 1, "--criterion", criterion)
+    refused(run, "no bitext train stream in this data folder")
 
 
 def test_pairs_that_are_left_out_do_not_count_for_the_queue(data, tmp_path):
@@ -155,9 +165,9 @@ def test_pairs_that_are_left_out_do_not_count_for_the_queue(data, tmp_path):
     fits = done(pretrain(data, tmp_path / "fits", "mlm", 1, *options, "--moco-queue", 1))
     found = re.search(r"train bitext/en-xx: (\d+) units, (\d+) pairs that do not fit", fits.text)
     pairs, left_out = map(int, found.groups())
-    run = pretrain(data, tmp_path / "refused", "mlm", 1, *options, "--moco-queue", pairs - left_out + 1)
+    run = pretrain(data, tmp_path / "refused", "mlm", 1, *options, "--moco-queue", pairs - left_out)
     assert left_out > 0
-    refused(run, f"--moco-queue {pairs - left_out + 1} is more than the {pairs - left_out} pairs of training bitext")
+    refused(run, f"--moco-queue {pairs - left_out} is not less than the {pairs - left_out} pairs of training bitext")
 
 
 @pytest.mark.parametrize("objectives", ["moco,mlm", "mlm,moco"])
@@ -180,6 +190,36 @@ def test_a_run_is_not_resumed_with_another_queue(data, tmp_path, whole):
     run = pretrain(data, tmp_path, "mlm", END, *FOUR, "--moco-queue", 20, "--restore-file",
                    whole.save_dir / "checkpoint_last.pt")  # fmt: skip
     refused(run, "objectives.moco.queue.keys has shape (37, 16) in the checkpoint, (20, 16) here")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("tlm", ["tlm,weam"], "objective 'weam' has other weights: objectives.weam."),
+        ("tlm,weam", ["tlm"], "objective 'weam' has other weights: objectives.weam."),
+        ("tlm,weam", ["tlm,weam", "--weam-head", "bert"], "objective 'weam' has other weights: objectives.weam."),
+        ("tpp", ["tpp", "--tpp-head", "pooler"], "objective 'tpp' has other weights: objectives.tpp.pooler.bias"),
+        (
+            "moco",
+            ["moco", "--moco-projection-bias"],
+            "objective 'moco' has other weights: objectives.moco.head.hidden.",
+        ),
+        ("moco", ["moco", "--moco-normalize", "z"], "--moco-normalize z: what moco remembers there was made with"),
+        ("moco", ["moco", "--moco-pooling", "mean"], "--moco-pooling mean: what moco remembers there was made with"),
+    ],
+)
+def test_a_run_is_not_resumed_with_weights_that_its_optimizer_does_not_know(linked, before, after, said, tmp_path):
+    """Adam's moments belong to weights by their place alone: those of one would be taken for those of another."""
+    options = ["--criterion", "xalign", "--batch-size", 4, *(["--moco-queue", 9] if before == "moco" else [])]
+    options += ["--objectives"]
+    done(pretrain(linked, tmp_path, "mlm", 1, *options, before))
+    refused(pretrain(linked, tmp_path, "mlm", 2, *options, *after), said)
+
+
+def test_weights_of_objectives_come_and_go_where_the_optimizer_is_reset(linked, tmp_path):
+    options = ["--criterion", "xalign", "--batch-size", 4, "--reset-optimizer", "--reset-dataloader"]
+    for updates, objectives in ((1, "tlm"), (2, "tlm,weam"), (3, "tlm")):
+        done(pretrain(linked, tmp_path, "mlm", updates, *options, "--objectives", objectives))
 
 
 def test_language_embeddings_are_not_in_the_paper(data, tmp_path):

@@ -13,7 +13,7 @@ from fairseq_xalign.objectives.mlm import MaskedLM
 from fairseq_xalign.objectives.moco import Moco, MocoOptions
 from fairseq_xalign.objectives.objective import Resources, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
-from fairseq_xalign.objectives.tpp import TranslationPairs
+from fairseq_xalign.objectives.tpp import TPPOptions, TranslationPairs
 from fairseq_xalign.objectives.wordalign import WordAlignment
 from fairseq_xalign.tasks import pretraining_checks as checks
 
@@ -66,13 +66,29 @@ def test_bitext_without_links_is_refused_with_the_objective_that_reads_them():
 def test_too_few_pairs_are_refused_only_where_an_objective_counts_them():
     resources = Resources("DATA")
     checks.check_pairs([MaskedLM(), TranslationLM()], resources, [])
-    with said("--moco-queue 5 is more than the 0 pairs of training bitext that are read"):
+    with said("--moco-queue 5 is not less than the 0 pairs of training bitext that are read"):
         checks.check_pairs([Moco(MocoOptions(moco_queue=5))], replace(resources, pairs=9), [])
 
 
 def test_a_batch_in_which_no_pairs_can_be_compared_is_refused():
-    checks.check_batch_size([MaskedLM(), Moco()], 1)
-    checks.check_batch_size([TranslationPairs()], None)
-    checks.check_batch_size([TranslationPairs()], 2)
-    with said("--batch-size 1: tpp compares the pairs of a batch with each other. Choose a --batch-size of at least 2"):
-        checks.check_batch_size([MaskedLM(), TranslationPairs()], 1)
+    alone = {"bitext": 1.0}
+    checks.check_batch_size([MaskedLM(), Moco()], 1, alone)
+    checks.check_batch_size([TranslationPairs()], None, alone)
+    checks.check_batch_size([TranslationPairs()], 2, alone)
+    with said(
+        "--batch-size 1: tpp compares the pairs of a batch with each other and needs 2. Choose a --batch-size of"
+    ):
+        checks.check_batch_size([MaskedLM(), TranslationPairs()], 1, alone)
+
+
+def test_only_the_share_of_a_batch_that_is_pairs_counts_for_an_objective_that_compares_them():
+    shares = {"mono": 0.9, "bitext": 0.1}
+    checks.check_batch_size([MaskedLM(), TranslationPairs()], 20, shares)
+    wrong = (
+        "--batch-size 16: tpp compares the pairs of a batch with each other and needs 2; 1.6 of them are pairs, the "
+    )
+    with said(f"{wrong}others are text alone. Choose a --batch-size of at least 20, better of 80 and more, or give"):
+        checks.check_batch_size([MaskedLM(), TranslationPairs()], 16, shares)
+    five = TranslationPairs(TPPOptions(tpp_num_negatives=5))
+    with said("--batch-size 5: tpp compares the pairs of a batch with each other and needs 6"):
+        checks.check_batch_size([five], 5, {"bitext": 1.0})
