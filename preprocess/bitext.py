@@ -257,7 +257,8 @@ def choose(
             )
     say(f"{', '.join(outputs)}: {report['kept']} pairs of {report['read']} read{_said(report, '; left out: ')}")
     if first is not None and report["kept"] < first:
-        say(f"fewer than --first {first}: the corpus has no more")
+        why = f"--read {read} looks at no more" if read is not None and read < lines else "the corpus has no more"
+        say(f"fewer than --first {first}: {why}")
     return report
 
 

@@ -18,7 +18,7 @@ from fairseq.optim.lr_scheduler.polynomial_decay_schedule import (
 from fairseq_xalign.criterions.xalign import PAPERS, XAlignCriterion
 from fairseq_xalign.data.sampling import temperature_probabilities
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
 # temperature sampling (MMTE, section 2.2)
@@ -28,13 +28,12 @@ def test_a_hundred_times_the_text_is_drawn_as_often_as_the_temperature_says(temp
     assert large + small == pytest.approx(1, abs=1e-12) and large / small == pytest.approx(ratio, rel=1e-10)
 
 
-# ALIGN-MLM, Appendix G: 10,000 updates of linear warm-up to 1e-4, then linear decay to 0 at 500,000
+# Learning rates of the papers, as the documentation writes them
 
 
-@pytest.fixture(scope="module")
-def readme_schedule() -> PolynomialDecayLRSchedule:
-    """fairseq's scheduler with the options of the README's training at the paper's scale."""
-    (command,) = re.findall(r"fairseq-train DATA .*?--save-dir \S+", README.read_text("utf-8"), re.S)
+def documented_schedule(page: str) -> PolynomialDecayLRSchedule:
+    """fairseq's scheduler with the options of a page's first training at the paper's scale."""
+    command = re.findall(r"fairseq-train DATA .*?--save-dir \S+", (ROOT / page).read_text("utf-8"), re.S)[0]
     given = dict(re.findall(r"--([a-z-]+) ([^\s\\-]\S*)", command))
     assert given["lr-scheduler"] == "polynomial_decay" and given["max-update"] == given["total-num-update"]
     config = PolynomialDecayLRScheduleConfig(
@@ -59,9 +58,20 @@ def readme_schedule() -> PolynomialDecayLRSchedule:
     return PolynomialDecayLRSchedule(config, Optimizer(None))
 
 
-@pytest.mark.parametrize(("update", "rate"), [(5_000, 5e-5), (10_000, 1e-4), (255_000, 5e-5), (500_000, 0.0)])
-def test_the_readmes_options_give_the_papers_schedule(readme_schedule, update, rate):
-    assert readme_schedule.step_update(update) == pytest.approx(rate, rel=1e-9, abs=1e-15)
+@pytest.mark.parametrize(
+    ("page", "rates"),
+    [
+        # ALIGN-MLM, Appendix G: 10,000 updates of linear warm-up to 1e-4, then linear decay to 0 at 500,000
+        ("README.md", {5_000: 5e-5, 10_000: 1e-4, 255_000: 5e-5, 500_000: 0.0}),
+        # PPA, section 3.1: warm-up to 3e-5 in the first tenth of the updates, then linear decay
+        ("docs/papers/ppa.md", {2_350: 1.5e-5, 4_700: 3e-5, 25_850: 1.5e-5, 47_000: 0.0}),
+        # TPP, appendix A: 500 updates of warm-up
+        ("docs/papers/tpp.md", {250: 1e-5, 500: 2e-5, 5_250: 1e-5, 10_000: 0.0}),
+    ],
+)
+def test_the_documented_options_give_the_papers_schedules(page, rates):
+    schedule = documented_schedule(page)
+    assert {n: schedule.step_update(n) for n in rates} == pytest.approx(rates, rel=1e-9, abs=1e-15)
 
 
 # what the log says

@@ -57,9 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin",
         type=float,
-        default=wikimatrix.MARGIN,
-        help="Smallest margin of a pair of WikiMatrix (default: %(default)s, as in TPP's released code; the authors of "
-        "LASER recommend 1.04).",
+        help=f"With --format wikimatrix: smallest margin of a pair (default: {wikimatrix.MARGIN}, as in TPP's released "
+        "code; the authors of LASER recommend 1.04).",
     )
     parser.add_argument(
         "--mark-addresses",
@@ -79,8 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the two files that the command line asks for."""
     at_least(1, workers=args.workers)
-    if not math.isfinite(args.margin):
-        raise UserError(f"--margin {args.margin} is not a number", remedy="Write, for example, --margin 1.05")
+    if args.margin is not None and args.format != "wikimatrix":
+        raise UserError(f"--margin: pairs of {args.format} have none", remedy="Leave it out")
+    margin = wikimatrix.MARGIN if args.margin is None else args.margin
+    if not math.isfinite(margin):
+        raise UserError(f"--margin {margin} is not a number", remedy="Write, for example, --margin 1.05")
     (source, source_code), (target, target_code) = (
         _language(value, f"--{side}", args.format) for side, value in (("source", args.source), ("target", args.target))
     )
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--source and --target are both {source!r}", remedy="Name two languages")
     outputs = (f"{args.output}.{source}", f"{args.output}.{target}")
     refuse_to_replace(args.input, outputs)
-    wanted = Wanted(source_code, target_code, args.margin, args.workers)
+    wanted = Wanted(source_code, target_code, margin, args.workers)
     pairs = FORMATS[args.format](args.input, wanted)
     kept = write(pairs, wanted, outputs, args.mark_addresses)
     if args.json:

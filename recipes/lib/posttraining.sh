@@ -12,7 +12,8 @@ more_settings() {
     START=""                        # the encoder that training begins with: a checkpoint, or a folder or hub name of transformers
     SUBWORD=""                      # its subword folder (empty: the folder of the checkpoint)
     LANGUAGES=""                    # languages beside English
-    ROWS="" ALL_ROWS=""             # the rows that are run, and those of which the last stage prints the commands
+    ROWS="" ALL_ROWS=""             # the rows that are run, and those of which the commands are printed
+    NO_CS=""                        # how the row of Table 5 without code-switching is made, if there is one: it is FULL with TRANSLATIONS
     CHAIN="" BEST=""                # BEST: LANGUAGE:CHAIN, one word for each language
     CRITERION="" OPTIONS=""         # of fairseq-train, for every row
     LINKS=""                        # which pieces of linked words are linked, --link-pieces of binarize (empty: no word is linked)
@@ -129,6 +130,7 @@ posttraining_dry_run() {
     for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
     echo "$models model$([ "$models" = 1 ] || echo s), ${EPOCHS:+$EPOCHS passes}${EPOCHS:-$UPDATES updates} of $BATCH pairs in each step ($DEVICE), zero-shot on ${TASKS:-nothing}" | sed 's/passes[0-9.]*/passes/'
     echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((models * MEGABYTES_PER_RUN + 200)) MB of disk, $((models * MINUTES_PER_RUN / JOBS)) minutes after the download, without the zero-shot tasks, $JOBS runs at a time"
+    row_commands
 }
 
 # Stage 0
@@ -292,14 +294,19 @@ zero_shot() {
 
 # Stage 6: the table, and a command for each row of the paper's
 posttraining_tables() {
-    local row summary=()
+    local summary=()
     title "stage 6: table, and a command for each row"
     if [ -n "$TASKS" ]; then summary=(--zero-shot "$WORK/zero-shot/summary.md"); fi
     if [ -n "$RETRIEVAL_LINES" ]; then summary+=(--sentences "$RETRIEVAL_LINES"); fi
     "$PYTHON" recipes/lib/posttraining_table.py --retrieval "$WORK/retrieval" ${summary[@]+"${summary[@]}"} --output "$WORK/table.md"
     cat "$WORK/table.md"
     echo
+    row_commands
+}
+row_commands() { # the command of each row of the paper's table
+    local row
     for row in ${ALL_ROWS:-$ROWS}; do echo "$row:  recipes/$NAME/run.sh --conf $CONFIG --set ROWS=$row"; done
+    [ -z "$NO_CS" ] || echo "NO_CS:  recipes/$NAME/run.sh --conf $CONFIG --set ROWS=FULL --set TRANSLATIONS=FOLDER    # $NO_CS"
 }
 
 run_posttraining_stages() {

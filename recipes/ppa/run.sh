@@ -7,7 +7,7 @@
 # Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in four languages, for two
 # cores; paper has the paper's corpora (Europarl, MultiUN, IITB, EUbookshop) and values, for a GPU.
 # Rows of Table 5, one option each: FULL; NO_MOCO; NO_TLM; MLM, MLM on the sides of pairs instead of TLM. --set ROWS=NO_TLM runs one of
-# them; the last stage prints the commands of all. The row "- CS" is FULL, fine-tuned on translations without code-switching:
+# them; --dry-run and the last stage print the commands of all. The row "- CS" is FULL, fine-tuned on translations without code-switching:
 # --set TRANSLATIONS=FOLDER, with the translated training sets of XNLI (docs/pairs.md), fine-tunes each model on English alone
 # (zero-shot), on the translations as they are (translate-train-plain: - CS) and with code-switching (translate-train).
 # Stages: 0 fetch  1 text  2 encoder and data folders  3 training  4 retrieval (NTREX-128)  5 zero-shot tasks  6 table and commands

@@ -8,7 +8,7 @@
 # Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in four languages, for two
 # cores; paper has the paper's corpora (Tatoeba, WikiMatrix, Wikidata: over 100 GB to download) and values, for a GPU.
 # Rows of Table 3: TT, WD and WM, a model for each corpus and language; BP, a language's best corpus and then its second best; ALL,
-# Tatoeba in all languages. --set ROWS=TT runs one of them; the last stage prints the commands of all.
+# Tatoeba in all languages. --set ROWS=TT runs one of them; --dry-run and the last stage print the commands of all.
 # Stages: 0 fetch  1 text  2 encoder and data folders  3 training  4 retrieval (NTREX-128)  5 zero-shot tasks  6 table and commands
 # A second run skips what is done and resumes training where it was stopped. --jobs sets how many runs train at once, --set changes a
 # setting, as in --set SEEDS="1 2" (may be repeated), --smallest tries every stage with two updates on made-up data. PYTHON names

@@ -8,8 +8,8 @@
 # Configurations: demo (the default) trains a small English BERT on verses and strings of user interfaces in four languages, for two
 # cores; paper has the paper's corpora (Europarl, translation2019zh) and values, for a GPU.
 # Rows of Tables 1 and 2: TLM (the baseline, with the same settings), WEAM, and WORDALIGN (word-aligned BERT, Cao et al. 2020); of demo
-# also ALIGN, which is ALIGN-MLM on the sides of the pairs, with a dictionary found in them. --set ROWS=WEAM runs one of them; the last
-# stage prints the commands of all.
+# also ALIGN, which is ALIGN-MLM on the sides of the pairs, with a dictionary found in them. --set ROWS=WEAM runs one of them;
+# --dry-run and the last stage print the commands of all.
 # Stages: 0 fetch  1 text and word links  2 encoder and data folders  3 training  4 retrieval (NTREX-128)  5 zero-shot tasks  6 table and
 # commands
 # A second run skips what is done and resumes training where it was stopped. --jobs sets how many runs train at once, --set changes a

@@ -71,6 +71,8 @@ def test_the_first_pairs_are_those_that_remain_and_nothing_after_them_is_counted
     assert first == [pairs[i][0] for i in (1, 2)], "the other reading of `the first N pairs`"
     run(tmp_path, pairs, "--first", "7")
     assert "fewer than --first 7: the corpus has no more" in capsys.readouterr().err
+    run(tmp_path, pairs, "--first", "7", "--read", "3")
+    assert "fewer than --first 7: --read 3 looks at no more" in capsys.readouterr().err
 
 
 def test_lines_are_written_as_they_are_read(words, tmp_path):

@@ -151,6 +151,12 @@ def test_sentences_of_tatoeba_that_nothing_links_are_refused_beside_a_file_of_pa
     assert "s.csv: sentences without the links between them" in capsys.readouterr().err
 
 
+def test_a_margin_of_a_collection_without_margins_is_refused(tmp_path, capsys):
+    options = ["--input", str(tmp_path / "x"), "--source", "en", "--target", "hi", "--output", str(tmp_path / "out")]
+    assert main(["pairs", "--format", "wikidata", *options, "--margin", "1.2"]) == 1
+    assert "--margin: pairs of wikidata have none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("margin", ["nan", "inf", "-inf"])
 def test_a_margin_that_is_no_number_is_refused(tmp_path, capsys, margin):
     (tmp_path / "x.tsv").write_text("1.1\ta\tb\n", "utf-8")
