@@ -79,6 +79,20 @@ def test_a_grown_model_trains_on_its_new_language_and_on_the_old_ones(root, data
     assert refused.status == 1 and "is not that of the checkpoint" in refused.text.splitlines()[-1]
 
 
+def test_an_encoder_from_translation_is_trained_further_on_pairs(data, root, trained, tmp_path, capsys):
+    encoder = tmp_path / "encoder.pt"
+    assert convert(["from-mnmt", str(trained), str(encoder)]) == 0
+    said = capsys.readouterr().err.split("fine-tune it with ")[1].split(" --finetune-from-model")[0]
+    for objectives in ("moco,tlm", "tpp"):
+        options = [*said.split(), "--criterion", "xalign", "--objectives", objectives, "--batch-size", 8]
+        options += ["--moco-queue", 9] if "moco" in objectives else []
+        run = pretrain(data, tmp_path / objectives, "mlm", 2, *options, "--finetune-from-model", encoder)
+        assert run.status == 0, run.text[-3000:]
+        before = torch.load(encoder, weights_only=False)["model"]["encoder.layers.0.qkv.weight"]
+        moved = (run.checkpoint()["model"]["encoder.layers.0.qkv.weight"] - before).abs().max()
+        assert len(run.losses()) == 2 and 0 < moved < 0.1
+
+
 def test_an_encoder_from_translation_is_fine_tuned_and_used(root, trained, tmp_path, capsys):
     encoder = root / "encoder.pt"
     assert convert(["from-mnmt", str(trained), str(encoder)]) == 0

@@ -13,6 +13,7 @@ import transformers
 from fairseq_xalign.convert.__main__ import main
 from fairseq_xalign.convert.commands.from_hf import from_hf
 from fairseq_xalign.data.folder import DataFolder
+from fairseq_xalign.data.words import split_words
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.checkpoint import read_checkpoint, read_encoder
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
@@ -38,17 +39,20 @@ def converted(request, tmp_path_factory):
     assert main(["from-hf", str(root / "theirs"), str(root / "ours")]) == 0
     short = [" ".join(line.split()[:5]) for line in LINES[:60]]
     (root / "train.en").write_text("\n".join(short) + "\n", "utf-8")
-    (root / "train.xx").write_text("\n".join(" ".join(reversed(line.split())) for line in short) + "\n", "utf-8")
+    words = [split_words(line) for line in short]
+    (root / "train.xx").write_text("".join(" ".join(reversed(line)) + "\n" for line in words), "utf-8")
+    links = [" ".join(f"{i}-{len(line) - 1 - i}" for i in range(len(line))) for line in words]
+    (root / "links").write_text("\n".join(links) + "\n", "utf-8")
     (root / "words").write_text("the of\nand in\n", "utf-8")
     run = [str(root / name) for name in ("ours", "train.en", "train.xx", "words", "d.tsv", "DATA")]
-    ours, en, xx, words, dictionary, data = run
-    assert preprocess(["dictionary", "--muse", words, "--source", "en", "--target", "xx", "--subword", ours,
+    ours, en, xx, pairs, dictionary, data = run
+    assert preprocess(["dictionary", "--muse", pairs, "--source", "en", "--target", "xx", "--subword", ours,
                        "--pieces", "mean", "--output", dictionary]) == 0  # fmt: skip
     for split in ("train", "valid"):
         assert preprocess(["binarize", "--subword", ours, "--split", split, "--output", data, "--workers", "1",
                            "--mono", f"en={en}", "--mono", f"xx={xx}", "--bitext", f"en-xx={en},{xx}",
-                           "--max-unknown", "1", *(["--dictionary", f"en-xx={dictionary}"] * (split == "train"))]
-                          ) == 0  # fmt: skip
+                           "--links", f"en-xx={root / 'links'}", "--link-pieces", "all", "--max-unknown", "1",
+                           *(["--dictionary", f"en-xx={dictionary}"] * (split == "train"))]) == 0  # fmt: skip
     return request.param, root
 
 
@@ -73,15 +77,24 @@ def test_the_folder_is_complete_in_itself(converted):
     assert settings["parameters"] == sum(p.numel() for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("criterion", ["mlm", "tlm", "xlm", "dict_mlm", "align_mlm"])
+FURTHER = {
+    "ppa": ["--criterion", "ppa", "--moco-queue", "9", "--batch-size", "4"],
+    "tpp": ["--criterion", "tpp", "--tpp-head", "pooler", "--batch-size", "4"],
+    "weam": ["--criterion", "weam"],
+    "a mixture": ["--criterion", "xalign", "--objectives", "moco,tlm,weam:0.5,align:10,wordalign,tpp", "--batch-size",
+                  "16", "--moco-queue", "9"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("criterion", ["mlm", "tlm", "xlm", "dict_mlm", "align_mlm", *FURTHER])
 def test_every_criterion_trains_from_it(converted, criterion, tmp_path):
     arch, root = converted
-    if arch != "xalign_mbert" and criterion not in ("xlm", "align_mlm"):
-        pytest.skip("the other shape trains with two of them")
-    options = CRITERIONS[criterion]
+    if arch != "xalign_mbert" and criterion not in ("xlm", "align_mlm", "a mixture"):
+        pytest.skip("the other shape trains with three of them")
+    options = (CRITERIONS | FURTHER)[criterion]
     run = train(root, tmp_path / "run", str(root / "DATA"), "--task", "align_mlm", "--arch", arch, *SHAPE, *options,
                 "--finetune-from-model", str(root / "ours"), "--tokens-per-sample", "64",
-                "--max-tokens", "256", *(["--tlm-packing", "pairs"] if criterion in ("tlm", "xlm") else [])
+                "--max-tokens", "512", *(["--tlm-packing", "pairs"] if criterion in ("tlm", "xlm") else [])
                 )  # fmt: skip
     assert run.status == 0, run.text[-2000:]
     assert len(run.losses()) == 2
