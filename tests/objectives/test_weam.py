@@ -260,6 +260,24 @@ def test_both_parts_share_one_forward_pass_and_one_count():
     assert float(total) == pytest.approx(float(losses["tlm"].sum + losses["weam"].sum), rel=1e-6)
 
 
+@pytest.mark.parametrize("mix", ["mixture", "sum"])
+def test_beside_mlm_only_a_sum_keeps_the_proportion_of_both_parts(mix):
+    """In a mixture, TLM is a share of all hidden tokens; the cross-lingual part is a mean of its own in either."""
+    torch.manual_seed(3)
+    encoder, mono, bitext = Encoder(config()), random_batch(seed=4, rate=0.2), random_batch()
+    objectives = [Weighted(OBJECTIVES[name]()) for name in ("mlm", "tlm", "weam")]
+    objectives = [replace(objectives[0], batch="mono"), *(replace(one, batch="bitext") for one in objectives[1:])]
+    context = Context(modules={"weam": objectives[2].objective.module(encoder)})
+    total, size, parts = combined_loss(objectives, encoder, {"mono": mono, "bitext": bitext}, context, mix)
+    mlm, tlm, weam = (parts[name] for name in ("mlm", "tlm", "weam"))
+    assert tlm.count == weam.count != mlm.count
+    own = weam.sum / weam.count
+    mixed = (mlm.sum + tlm.sum) / (mlm.count + tlm.count) + own
+    summed = mlm.sum / mlm.count + tlm.sum / tlm.count + own
+    assert float(total / size) == pytest.approx(float(mixed if mix == "mixture" else summed), rel=1e-5)
+    assert float(mixed) != pytest.approx(float(summed), rel=1e-2)
+
+
 def test_the_head_of_bert_begins_as_the_encoders_once():
     encoder = Encoder(config())
     objective = WordExchange(ExchangeOptions(weam_head="bert"))
