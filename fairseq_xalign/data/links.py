@@ -22,6 +22,8 @@ MOST_PIECES = int(np.iinfo(LINK_TYPE).max) + 1
 class LinkTokens(Protocol):
     """What is asked of the mapped links of a bitext (``MappedTokens``, or ``JoinedTokens`` of several folders)."""
 
+    def __len__(self) -> int: ...
+
     def gather(self, indices: Iterable[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 

@@ -249,6 +249,7 @@ class AlignMLMTask(TrainingTask):
             return None
         links = self.folder.links(split)
         checks.check_links(pair, split, links, self.objectives, self.cfg.data)
+        checks.check_linked(pair, split, links[pair], self.objectives, self.cfg.data)
         return links[pair]
 
     def _how_to_add(self, split: str) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from fairseq_xalign.data.links import LinkTokens
 from fairseq_xalign.data.streams import BitextStream
 from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.objectives.objective import LINKS, Objective, Resources, Weighted
 from fairseq_xalign.options import name_list, pair_name
+
+logger = logging.getLogger(__name__)
+LINKED_SAMPLE = 1000
+"""Pairs, evenly spread over a bitext, that are looked at for links."""
+FEW_LINKED = 0.5
+"""A smaller share of pairs with links is worth a warning: of running text, nearly all have some."""
 
 
 def chosen_languages(option: str | None, there: Sequence[str], where: str) -> list[str]:
@@ -92,6 +102,27 @@ def check_links(
             remedy=f"Make them with `xalign-preprocess links`, and binarize again with --bitext {pair_name(pair)}="
             f"FILE,FILE --links {pair_name(pair)}=FILE --split {split}; or leave {names} out",
         )  # fmt: skip
+
+
+def check_linked(
+    pair: tuple[str, str], split: str, links: LinkTokens, objectives: Sequence[Objective], where: str
+) -> None:
+    """Say how few pairs of a bitext have links, of a sample; raises UserError if none has."""
+    count = min(len(links), LINKED_SAMPLE)
+    _, sizes = links.gather(np.linspace(0, len(links) - 1, count).astype(np.int64))
+    linked = int((sizes > 0).sum())
+    names = " and ".join(objective.name for objective in objectives if LINKS in objective.needs)
+    if count and not linked:
+        raise UserError(
+            f"bitext {split} {pair_name(pair)}: none of {count:,} pairs has word links, and {names} would learn nothing",
+            where,
+            remedy="Look at the file of --links, make it again with `xalign-preprocess links`, and binarize again",
+        )
+    if linked < FEW_LINKED * count:
+        logger.warning(
+            f"bitext {split} {pair_name(pair)}: only {linked:,} of {count:,} pairs have word links; {names} learns "
+            "nothing of the others. Is this the file of links that belongs to this text?"
+        )
 
 
 def check_pairs(objectives: Sequence[Objective], resources: Resources, streams: Sequence[Any]) -> None:

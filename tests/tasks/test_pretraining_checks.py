@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fairseq_xalign.errors import UserError
@@ -61,6 +62,24 @@ def test_bitext_without_links_is_refused_with_the_objective_that_reads_them():
     checks.check_links(("en", "de"), "train", [("en", "de")], [MaskedLM(), WordAlignment()], "DATA")
     with said("DATA: bitext train en-de has no word links, but wordalign reads them"):
         checks.check_links(("en", "de"), "train", [("en", "fr")], [MaskedLM(), WordAlignment()], "DATA")
+
+
+def test_bitext_with_hardly_any_links_is_refused_or_warned_of(caplog):
+    class Links(list):
+        """How many numbers of links each pair has."""
+
+        def gather(self, indices):
+            return np.zeros(0, np.uint16), np.array(self)[indices]
+
+    def check(links):
+        checks.check_linked(("en", "de"), "train", Links(links), [MaskedLM(), WordAlignment()], "DATA")
+
+    check([2] * 3000 + [0] * 2000)
+    assert not caplog.text
+    check([2] * 10 + [0] * 290)
+    assert "bitext train en-de: only 10 of 300 pairs have word links; wordalign learns nothing of" in caplog.text
+    with said("DATA: bitext train en-de: none of 1,000 pairs has word links, and wordalign would learn nothing"):
+        check([0] * 5000)
 
 
 def test_too_few_pairs_are_refused_only_where_an_objective_counts_them():
