@@ -31,7 +31,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.inputs import open_input
 from fairseq_xalign.labelled.kind import FileRow
-from preprocess.sets.published import Counts, Part, PublishedSet, matching, text_row
+from preprocess.sets.published import CONFLICTING, REPEATED, Counts, Part, PublishedSet, matching, text_row
 
 NEUTRAL = "neutral"
 LABELS = ("negative", NEUTRAL, "positive")
@@ -44,7 +44,6 @@ DOWNLOAD = (
 )
 TWARC = "A line is a post, or a page of posts, as twarc writes it"
 NO_TEXT = f"posts without a text in {TEXTS}, left out"
-REPEATED = "posts that an earlier line has, left out"
 
 
 def _one_line(text: str) -> str:
@@ -148,19 +147,21 @@ SAIL = {"POS": "positive", "NEG": "negative", "NEU": NEUTRAL}
 def _sail(files: Mapping[Path, str], folder: Path, counts: Counts) -> Iterator[FileRow]:
     """The id of a post per line, in a file for each label."""
     texts = _texts(folder)
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for path, label in files.items():
         for line, content in read_lines(path):
             name = content.strip()
-            if name and not name.isdecimal():
+            if not name:
+                continue
+            if not name.isdecimal():
                 raise UserError(f"not the id of a post: {name[:40]!r}", path, line, json_lines.GET_AGAIN)
             if name in seen:
-                counts[REPEATED] += 1
-            elif name and name not in texts:
+                counts[REPEATED if seen[name] == label else CONFLICTING] += 1
+            elif name not in texts:
                 counts[NO_TEXT] += 1
-            elif name:
+            else:
                 yield text_row(name, texts[name], label, line, path)
-            seen.add(name)
+            seen.setdefault(name, label)
 
 
 def find_sail(folder: Path) -> Iterator[Part]:

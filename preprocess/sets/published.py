@@ -22,6 +22,8 @@ PACKED = r"(\.(gz|xz|bz2|zst))?"
 """The ends of compressed files that ``files.read_lines`` opens."""
 Counts = Counter[str]
 EMPTY = "examples with an empty text"
+REPEATED = "posts that an earlier line has, left out"
+CONFLICTING = "posts that an earlier line has with another label, left out"
 
 
 @dataclass(frozen=True)

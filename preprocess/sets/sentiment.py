@@ -23,7 +23,7 @@ from fairseq_xalign.data.formats import csv_table, named_columns
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled.kind import FileRow
-from preprocess.sets.published import Counts, Part, PublishedSet, matching, text_row
+from preprocess.sets.published import CONFLICTING, REPEATED, Counts, Part, PublishedSet, matching, text_row
 
 LABELS = ("negative", "neutral", "positive")
 NUSAX = {
@@ -86,7 +86,7 @@ def _semeval(paths: Sequence[Path], counts: Counts) -> Iterator[FileRow]:
                 raise UserError(f"{len(fields)} columns instead of 3", path, line, "Rows are an id, a label and a text")
             name, label, post = fields
             if name in seen:
-                counts["posts that an earlier line has, left out"] += 1
+                counts[REPEATED if seen[name] == label else CONFLICTING] += 1
                 continue
             seen[name] = label
             yield text_row(name, post.replace("\t", " "), label, line, path)
@@ -98,7 +98,7 @@ def find_semeval(folder: Path) -> Iterator[Part]:
     for one in matching(folder, r"twitter-20\d\d(?P<name>train|devtest|dev)-A\.(txt|tsv)"):
         by_split.setdefault(SEMEVAL_SPLITS[one.groups["name"]], []).append(one.path)
     for one in matching(folder, rf"{SEMEVAL_TEST}\.(txt|tsv)"):
-        by_split["test"] = [one.path]
+        by_split.setdefault("test", []).append(one.path)
     for split, paths in by_split.items():
         yield Part(split, "en", paths[0], partial(_semeval, paths))
 

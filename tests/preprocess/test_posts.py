@@ -108,7 +108,7 @@ def test_japanese_marks_are_joined_with_posts_from_twitter(tmp_path):
 
 
 def test_hindi_ids_have_their_label_in_the_name_of_their_file(tmp_path):
-    for label, ids in (("POS", "1\n"), ("NEG", "2\n2\n"), ("NEU", "3\n9\n")):
+    for label, ids in (("POS", "1\n"), ("NEG", "2\n2\n\n"), ("NEU", "3\n9\n\n2\n")):
         write(tmp_path, f"in/HI_Train_SAIL2015/HI_{label}.txt", ids)
     write(tmp_path, "in/tweets.jsonl", lines(V1, V2))
     report, rows, _ = made("sail2015", tmp_path)
@@ -120,6 +120,7 @@ def test_hindi_ids_have_their_label_in_the_name_of_their_file(tmp_path):
     }
     assert report["train.hi"]["changes"] == {
         "posts that an earlier line has, left out": 1,
+        "posts that an earlier line has with another label, left out": 1,
         "examples with the label neutral left out": 1,
         "posts without a text in tweets.jsonl, left out": 1,
     }

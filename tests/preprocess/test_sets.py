@@ -263,6 +263,21 @@ def test_semeval_joins_its_years_without_neutral_posts(tmp_path):
     assert len(made("semeval2017", tmp_path, dropped=[])[1]["test.en"]) == 2
 
 
+def test_posts_of_semeval_whose_files_disagree_are_counted_apart(tmp_path):
+    write(tmp_path, "in/twitter-2013train-A.txt", "1\tpositive\ta b\n2\tnegative\tc d\n")
+    write(tmp_path, "in/twitter-2016train-A.txt", "1\tnegative\ta b\n2\tnegative\tc d\n")
+    test = "SemEval2017-task4-test.subtask-A.english"
+    write(tmp_path, f"in/{test}.txt", "9\tnegative\tc\n")
+    write(tmp_path, f"in/{test}.tsv", "8\tpositive\td\n")
+    report, rows = made("semeval2017", tmp_path)
+    assert [(row["id"], row["label"]) for row in rows["train.en"]] == [("1", "positive"), ("2", "negative")]
+    assert report["train.en"]["changes"] == {
+        "posts that an earlier line has, left out": 1,
+        "posts that an earlier line has with another label, left out": 1,
+    }
+    assert len(rows["test.en"]) == 2, "a second file of the test set is read too"
+
+
 @pytest.mark.parametrize(
     ("name", "file", "text", "message"),
     [
