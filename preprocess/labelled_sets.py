@@ -29,13 +29,13 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.data.formats.columns import OUTSIDE
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, first_of, unknown_name
 from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
 from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
 from fairseq_xalign.options import name_list
 from preprocess.corpora.catalogue import CORPORA
-from preprocess.labelled_files import Key, find_files
+from preprocess.labelled_files import NAMED, Key, find_files
 from preprocess.sets import BY_TASK, SETS
 from preprocess.sets.published import Part, PublishedSet, checked
 
@@ -166,6 +166,9 @@ def benchmark(
             place = f"{split}.{language}"
             report[place] = _write_split(kind, task, rows, path, made / f"{place}.jsonl", place)
             labels.update(report[place]["by label"])
+        for place in _without_examples(report, {".".join(key): path for key, (path, _) in parts.items()}):
+            del report[place]
+            (made / f"{place}.jsonl").unlink()
         description = {"format": FORMAT, "task": kind.name, "labels": sorted(labels), "name": task.name}
         description |= {} if known is None else {"set": known.name}
         description |= {"pieces": known.pieces} if known is not None and known.pieces else {}
@@ -173,6 +176,27 @@ def benchmark(
     if absent := [old for old in types or () if not met[old]]:
         cli.say(f"{MAP_TYPES}: no entity has the type {' or '.join(absent)}; check the spelling")
     return report, sorted(labels)
+
+
+def _without_examples(report: Mapping[str, Any], sources: Mapping[str, Path]) -> list[str]:
+    """The parts without an example, which are said; a file may have other parts (all languages of XNLI are in one).
+
+    Raises:
+        UserError: for a file that gives no example of any part, with what was left out of it and why.
+    """
+    absent = [place for place, counts in report.items() if not counts["examples"]]
+    read = {sources[place] for place in report if place not in absent}
+    for source in dict.fromkeys(sources[place] for place in absent):
+        here = [place for place in absent if sources[place] == source]
+        reasons: Counter[str] = Counter()
+        for place in here:
+            reasons.update(report[place]["changes"])
+        why = "".join(f"; {count:,} {reason}" for reason, count in reasons.items())
+        what = f"no example in the file for {first_of(here, NAMED)}{why}"
+        if source not in read:
+            raise UserError(what, source, remedy="Give it examples, or remove it")
+        cli.say(f"{source}: {what}")
+    return absent
 
 
 def _task_of(name: str) -> Task:
@@ -287,8 +311,6 @@ def _write_split(kind: Kind, task: Task, rows: Rows, source: Path, target: Path,
             contents.add(content)
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             counted.update(kind.labels_of(row))
-    if not places:
-        raise UserError("no example in the file", source, remedy="Give it examples, or remove it")
     return {
         "examples": len(places),
         "labels": counted.total(),

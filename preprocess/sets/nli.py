@@ -33,6 +33,7 @@ LETTERS = {"c": "contradiction", "e": "entailment", "n": "neutral"}
 NO_MAJORITY = "-"
 CODE = r"(?P<lang>[a-z]{2,3}(-[A-Za-z]+)?)"
 NO_GOLD = "examples without a gold label left out"
+OWN = "read sentences of other languages with xalign-preprocess benchmark pairs"
 UNMATCHED = "lines left out that do not match the English line of the same number"
 
 
@@ -102,6 +103,9 @@ def _xnli(path: Path, language: str, counts: Counts) -> Iterator[FileRow]:
     """One language of a file that has all fifteen."""
     columns = ("language", "gold_label", "sentence1", "sentence2", "pairID")
     for line, (said, label, first, second, name) in named_columns.read(path, columns):
+        if said not in XNLI_LANGUAGES:
+            known = ", ".join(XNLI_LANGUAGES)
+            raise UserError(f"unknown language {said!r}", path, line, f"XNLI has {known}. Get the file again, or {OWN}")
         if said == language:
             yield pair_row(name, (first, second), label, line)
 

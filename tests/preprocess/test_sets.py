@@ -137,6 +137,49 @@ def test_xnli_has_a_part_per_language_and_training_sets_that_stay_parallel(tmp_p
     }
 
 
+def xnli_file(root, name, *lines):
+    write(root, name, "\n".join(["\t".join(XNLI_COLUMNS), *lines]) + "\n")
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "pt"])
+def test_no_row_of_xnli_is_skipped_for_its_language(tmp_path, capsys, language):
+    xnli_file(tmp_path, "in/xnli.dev.tsv", xnli_line("en", "0", PAIRS[0]), xnli_line(language, "1", PAIRS[1]))
+    assert preprocess(["benchmark", "xnli", "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M")]) == 1
+    said = capsys.readouterr().err
+    assert f"xnli.dev.tsv:3: unknown language '{language}'. XNLI has ar, bg" in said and "benchmark pairs" in said
+    assert not (tmp_path / "M").exists()
+
+
+def test_a_file_of_several_parts_may_have_one_of_them_alone_and_the_others_are_named(tmp_path, capsys):
+    xnli_file(tmp_path, "in/xnli.test.tsv", xnli_line("de", "0", PAIRS[0]))
+    report, rows = made("xnli", tmp_path)
+    assert report.keys() == rows.keys() == {"test.de"}
+    said = capsys.readouterr().err
+    assert "xnli.test.tsv: no example in the file for test.ar, test.bg, test.el, test.en, test.es and 9 more" in said
+    write(tmp_path, "in/de-DE.jsonl", json.dumps({"id": "1", "partition": "dev", "utt": "a", "intent": "x"}) + "\n")
+    report, rows = made("massive", tmp_path)
+    assert report.keys() == rows.keys() == {"valid.de"}
+    assert "de-DE.jsonl: no example in the file for test.de, train.de" in capsys.readouterr().err
+
+
+def test_a_file_of_which_everything_is_left_out_is_refused_with_the_reasons(tmp_path, capsys):
+    def refused(name, *options):
+        arguments = ["benchmark", name, "--from", str(tmp_path / "in"), "--output", str(tmp_path / "M"), *options]
+        assert preprocess(arguments) == 1 and not (tmp_path / "M").exists()
+        return capsys.readouterr().err
+
+    write(tmp_path, "in/twitter-2013train-A.txt", "1\tneutral\ta b\n2\tneutral\tc d\n")
+    write(tmp_path, "in/SemEval2017-task4-test.subtask-A.english.txt", "9\tpositive\tc\n")
+    reasons = "no example in the file for train.en; 2 examples with the label neutral left out"
+    assert f"twitter-2013train-A.txt: {reasons}. Give it examples" in refused("semeval2017")
+    xnli_file(tmp_path, "in/xnli.dev.tsv", *(xnli_line(language, "0", PAIRS[0]) for language in ("en", "de")))
+    said = refused("xnli", "--drop", "neutral")
+    assert "xnli.dev.tsv: no example in the file for valid.ar, valid.bg" in said
+    assert "and 10 more; 2 examples with the label neutral left out. " in said
+    xnli_file(tmp_path, "in/xnli.dev.tsv")
+    assert "and 10 more. Give it examples, or remove it" in refused("xnli")
+
+
 def test_translations_of_multinli_stay_parallel_with_its_own_file_too(tmp_path):
     rows = [{"sentence1": a, "sentence2": b, "gold_label": c, "pairID": str(i)} for i, (a, b, c) in enumerate(PAIRS)]
     write(tmp_path, "in/multinli_1.0_train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
