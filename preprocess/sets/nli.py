@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from fairseq_xalign import cli
 from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.data.formats import json_lines, named_columns, nli
 from fairseq_xalign.errors import UserError
@@ -161,6 +162,7 @@ def find_xnli(folder: Path) -> Iterator[Part]:
     """``xnli.dev.tsv`` and ``xnli.test.tsv``, and the training sets ``multinli.train.{lang}.tsv`` beside them.
 
     Without ``multinli.train.en.tsv``, MultiNLI's own training set is the English one: the lines are the same.
+    Without either, translations are read as they are, which is said.
     """
     for one in matching(folder, r"xnli\.(?P<split>dev|test)\.tsv"):
         for language in XNLI_LANGUAGES:
@@ -170,6 +172,11 @@ def find_xnli(folder: Path) -> Iterator[Part]:
     english = training.get("en", originals)
     if "en" not in training and originals is not None:
         yield Part("train", "en", originals, partial(_parallel_english, originals))
+    if training and english is None:
+        cli.say(
+            f"{folder}: the translated training sets are not compared with the original line by line, since there is "
+            "nothing to compare with: neither multinli.train.en.tsv nor multinli_1.0_train.jsonl is there"
+        )
     for language, path in training.items():
         yield Part("train", language, path, partial(_translated, path, None if language == "en" else english))
 

@@ -24,6 +24,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from fairseq_xalign import cli
+from fairseq_xalign.constants import SPLITS
 from fairseq_xalign.labelled import answers
 from fairseq_xalign.labelled.kind import FileRow
 from preprocess.sets.published import Counts, Part, PublishedSet, matching
@@ -53,16 +55,25 @@ def find_squad(folder: Path) -> Iterator[Part]:
 
 def find_xtreme(folder: Path) -> Iterator[Part]:
     """Translations of the training set (and of the development set), with SQuAD itself where it lies beside them."""
-    for one in matching(folder, rf"squad\.translate\.(?P<split>train|dev)\.en-{CODE}\.json"):
-        yield _part(one.split, one.groups["lang"], one.path)
-    yield from find_squad(folder)
+    yield from _translations(folder, rf"squad\.translate\.(?P<split>train|dev)\.en-{CODE}\.json")
 
 
 def find_translated_by_mlqa(folder: Path) -> Iterator[Part]:
     """``{lang}_squad-translate-train-{train,dev}-v1.1.json``, with SQuAD itself where it lies beside them."""
-    for one in matching(folder, rf"{CODE}_squad-translate-train-{SQUAD_SPLITS}"):
+    yield from _translations(folder, rf"{CODE}_squad-translate-train-{SQUAD_SPLITS}")
+
+
+def _translations(folder: Path, pattern: str) -> Iterator[Part]:
+    """Translations of SQuAD, and SQuAD itself; whether there is an original to join them with is said."""
+    translated, originals = list(matching(folder, pattern)), list(find_squad(folder))
+    for one in translated:
         yield _part(one.split, one.groups["lang"], one.path)
-    yield from find_squad(folder)
+    if translated and not any(part.split == SPLITS[0] for part in originals):
+        cli.say(
+            f"{folder}: the translated questions cannot be joined with their originals (--code-switch en), since there "
+            "is nothing to join with: train-v1.1.json is not there"
+        )
+    yield from originals
 
 
 def find_mlqa(folder: Path) -> Iterator[Part]:

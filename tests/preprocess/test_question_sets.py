@@ -130,6 +130,21 @@ def test_a_question_of_a_users_own_file_is_named_by_its_id(tmp_path, capsys):
     assert f"test.de.json: the question {second[0]!r}: an empty question" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("squad-xtreme", "squad.translate.train.en-de.json"),
+        ("squad-mlqa", "de_squad-translate-train-train-v1.1.json"),
+    ],
+)
+def test_that_translated_questions_have_no_original_to_be_joined_with_is_said(name, file, tmp_path, capsys):
+    nothing = "nothing to join with: train-v1.1.json is not there"
+    made(name, tmp_path, {file: document(*GERMAN), "dev-v1.1.json": document(*ENGLISH)})
+    assert nothing in capsys.readouterr().err
+    made(name, tmp_path, {"train-v1.1.json": document(*ENGLISH)})
+    assert nothing not in capsys.readouterr().err
+
+
 def test_answers_of_a_translation_that_moved_are_counted(tmp_path):
     context, (first, second) = GERMAN
     moved = [(*first[:3], 3), (*second[:2], "nicht da", 0)]

@@ -180,6 +180,17 @@ def test_a_file_of_which_everything_is_left_out_is_refused_with_the_reasons(tmp_
     assert "and 10 more. Give it examples, or remove it" in refused("xnli")
 
 
+def test_that_translations_have_no_original_to_compare_with_is_said(tmp_path, capsys):
+    rows = "premise\thypo\tlabel\n" + "\t".join(PAIRS[0]) + "\n"
+    write(tmp_path, "in/multinli.train.sw.tsv", rows)
+    made("xnli", tmp_path)
+    nothing = "nothing to compare with: neither multinli.train.en.tsv nor multinli_1.0_train.jsonl is there"
+    assert nothing in capsys.readouterr().err
+    write(tmp_path, "in/multinli.train.en.tsv", rows)
+    made("xnli", tmp_path)
+    assert nothing not in capsys.readouterr().err
+
+
 def test_translations_of_multinli_stay_parallel_with_its_own_file_too(tmp_path):
     rows = [{"sentence1": a, "sentence2": b, "gold_label": c, "pairID": str(i)} for i, (a, b, c) in enumerate(PAIRS)]
     write(tmp_path, "in/multinli_1.0_train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
