@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fairseq_xalign import cli
+from fairseq_xalign.constants import SPLIT_ALIASES, SPLITS
 from fairseq_xalign.data.formats import json_lines, squad
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.answers import AnswerF1, ExactMatch, Reference
@@ -34,6 +36,11 @@ UNKNOWN = -1
 NOT_SHOWN = "answers that no window shows whole"
 MADE_OF = "Write questions as SQuAD v1.1 has them, and make the folder with xalign-preprocess benchmark qa"
 MAP = "Predictions are one JSON object, {id: answer, ...}, or the lines that xalign-evaluate predict writes"
+NAMED_LANGUAGE = re.compile(
+    r"(.+\.(?P<lang>[a-z]{2,3}([-_][A-Za-z]{2,4})?)|.*context-(?P<context>[a-z]{2,3})-question-(?P<asked>[a-z]{2,3}))"
+    r"\.jsonl?(\.[a-z0-9]+)?"
+)
+"""Names of files that say their language: ``test.en.json``, ``xquad.en.json``, and those of MLQA."""
 QUESTION_AND_CONTEXT = "Write the question and its context with a tab between them"
 
 
@@ -99,6 +106,22 @@ def own_format(path: str | Path) -> bool:
     return "prediction" not in found and any(isinstance(value, str | None) for value in found.values())
 
 
+def language_of(path: Path) -> str | None:
+    """The language of the answers in a file, by its name, by which they are normalised; it is said, or that none is."""
+    match = NAMED_LANGUAGE.fullmatch(path.name)
+    if match is None or match["lang"] in (*SPLITS, *SPLIT_ALIASES):
+        cli.say(
+            f"{path}: no language is known: no articles are left out of answers, and words end at white space; "
+            "--language XX says which rules apply"
+        )
+        return None
+    language = match["lang"] or match["context"]
+    if match["asked"] and match["asked"] != language:
+        language = f"{language}-{match['asked']}"
+    cli.say(f"{path}: answers are normalised as {language}, by the file's name; --language XX says another language")
+    return language
+
+
 QA = Task(
     "qa",
     metrics,
@@ -113,6 +136,7 @@ QA = Task(
     own=own_format,
     named=True,
     validated=lambda: (AnswerF1(), ExactMatch()),
+    language_of=language_of,
 )
 
 

@@ -164,6 +164,8 @@ class Task:
         validated: the metrics that validation measures during training, besides the accuracy of units.
         retyped: a row with the types of its labels renamed, see :func:`fairseq_xalign.labelled.entities.retyped`; None
             where labels have no types.
+        language_of: the language that the name of a file with gold labels says, for a task whose scores depend on it;
+            None where the name says none. Both are announced.
     """
 
     name: str
@@ -180,6 +182,7 @@ class Task:
     named: bool = False
     validated: Callable[[], Sequence[Metric]] = tuple
     retyped: Callable[[Row, Mapping[str, str], Counter[str]], Row] | None = None
+    language_of: Callable[[Path], str | None] = lambda path: None
 
 
 class Kind(ABC):

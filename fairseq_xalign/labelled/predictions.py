@@ -87,10 +87,14 @@ def read_items(
         truths = _own_format(kind, known, gold, True) if known.own(gold) else _json_gold(kind, known, gold)
         truths = _of_language(truths, language, gold, "gold labels")
         records, truths = _same_languages(records, truths, predictions, gold)
+        if all(record.language is None for record in [*records, *truths]) and (said := known.language_of(Path(gold))):
+            records, truths = ([replace(record, language=said) for record in side] for side in (records, truths))
         truths = _numbered(truths, records)
         match = _in_order if in_order or _nameless(records) or _nameless(truths) else _by_id
         records = match(records, truths, predictions, gold)
     else:
+        if all(record.language is None for record in records) and (said := known.language_of(Path(predictions))):
+            records = [replace(record, language=said) for record in records]
         _by_name(records, predictions)
     if not records:
         raise _nothing_to_score(predictions)

@@ -1,5 +1,6 @@
 """Which prediction belongs to which gold label: what differs is refused, and nothing is scored twice or lost."""
 
+import gzip
 import json
 
 import pytest
@@ -120,6 +121,44 @@ def test_answers_of_a_language_are_normalised_whatever_code_it_has(tmp_path):
     found = score("qa", write(tmp_path / "p.jsonl", *rows), bootstrap=0)["scores"]
     assert [round(found[name]["f1"]) for name in ("zh", "zho_Hans", "cmn")] == [80] * 3
     assert [found[name]["exact_match"] for name in ("en", "eng_Latn", "eng")] == [100] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "f1"),
+    [
+        ("test.en.json", "en", 100),
+        ("xquad.en.json.gz", "en", 100),
+        ("test-context-en-question-de.json", "en-de", 100),
+        ("test-context-de-question-en.json", "de-en", 67),
+        ("squad.dev.json", "all", 67),
+        ("gold.json", "all", 67),
+    ],
+)
+def test_answers_are_normalised_by_the_language_in_the_name_of_the_gold_file(tmp_path, capsys, name, language, f1):
+    asked = {"id": "1", "question": "Q?", "answers": [{"text": "cat", "answer_start": 4}]}
+    squad = json.dumps({"data": [{"paragraphs": [{"context": "The cat sat", "qas": [asked]}]}]}).encode()
+    (tmp_path / name).write_bytes(gzip.compress(squad) if name.endswith(".gz") else squad)
+    (tmp_path / "answers.json").write_text('{"1": "the cat"}', "utf-8")
+    files = ["--predictions", str(tmp_path / "answers.json"), "--gold", str(tmp_path / name)]
+    assert main(["score", "--task", "qa", *files, "--bootstrap", "0", "--json"]) == 0
+    found = capsys.readouterr()
+    assert {key: round(of["f1"]) for key, of in json.loads(found.out)["scores"].items()} == {language: f1}
+    said = (
+        "no language is known: no articles are left out" if language == "all" else f"are normalised as {language}, by"
+    )
+    assert f"{tmp_path / name}: " in found.err and said in found.err
+    assert main(["score", "--task", "qa", *files, "--bootstrap", "0", "--json", "--language", "es"]) == 0
+    found = capsys.readouterr()
+    assert list(json.loads(found.out)["scores"]) == ["es"] and "normalised" not in found.err
+
+
+def test_predictions_that_name_no_language_are_said_to_be_scored_without_one(tmp_path, capsys):
+    lines = write(tmp_path / "p.jsonl", {"id": "1", "prediction": "the cat", "gold": ["cat"]})
+    assert main(["score", "--task", "qa", "--predictions", str(lines), "--bootstrap", "0"]) == 0
+    assert "p.jsonl: no language is known" in capsys.readouterr().err
+    lines = write(tmp_path / "p.jsonl", {"id": "1", "prediction": "a", "gold": "a"})
+    assert main(["score", "--task", "classification", "--predictions", str(lines), "--bootstrap", "0"]) == 0
+    assert "language" not in capsys.readouterr().err, "only the scores of answers depend on it"
 
 
 def test_predict_does_not_replace_a_file_of_the_folder_that_it_reads(tmp_path, capsys):

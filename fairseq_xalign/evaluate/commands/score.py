@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--language",
         metavar="XX",
         help="Score only this language (default: every language that occurs). For files that name no "
-        "language, the language that they are in.",
+        "language, the language that they are in; without it, that of answers is taken from the name of their gold "
+        "file, such as test.de.json.",
     )
     parser.add_argument("--split", help="Name of the split, for the signature.")
     parser.add_argument(
