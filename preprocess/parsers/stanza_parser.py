@@ -66,7 +66,14 @@ class StanzaParser:
                     for document in pipeline.bulk_process([" ".join(passage.words) for passage in batch]):
                         yield [token_rows(sentence, document.text) for sentence in document.sentences]
                 else:
-                    for sentence in pipeline([passage.words for passage in batch]).sentences:
+                    sentences = pipeline([passage.words for passage in batch]).sentences
+                    if len(sentences) != len(batch):
+                        raise UserError(
+                            f"{self.name} gave {len(sentences)} sentence{'s' * (len(sentences) != 1)} for {len(batch)} "
+                            "passages whose words are given",
+                            remedy="Train a parser with xalign-preprocess parser",
+                        )
+                    for sentence in sentences:
                         yield [token_rows(sentence)]
 
 
