@@ -17,6 +17,7 @@ while [ $# -gt 0 ]; do
         *) WANTED+=("$1"); shift ;;
     esac
 done
+case "$JOBS" in *[!0-9]* | "" | 0) echo "test.sh: --jobs '$JOBS' is not a number of runs; give 1 or more" >&2; exit 2 ;; esac
 OWN=$(mktemp -d)
 source recipes/lib/jobs.sh
 end() {

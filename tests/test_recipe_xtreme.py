@@ -11,7 +11,7 @@ from tests.support.samples import write_lines
 from tests.test_recipes import RECIPES, part, recipe
 
 pytestmark = pytest.mark.skipif(not RECIPES.exists(), reason="no recipes beside this package")
-ENCODERS = ("--set", "ENCODERS=e5=some/e5 runs/mine/checkpoint_last.pt")
+ENCODERS = ("--set", "ENCODERS=e5=intfloat/multilingual-e5-small mini")
 
 
 def test_seeds_are_for_the_tasks_that_are_to_have_several():
@@ -29,6 +29,13 @@ def test_seeds_are_for_the_tasks_that_are_to_have_several():
     ("options", "said"),
     [
         ([], "name an encoder: --set ENCODERS=FOLDER"),
+        (["--set", "ENCODERS= "], "name an encoder: --set ENCODERS=FOLDER"),
+        (["--set", "ENCODERS=e5="], "ENCODERS: a name without an encoder; write --set ENCODERS=NAME=FOLDER"),
+        *(
+            (["--set", f"ENCODERS=mini {given}"], f"ENCODERS: there is no {given.split('=')[-1]}; name a checkpoint")
+            for given in ("e5=/no/e5", "./no-e5", "../no/e5", "checkpoint_last.pt", "runs/mine/e5")
+        ),
+        (["--set", "ENCODERS=a", "--set", "TASKS="], "TASKS is empty; name some"),
         (["--set", "ENCODERS=a/e5 b/e5"], "two encoders are called e5"),
         (["--set", "ENCODERS=a", "--set", "TASKS=pos chess"], "no task 'chess'; there are: pos ner"),
         (["--set", "ENCODERS=a", "--set", "TRAININGS=zero-shot tune"], "no training 'tune'; there are: zero-shot"),
@@ -45,8 +52,9 @@ def test_seeds_are_for_the_tasks_that_are_to_have_several():
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_fetched(options, said, tmp_path):
-    done = recipe("xtreme", *options, "--work", str(tmp_path / "work"))
-    assert done.returncode == 2 and said in done.stderr
+    for more in ([], ["--dry-run"]):
+        done = recipe("xtreme", *more, *options, "--work", str(tmp_path / "work"))
+        assert done.returncode == 2 and said in done.stderr and not done.stdout
     assert not (tmp_path / "work").exists()
 
 

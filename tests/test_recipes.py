@@ -76,11 +76,29 @@ def test_only_stages_that_compute_on_a_gpu_ask_for_one(device, first, last, stop
         (["--conf", "nope"], "no configuration 'nope'; there are: demo gpu paper"),
         (["--stage", "two"], "'two' is not a whole number"),
         (["--work"], "--work needs a value"),
+        (["--jobs", "0"], "--jobs 0: no run could begin; give 1 or more"),
+        (["--stage", "9"], "there is no stage 9; stages are 0 to 6"),
+        (["--stop-stage", "7"], "there is no stage 7; stages are 0 to 6"),
+        (["--stage", "4", "--stop-stage", "2"], "--stop-stage 2 is before --stage 4; give a --stop-stage from 4 to 6"),
+        (["--set", "SEEDS="], 'SEEDS is empty: nothing would be trained; write, for example, --set SEEDS="1 2"'),
+        (["--set", "SEEDS=1 a"], "SEEDS: 'a' is not a whole number; write, for example, --set SEEDS=\"1 2\""),
+        (["--set", "UPDATES=many"], "UPDATES: 'many' is not a whole number"),
+        (["--set", "DEVICE=tpu"], "DEVICE: no device 'tpu'; write --set DEVICE=cpu or --set DEVICE=gpu"),
+        (["--work", __file__], f"--work {__file__}: {__file__} is a file; name another folder"),
+        (["--work", f"{__file__}/a/b"], f"--work {__file__}/a/b: {__file__} is a file; name another folder"),
     ],
 )
 def test_wrong_options_are_answered_with_the_right_ones(options, said):
-    done = recipe("align_mlm", *options)
-    assert done.returncode == 2 and said in done.stderr
+    for more in ([], ["--dry-run"]):
+        done = recipe("align_mlm", *more, *options)
+        assert done.returncode == 2 and said in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("jobs", ["0", "", "two"])
+def test_trying_all_recipes_needs_a_run_at_a_time(jobs):
+    command = ["bash", str(RECIPES / "test.sh"), "--jobs", jobs]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 2 and f"--jobs '{jobs}' is not a number of runs; give 1 or more" in done.stderr
 
 
 def test_pairs_too_long_for_half_a_sequence_are_not_counted_as_seen(tmp_path):
@@ -435,6 +453,15 @@ def test_the_table_of_further_training_says_that_a_stage_was_left_out(tmp_path, 
 def test_a_row_that_nothing_describes_is_refused(name, row):
     done = recipe(name, "--set", f"ROWS={row}", "--dry-run")
     assert done.returncode == 2 and f"no row '{row}'; there are: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [("", "name an encoder: --set START=FOLDER"), ("/no/such/encoder", "START: there is no /no/such/encoder; name a")],
+)
+def test_further_training_of_no_encoder_is_refused(start, said):
+    done = recipe("tpp", "--set", f"START={start}", "--dry-run")
+    assert done.returncode == 2 and said in done.stderr and not done.stdout
 
 
 def test_rows_with_links_of_their_own_have_data_of_their_own():

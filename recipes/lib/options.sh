@@ -27,8 +27,9 @@ parse_options() {
         esac
     done
     for item in "$STAGE" "$STOP_STAGE" ${JOBS:+"$JOBS"}; do
-        case "$item" in *[!0-9]* | "") echo "run.sh: '$item' is not a whole number; see --help" >&2; exit 2 ;; esac
+        is_whole "$item" || refuse "'$item' is not a whole number; see --help"
     done
+    check_stages
     default_settings
     more_settings
     source_settings conf "$CONFIG"
@@ -39,7 +40,49 @@ parse_options() {
         set_setting "$item"
     done
     WORK=${WORK:-$NAME/$CONFIG${ABLATION:+.$ABLATION}}
+    check_settings
+    check_work "$WORK"
     prepare_environment
+}
+
+refuse() { echo "run.sh: $*" >&2; exit 2; }
+is_whole() { case "$1" in *[!0-9]* | "") false ;; esac; }
+
+# check_stages: refuse stages that there are not, or that are in no order, and no run at a time.
+check_stages() {
+    local last=${LAST_STAGE:-6} item
+    STAGE=$((10#$STAGE)) STOP_STAGE=$((10#$STOP_STAGE)) JOBS=${JOBS:+$((10#$JOBS))}
+    for item in "$STAGE" "$STOP_STAGE"; do
+        [ "$item" -le "$last" ] || refuse "there is no stage $item; stages are 0 to $last, see --help"
+    done
+    [ "$STAGE" -le "$STOP_STAGE" ] || refuse "--stop-stage $STOP_STAGE is before --stage $STAGE; give a --stop-stage from $STAGE to $last"
+    [ "$JOBS" != 0 ] || refuse "--jobs 0: no run could begin; give 1 or more, or leave it out"
+}
+
+# check_settings: refuse seeds, numbers and devices that are none. A setting that a recipe does not have is not set.
+check_settings() {
+    local name item
+    for name in SEEDS TASK_SEEDS; do
+        [ -n "${!name+set}" ] || continue
+        [[ "${!name}" = *[![:space:]]* ]] || refuse "$name is empty: nothing would be trained; write, for example, --set $name=\"1 2\""
+        for item in ${!name}; do
+            is_whole "$item" || refuse "$name: '$item' is not a whole number; write, for example, --set $name=\"1 2\""
+        done
+    done
+    for name in $WHOLE_NUMBERS; do
+        [ -z "${!name+set}" ] || is_whole "${!name}" || refuse "$name: '${!name}' is not a whole number; write, for example, --set $name=100"
+    done
+    case "$DEVICE" in cpu | gpu) ;; *) refuse "DEVICE: no device '$DEVICE'; write --set DEVICE=cpu or --set DEVICE=gpu" ;; esac
+}
+WHOLE_NUMBERS="LINES VALID_LINES VOCABULARY NATURAL_VOCABULARY UPDATES TAG_UPDATES BATCH TAG_BATCH BLOCK UPDATE_FREQUENCY SAVE_INTERVAL PAIRS VALID_PAIRS
+    TEST_PAIRS MAX_TOKENS MAX_LENGTH LENGTH AVERAGE BEAM QUESTIONS"
+
+# check_work FOLDER: refuse a place for the work where no folder can be made, since a file is in its way.
+check_work() {
+    local place=$1
+    while [ ! -e "$place" ] && [ "$place" != "$(dirname "$place")" ]; do place=$(dirname "$place"); done
+    [ -d "$place" ] || refuse "--work $1: $place is a file; name another folder"
+    [ -w "$place" ] || refuse "--work $1: $place cannot be written to; name another folder, or change its permissions"
 }
 
 # set_setting NAME=VALUE: change one setting, refusing names that no configuration has.

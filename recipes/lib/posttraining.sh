@@ -122,9 +122,15 @@ each_data() { # COMMAND...: call it with STEP ROW for each data folder
     done <<< "$(each_model echo)"
 }
 
+# check_start: refuse a missing encoder, and rows that nothing describes.
+check_start() {
+    [ -n "$START" ] || refuse "name an encoder: --set START=FOLDER; see --help"
+    check_encoder START "$START"
+    check_rows
+}
 posttraining_dry_run() {
     local models one
-    check_rows
+    check_start
     models=$(model_names | wc -l)
     echo "configuration $CONFIG into $WORK: $START on English with $LANGUAGES"
     for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
@@ -312,8 +318,7 @@ row_commands() { # the command of each row of the paper's table
 run_posttraining_stages() {
     local step
     require_gpu 3 5
-    [ -n "$START" ] || { echo "run.sh: name an encoder: --set START=FOLDER; see --help" >&2; exit 2; }
-    check_rows
+    check_start
     mkdir -p "$WORK"
     if stage 0; then fetch_bitext; fi
     if stage 1; then

@@ -114,8 +114,30 @@ each_run() {
     done
 }
 
+# check_transfer: refuse encoders, tasks and ways of training that there are not.
+check_transfer() {
+    local name one task
+    [[ "$ENCODERS" = *[![:space:]]* ]] || refuse "name an encoder: --set ENCODERS=FOLDER; see --help"
+    for one in $ENCODERS; do check_encoder ENCODERS "${one#*=}"; done
+    name=$(encoder_names | sort | uniq -d)
+    [ -z "$name" ] || refuse "two encoders are called $name; write --set ENCODERS=\"NAME=FOLDER OTHER=FOLDER\""
+    [[ "$TASKS" = *[![:space:]]* ]] || refuse "TASKS is empty; name some, as in --set TASKS=\"pos topics\""
+    for task in $TASKS; do [ "$task" = retrieval ] || (task_settings "$task") || exit 2; done
+    check_trainings
+}
+# check_encoder SETTING NAME: refuse what is no file or folder and can be no name on the hub either, as model or owner/model.
+check_encoder() {
+    [ ! -e "$2" ] || return 0
+    case "$2" in
+        /* | .* | *.pt | */*/* | */)
+            refuse "$1: there is no $2; name a checkpoint, a folder of transformers, or a model on the hub such as intfloat/multilingual-e5-small" ;;
+        "") refuse "$1: a name without an encoder; write --set $1=NAME=FOLDER" ;;
+    esac
+}
+
 transfer_dry_run() {
     local runs task metric kind source benchmark epochs batch rate warmup length
+    check_transfer
     runs=$(each_run echo | wc -l)
     echo "configuration $CONFIG into $WORK: $(encoder_names | wc -w) encoders"
     for task in $TASKS; do
@@ -304,11 +326,7 @@ transfer_tables() {
 run_transfer_stages() {
     local task name
     require_gpu 3 4
-    [ -n "$ENCODERS" ] || { echo "run.sh: name an encoder: --set ENCODERS=FOLDER; see --help" >&2; exit 2; }
-    name=$(encoder_names | sort | uniq -d)
-    [ -z "$name" ] || { echo "run.sh: two encoders are called $name; write --set ENCODERS=\"NAME=FOLDER OTHER=FOLDER\"" >&2; exit 2; }
-    for task in $TASKS; do [ "$task" = retrieval ] || (task_settings "$task") || exit 2; done
-    check_trainings
+    check_transfer
     mkdir -p "$WORK"
     if stage 0; then fetch_sets; fi
     leave_out_absent
