@@ -94,6 +94,38 @@ def test_wrong_options_are_answered_with_the_right_ones(options, said):
         assert done.returncode == 2 and said in done.stderr and not done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        # 4 runs of 6 minutes, two at a time, and one after the other; with one core too much, no run is cut in two
+        (
+            "demo",
+            ["--jobs", "2"],
+            "about 4 GB of memory, 620 MB of disk, 12 minutes after the download, 2 runs at a time",
+        ),
+        ("demo", ["--jobs", "1"], "24 minutes after the download, 1 runs at a time"),
+        ("demo", ["--jobs", "3"], "12 minutes after the download"),
+        ("demo", ["--jobs", "8"], "about 8 GB of memory, 620 MB of disk, 6 minutes after the download"),
+        ("align_mlm", ["--conf", "gpu"], "60 minutes after the download, 4 runs at a time"),
+        ("mmte", ["--jobs", "2"], "25 minutes after the download"),
+        ("mmte", ["--conf", "full", "--jobs", "2"], "180 minutes after the download"),
+        ("tpp", ["--set", "SEEDS=1 2", "--jobs", "2"], "20 minutes after the download, without the zero-shot tasks"),
+        (
+            "xtreme",
+            ["--set", "ENCODERS=a", "--jobs", "4"],
+            "12 runs, about 12 GB of memory, 6200 MB of disk, 60 minutes",
+        ),
+        ("demo", ["--jobs", "2", "--smallest"], "about 2 GB of memory, 180 MB of disk, 2 minutes on made-up data"),
+        ("mmte", ["--jobs", "2", "--smallest"], "1 minute on made-up data"),
+        ("tpp", ["--jobs", "2", "--smallest"], "1 minute on made-up data"),
+        ("xtreme", ["--jobs", "2", "--smallest"], "12 minutes on made-up data"),
+    ],
+)
+def test_an_estimate_counts_runs_that_train_at_once_and_what_the_smallest_scale_takes(name, options, said):
+    done = recipe(name, *options, "--dry-run")
+    assert done.returncode == 0 and said in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize("jobs", ["0", "", "two"])
 def test_trying_all_recipes_needs_a_run_at_a_time(jobs):
     command = ["bash", str(RECIPES / "test.sh"), "--jobs", jobs]

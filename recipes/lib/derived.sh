@@ -56,7 +56,7 @@ dry_run() {
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
     echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of ${TAG_PRESET:-$TAG_UPDATES updates}"
     if [ -n "$FURTHER_TASKS" ]; then echo "further tasks, each with a fine-tuning on English and one on the derived language: $FURTHER_TASKS"; fi
-    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((runs * MEGABYTES_PER_RUN + 100)) MB of disk, $(awk -v runs="$runs" -v each="$MINUTES_PER_RUN" 'BEGIN { printf "%d", runs * each }') minutes after the download, $JOBS runs at a time"
+    resources "$runs" $((runs * MEGABYTES_PER_RUN + 100))
 }
 
 # Stage 0: text, and labels: English UD where it can be downloaded; Brown (an npm package); else intents, which come from

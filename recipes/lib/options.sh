@@ -85,6 +85,14 @@ check_work() {
     [ -w "$place" ] || refuse "--work $1: $place cannot be written to; name another folder, or change its permissions"
 }
 
+# resources RUNS MEGABYTES [WHAT]: what so many runs take; WHAT is not in the time, which is that of as many rounds as $JOBS runs at
+# a time make.
+resources() {
+    local together=$(($1 < JOBS ? $1 : JOBS)) minutes=$((($1 + JOBS - 1) / JOBS * MINUTES_PER_RUN)) download="after the download"
+    if [ -n "$SMALLEST" ]; then download="on made-up data"; fi
+    echo "about $((together * GIGABYTES_PER_RUN)) GB of memory, $2 MB of disk, $minutes minute$([ "$minutes" = 1 ] || echo s) $download${3:+, $3}, $JOBS runs at a time"
+}
+
 # set_setting NAME=VALUE: change one setting, refusing names that no configuration has.
 set_setting() {
     local name=${1%%=*}
@@ -138,7 +146,7 @@ default_settings() {
     WHOLE_SENTENCES=""              # 1: XLM and DICT-MLM see whole sentences (Appendix G.3 and G.4)
     ARCH_OPTIONS=""                 # more options of fairseq-train, for the encoder
     PRETRAIN_OPTIONS=""             # more options of fairseq-train, for pre-training
-    MINUTES_PER_RUN=3
+    MINUTES_PER_RUN=6               # of each run, where JOBS of them run at once
     GIGABYTES_PER_RUN=2
     MEGABYTES_PER_RUN=130
 }
@@ -151,6 +159,7 @@ smallest_settings() {
     OVERLAPS=${OVERLAPS##* } ALPHAS=${ALPHAS##* } PARALLEL_SHARES=${PARALLEL_SHARES##* } DICTIONARY_SHARES=${DICTIONARY_SHARES##* }
     TRANSFORMS=${TRANSFORMS##* } DICTIONARIES=${DICTIONARIES##* } NATURAL=${NATURAL%% *}
     ARCH_OPTIONS="$ARCH_OPTIONS --encoder-layers 1 --encoder-embed-dim 32 --encoder-ffn-embed-dim 64 --encoder-attention-heads 4"
+    MINUTES_PER_RUN=1 GIGABYTES_PER_RUN=1 MEGABYTES_PER_RUN=20
 }
 
 # A recipe with further settings defines these two.

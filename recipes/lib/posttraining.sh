@@ -135,7 +135,7 @@ posttraining_dry_run() {
     echo "configuration $CONFIG into $WORK: $START on English with $LANGUAGES"
     for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
     echo "$models model$([ "$models" = 1 ] || echo s), ${EPOCHS:+$EPOCHS passes}${EPOCHS:-$UPDATES updates} of $BATCH pairs in each step ($DEVICE), zero-shot on ${TASKS:-nothing}" | sed 's/passes[0-9.]*/passes/'
-    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((models * MEGABYTES_PER_RUN + 200)) MB of disk, $((models * MINUTES_PER_RUN / JOBS)) minutes after the download, without the zero-shot tasks, $JOBS runs at a time"
+    resources "$models" $((models * MEGABYTES_PER_RUN + 200)) "without the zero-shot tasks"
     row_commands
 }
 

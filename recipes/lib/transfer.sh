@@ -146,7 +146,7 @@ transfer_dry_run() {
         echo "$task: $benchmark from $source, $epochs passes in batches of $batch, learning rate $rate, seeds $(seeds_of "$task")"
         [ "$TRAININGS" = zero-shot ] || echo "    trained $(trainings_of "$task" | paste -sd' ')$(is_in_language "$task" && echo ", and in-language")"
     done
-    echo "$runs runs, about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $((JOBS * MEGABYTES_PER_RUN + 200)) MB of disk, $((runs * MINUTES_PER_RUN / JOBS)) minutes after the download, $JOBS runs at a time"
+    echo "$runs runs, $(resources "$runs" $((JOBS * MEGABYTES_PER_RUN + 200)))"
 }
 
 # Stage 0

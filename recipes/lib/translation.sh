@@ -63,7 +63,7 @@ model_names() { each_model echo | awk '{ print $5 }'; }
 first_model() { model_names | head -1; }
 
 translation_dry_run() {
-    local models bilingual
+    local models bilingual runs
     models=$(each_model echo | wc -l)
     bilingual=$(wc -w <<< "$BILINGUAL")
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: English with $(all_languages)"
@@ -76,7 +76,8 @@ translation_dry_run() {
     echo "training (stage 3):"
     each_model train_model
     each_bilingual train_bilingual
-    echo "about $((JOBS * GIGABYTES_PER_RUN)) GB of memory, $(((models + 2 * bilingual) * MEGABYTES_PER_RUN + 100)) MB of disk, $(((models + 2 * bilingual) * MINUTES_PER_RUN)) minutes after the download, $JOBS runs at a time"
+    runs=$(count_runs)
+    resources "$runs" $((runs * MEGABYTES_PER_RUN + 100))
 }
 
 # How to start this configuration on one GPU, on the 8 of one machine, and on several machines: equal batches on each.
@@ -330,10 +331,11 @@ zero_shot_model() {
 }
 zero_shot_mlm() { zero_shot "$WORK/runs/mlm.seed$1" "mlm.seed$1" mlm "$1"; }
 
+count_runs() { echo $(($(model_names | wc -w) + 2 * $(wc -w <<< "$BILINGUAL") + $([ -z "$MLM_BASELINE" ] && echo 0 || wc -w <<< "$SEEDS"))); }
 # Where fewer models are trained than may run at once, each of them gets several cores.
 use_idle_cores() {
     local runs
-    runs=$(($(model_names | wc -w) + 2 * $(wc -w <<< "$BILINGUAL") + $([ -z "$MLM_BASELINE" ] && echo 0 || wc -w <<< "$SEEDS")))
+    runs=$(count_runs)
     if [ "$DEVICE" = cpu ] && [ "$runs" -lt "$JOBS" ]; then export OMP_NUM_THREADS=$((JOBS / runs)); fi
 }
 
