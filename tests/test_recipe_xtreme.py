@@ -1,12 +1,14 @@
 """The parts of recipes/xtreme that need no training; `make test-recipes` runs its stages."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from fairseq_xalign.errors import UserError
+from preprocess.corpora.catalogue import CORPORA
 from tests.support.samples import write_lines
 from tests.test_recipes import RECIPES, part, recipe
 
@@ -22,7 +24,31 @@ def test_seeds_are_for_the_tasks_that_are_to_have_several():
     assert lines["ner"].endswith("seeds 1") and "uner from da" in lines["ner"]
     assert "2 encoders" in done.stdout and "\n24 runs" in done.stdout  # (2 tasks of 3 seeds, and 6) x 2 encoders
     done = recipe("xtreme", *ENCODERS, "--conf", "full", "--dry-run")
-    assert done.returncode == 0 and "masakhaner from swa" in done.stdout and "\n120 runs" in done.stdout
+    assert done.returncode == 0 and "masakhaner from swa" in done.stdout and "\n150 runs" in done.stdout
+    for said in (
+        "panx: panx from en, 10 passes in batches of 32, learning rate 2e-5",
+        "arcd: arcd from ar, 3 passes in batches of 16, learning rate 1e-4",
+        "home-assistant: home-assistant-intents from en, 5 passes in batches of 32, learning rate 5e-5",
+    ):
+        assert f"\n{said}, seeds 1 2 3 4 5\n" in done.stdout
+
+
+def test_every_task_is_documented_and_its_sets_are_those_that_fetch_knows():
+    script = """NAME=xtreme CONFIG=full
+        for part in options jobs training treebanks trainings transfer; do source recipes/lib/$part.sh; done
+        parse_options; echo "$TASKS"; for task in $TASKS; do echo "$task" $(corpora_of "$task"); done"""
+    environment = {**os.environ, "PYTHON": "true"}
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, cwd=RECIPES.parent, env=environment)
+    assert done.returncode == 0, done.stderr
+    tasks, *lines = done.stdout.splitlines()
+    corpora = {line.split()[0]: line.split()[1:] for line in lines}
+    assert list(corpora) == tasks.split() and {name for names in corpora.values() for name in names} <= set(CORPORA)
+    assert corpora["panx"] == ["wikiann"] and corpora["arcd"] == ["arcd", "xquad"]
+    assert corpora["home-assistant"] == ["intents"]
+    said = recipe("xtreme", "--help").stdout
+    assert [task for task in corpora if task not in said] == []
+    unknown = recipe("xtreme", *ENCODERS, "--set", "TASKS=chess", "--dry-run").stderr
+    assert set(unknown.partition("there are: ")[2].split()) == set(corpora)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +86,16 @@ def test_what_cannot_be_run_is_refused_before_anything_is_fetched(options, said,
 
 def test_ways_of_training_are_run_where_the_sets_have_examples_for_them():
     ways = "TRAININGS=zero-shot in-language few-shot joint feature-based translate-train translate-train-plain"
-    options = ("--set", "TASKS=pos sentiment xnli", "--set", "TRANSLATIONS=mt", "--conf", "full", "--set", "SEEDS=1")
+    options = (
+        "--set",
+        "TASKS=pos sentiment xnli panx home-assistant arcd",
+        "--set",
+        "TRANSLATIONS=mt",
+        "--conf",
+        "full",
+        "--set",
+        "SEEDS=1",
+    )
     done = recipe("xtreme", "--set", "ENCODERS=a/e5", *options, "--set", ways, "--dry-run")
     assert done.returncode == 0, done.stderr
     said = [line.strip() for line in done.stdout.splitlines() if line.startswith("    trained ")]
@@ -68,8 +103,11 @@ def test_ways_of_training_are_run_where_the_sets_have_examples_for_them():
         "trained zero-shot feature-based",
         "trained zero-shot few-shot joint feature-based, and in-language",
         "trained zero-shot few-shot feature-based translate-train translate-train-plain, and in-language",
+        "trained zero-shot few-shot joint feature-based, and in-language",
+        "trained zero-shot few-shot joint feature-based, and in-language",
+        "trained zero-shot feature-based",
     ]
-    assert "\n11 runs" in done.stdout
+    assert "\n21 runs" in done.stdout
 
 
 def labelled(folder, **files):

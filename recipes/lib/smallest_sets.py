@@ -78,6 +78,11 @@ def xquad(sentences: Sentences) -> Files:
         yield f"xquad.{language}.json", [_questions(sentences, TEST)]
 
 
+def arcd(sentences: Sentences) -> Files:
+    yield "arcd-train.json", [_questions(sentences, TRAIN)]
+    yield "arcd-test.json", [_questions(sentences, TEST)]
+
+
 def _questions(sentences: Sentences, count: int) -> str:
     """A question for each context; its answer is the context's third word."""
     paragraphs = []
@@ -158,6 +163,7 @@ SETS: dict[str, Callable[[Sentences], Files]] = {
     "americasnli": americasnli,
     "jaquad": jaquad,
     "xquad": xquad,
+    "arcd": arcd,
     "sib-200": sib,
     "xsid": xsid,
     "nusax": nusax,

@@ -15,7 +15,7 @@ trainings_of() {
 }
 has_many_languages() { # TASK: whether it has training examples in other languages than its source
     case "$1" in
-        topics | intents | sentiment | massive | masakhaner) true ;;
+        topics | intents | sentiment | massive | masakhaner | panx | home-assistant) true ;;
         xnli | squad) [ -n "$TRANSLATIONS" ] ;;
         *) false ;;
     esac

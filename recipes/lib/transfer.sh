@@ -9,7 +9,7 @@ more_settings() {
     TRANSLATIONS=""                 # folder with the machine-translated training sets of xnli and squad, in their original files
     SELECT=""                       # 1: keep the checkpoint that is best on the source's validation set, where there is one, not the last
     TEST_LANGUAGES=""               # those that are tested beside the source language, as test sets name them (empty: all)
-    XNLI="" SQUAD="" MASSIVE="" MASAKHANER=""
+    XNLI="" SQUAD="" MASSIVE="" MASAKHANER="" PANX="" ARCD="" HOME_ASSISTANT=""
     RETRIEVAL_POOLING=mean_all      # the mean over all tokens, as sentence-transformers pools
     WEIGHT_DECAY=0.01
     CLIP_NORM=1.0
@@ -21,11 +21,13 @@ more_settings() {
 }
 more_smallest_settings() {
     local one
-    for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER; do
+    for one in POS TOPICS NER NLI QA INTENTS SENTIMENT XNLI SQUAD MASSIVE MASAKHANER PANX ARCD HOME_ASSISTANT; do
         printf -v "$one" '%s' "1 150 1e-4 1 64"
     done
-    POS_TRAIN="gum pud" TEST_LANGUAGES="" TRAININGS="zero-shot in-language few-shot joint feature-based" TRANSLATIONS="" SELECT=1 QA="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
+    POS_TRAIN="gum pud" TEST_LANGUAGES="" TRAININGS="zero-shot in-language few-shot joint feature-based" TRANSLATIONS="" SELECT=1 QA="1 40 1e-4 1 64" ARCD="1 40 1e-4 1 64" TASKS="pos ner nli-en nli-id qa topics intents sentiment retrieval" ENCODERS="made-up" QUESTIONS=30
     SEVERAL_SEEDS=pos SEEDS="1 2" RETRIEVAL_LANGUAGES=all ARCH=xalign_tiny
+    # Of the tasks that full alone has, those whose sets smallest.py makes up; demo tries the others.
+    if [ "$CONFIG" = full ]; then TASKS="xnli arcd panx home-assistant retrieval" SEVERAL_SEEDS=panx; fi
 }
 
 # What a run may be: task_settings TASK sets, in the caller's scope, what `score` calls the task, its kind, its source language, the
@@ -36,17 +38,20 @@ task_settings() {
     case "$1" in
         pos) metric=pos kind=tagging benchmark=ud settings=$POS ;;
         ner) metric=ner kind=tagging source=da benchmark=uner settings=$NER ;;
+        panx) metric=ner kind=tagging benchmark=panx settings=$PANX ;;
         masakhaner) metric=ner kind=tagging source=swa benchmark=masakhaner settings=$MASAKHANER ;;
         nli-en) metric=pairs benchmark=cad-nli settings=$NLI ;;
         nli-id) metric=pairs source=id benchmark=indonli settings=$NLI ;;
         xnli) metric=pairs benchmark=xnli settings=$XNLI ;;
         qa) metric=qa kind=qa source=ja benchmark=jaquad settings=$QA ;;
+        arcd) metric=qa kind=qa source=ar benchmark=arcd settings=$ARCD ;;
         squad) metric=qa kind=qa benchmark=squad settings=$SQUAD ;;
         topics) source=eng_Latn benchmark=sib-200 settings=$TOPICS ;;
         intents) benchmark=xsid settings=$INTENTS ;;
         massive) benchmark=massive settings=$MASSIVE ;;
+        home-assistant) benchmark=home-assistant-intents settings=$HOME_ASSISTANT ;;
         sentiment) benchmark=nusax settings=$SENTIMENT ;;
-        *) echo "run.sh: no task '$1'; there are: pos ner nli-en nli-id qa topics intents sentiment xnli squad massive masakhaner retrieval" >&2; exit 2 ;;
+        *) echo "run.sh: no task '$1'; there are: pos ner nli-en nli-id qa topics intents sentiment xnli squad massive masakhaner panx arcd home-assistant retrieval" >&2; exit 2 ;;
     esac
     read -r epochs batch rate warmup length <<< "$settings"
 }
@@ -60,9 +65,11 @@ corpora_of() {
         nli-*) echo cad-nli indonli kornli americasnli ;;
         xnli) echo multinli xnli kornli americasnli ;;
         qa) echo jaquad xquad ;;
-        squad) echo squad xquad ;;
+        squad | arcd) echo "$1" xquad ;;
+        panx) echo wikiann ;;
         topics) echo sib-200 ;;
         intents) echo xsid ;;
+        home-assistant) echo intents ;; # what `fetch` calls them
         sentiment) echo nusax ;;
         retrieval) echo tatoeba ;;
         *) echo "$1" ;;
@@ -174,8 +181,8 @@ leave_out_absent() {
 }
 
 # Stage 1: label_task TASK: its labelled folder
-benchmark_of() { # NAME: the labelled folder of a published set
-    [ -f "$WORK/sets/$1/labels.json" ] || preprocess benchmark "$1" --from "$(corpus_folder "$1")" --output "$WORK/sets/$1" >> "$WORK/sets.log"
+benchmark_of() { # NAME [CORPUS]: the labelled folder of a published set; CORPUS is what `fetch` calls it, if not NAME
+    [ -f "$WORK/sets/$1/labels.json" ] || preprocess benchmark "$1" --from "$(corpus_folder "${2:-$1}")" --output "$WORK/sets/$1" >> "$WORK/sets.log"
 }
 joined() { # TASK SET PART...: the labelled folder of a task, of parts of those of sets
     local task=$1 known=$2 one
@@ -219,6 +226,12 @@ label_task() {
             fi
             joined xnli xnli "${inputs[@]}" valid.en=xnli/valid.en test=xnli/test test=kornli/test test=americasnli/test
             ;;
+        panx) preprocess benchmark ner --from "$XALIGN_CACHE/wikiann" --output "$WORK/labelled/panx" >> "$WORK/sets.log" ;;
+        arcd)
+            benchmark_of arcd
+            benchmark_of xquad
+            joined arcd arcd "train.ar=arcd/train.ar[:$QUESTIONS]" test.ar=arcd/test.ar test=xquad/test
+            ;;
         qa | squad)
             if [ "$1" = qa ]; then first=jaquad n=ja; else first=squad n=en; fi
             benchmark_of "$first"
@@ -242,7 +255,7 @@ label_task() {
             ;;
         *)
             task_settings "$1"
-            benchmark_of "$benchmark"
+            benchmark_of "$benchmark" "$(corpora_of "$1")"
             joined "$1" "$benchmark" train="$benchmark/train" "valid.$source=$benchmark/valid.$source" test="$benchmark/test"
             ;;
     esac

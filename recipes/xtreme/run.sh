@@ -8,8 +8,9 @@
 # the tables call one:  --set ENCODERS="e5=multilingual-e5-small mine=runs/align_mlm/checkpoint_last.pt"
 # Tasks: pos (UD English EWT to 11 languages of PUD), ner (Danish to English, German, Portuguese and Chinese), nli-en and nli-id
 # (CAD-NLI and IndoNLI to KorNLI and AmericasNLI), qa (JaQuAD to XQuAD), topics (SIB-200, English to 205 languages), intents
-# (xSID), sentiment (NusaX), retrieval (Tatoeba); full has xnli (from MultiNLI), squad, massive and masakhaner too. A task whose
-# sets cannot be fetched is left out, and a message says so.
+# (xSID), sentiment (NusaX), retrieval (Tatoeba); full has too: xnli (from MultiNLI), squad, massive, masakhaner, panx (WikiAnn,
+# English to its other languages), arcd (ARCD to XQuAD) and home-assistant (commands to a smart home, English to about 50 languages).
+# A task whose sets cannot be fetched is left out, and a message says so.
 # TRAININGS says how models are trained: zero-shot (the default); in-language, a model for each language that has training data,
 # beside it; few-shot (10 examples per further language, repeated to 1,000); joint, one model for all languages; feature-based,
 # with a frozen encoder; for xnli and squad, with --set TRANSLATIONS=FOLDER, the folder of the translated training sets,
