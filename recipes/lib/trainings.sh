@@ -103,7 +103,7 @@ fine_tune() {
     read=("$data" --user-dir fairseq_xalign --task "xling_$kind" $(sed -n 1p "$WORK/encoders/$2/arch") --criterion xling --train-languages "$languages"
         --finetune-from-model "$(checkpoint_of "$2")" --batch-size "$batch" --max-length "$length")
     if [ "$kind" = qa ] || [ "$5" = translate-train ]; then # a line is not one example
-        examples=$("$PYTHON" recipes/lib/count_examples.py "${read[@]}" ${options[@]+"${options[@]}"} 2> "$run/examples.log") ||
+        examples=$("$PYTHON" recipes/lib/count_examples.py "${read[@]}" ${options[@]+"${options[@]}"} 2> "$run/examples.log" | tail -n 1) || # the last line: fairseq may log others
             { tail -n 1 "$run/examples.log" >&2; return 1; }
     fi
     updates=$(awk -v epochs="$epochs" -v batches="$(((examples + batch - 1) / batch))" 'BEGIN { n = epochs * batches; print int(n) + (n > int(n)) }')
