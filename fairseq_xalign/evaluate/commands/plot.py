@@ -3,7 +3,7 @@
 transfer draws one panel per task, pair and transformation, with bars for SUP and ZS, their values, and the standard
 deviation if there are several seeds. alignment draws one panel per task, with one point per row of compare, and
 Spearman's rank correlation of alignment and SUP - ZS. It is negative if better alignment goes with a smaller gap;
-ALIGN-MLM prints the same correlation with the opposite sign.
+ALIGN-MLM prints the same correlation with the opposite sign. Both count the seeds that have no scores.
 
 bleu draws the BLEU of each direction from the folders that bleu --output wrote, one colour per model. corpus-sizes
 draws the training pairs of each direction of a data folder on a logarithmic scale, the largest first, as MMTE does in

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.report.plots import FONT, SMALL, SUP_COLOUR, ZS_COLOUR, new_figure
+from fairseq_xalign.evaluate.report.plots import COLOURS, FONT, SMALL, SUP_COLOUR, legend, new_figure
 from fairseq_xalign.evaluate.report.tables import number
 
 PERPLEXITY = 30.0
@@ -20,7 +20,8 @@ RATE_PER_POINT, LEAST_RATE = 48.0, 10.0
 """The learning rate is the number of points over 48, scikit-learn's rule, but at least 10 instead of its 50: with some
 tens of points, 50 throws single pairs far out."""
 BINS = 30
-STYLES = ("--", "-", ":", "-.")
+STYLES = ("--", "-", ":", "-.", (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 2, 2, 2)))
+"""What tells encoders apart without colour."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ def distances(
     """
     figure, (axis,) = new_figure(1, width=7.0, height=4.2)
     edges = np.linspace(0, 1, BINS + 1)
-    greys = ("#7F7F7F", SUP_COLOUR, ZS_COLOUR, "#009E73")
+    colours = ("#7F7F7F", *COLOURS[1:-1], COLOURS[0])
     for i, (name, values) in enumerate(named):
         mean = float(np.mean(values))
-        colour, style = greys[i % len(greys)], STYLES[i % len(STYLES)]
+        colour, style = colours[i % len(colours)], STYLES[i % len(STYLES)]
         shares = np.histogram(values, edges)[0] / len(values) * 100
         label = f"{name}: mean {number(mean, 2)}"
         axis.stairs(shares, edges, color=colour, linestyle=style, linewidth=2, label=label)
@@ -120,7 +121,7 @@ def distances(
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(linewidth=0.4, alpha=0.5)
     axis.set_axisbelow(True)
-    figure.legend(loc="outside upper center", frameon=False, fontsize=FONT)
+    legend(figure, *axis.get_legend_handles_labels())
     return figure
 
 
@@ -132,8 +133,7 @@ def _bare(axis: Any, space: Space) -> None:
 
 
 def _legend(figure: Any, axis: Any) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=FONT, markerscale=1.4)
+    legend(figure, *axis.get_legend_handles_labels(), ncols=2, markerscale=1.4)
 
 
 PLACES = ((0, 6), (0, -14), (7, -4), (-7, -4), (8, 8), (-8, 8), (8, -16), (-8, -16), (0, 18), (0, -26))

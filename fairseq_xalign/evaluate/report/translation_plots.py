@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.report.plots import COLOURS, FONT, MARKERS, SMALL, new_figure
+from fairseq_xalign.evaluate.report.plots import COLOURS, FONT, MARKERS, SMALL, legend, new_figure
 from fairseq_xalign.evaluate.report.translation_tables import run_names
 from fairseq_xalign.evaluate.report.translations import Translations
 
@@ -65,7 +65,7 @@ def bleu(results: Sequence[Translations]) -> Any:
     axis.set_ylabel("BLEU", fontsize=FONT)
     order = ", most training pairs first" if any(pairs.values()) else ""
     axis.set_title(f"{len(names)} direction{'s' * (len(names) != 1)}{order}", fontsize=FONT)
-    figure.legend(loc="outside upper right", ncols=min(4, len(results)), frameon=False, fontsize=SMALL)
+    legend(figure, *axis.get_legend_handles_labels(), ncols=min(4, len(results)), fontsize=SMALL)
     return figure
 
 

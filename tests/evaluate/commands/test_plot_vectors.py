@@ -125,6 +125,10 @@ def test_distances_carry_their_means(folder):
     figure = projections.distances([("before", np.full(4, 0.5)), ("after", np.full(4, 0.25))], ("en", "ar"))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["before: mean 0.50", "after: mean 0.25"]
 
+    many = projections.distances([(str(i), np.full(4, 0.1 * i)) for i in range(8)], ("en", "ar"))
+    lines = many.axes[0].get_lines()
+    assert len({str(line._dash_pattern) for line in lines}) == 8, "told apart without colour"
+
 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),

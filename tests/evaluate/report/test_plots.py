@@ -69,7 +69,7 @@ def test_alignment_plot_names_the_rank_correlation(tmp_path):
     figure = plots.alignment(rows(tmp_path, {"task": "ner"}))
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     # Alignment ranks xlm, mlm, random, dict, frequent; gap ranks mlm, xlm, random, dict, frequent downwards.
-    assert titles == [f"{task} (n = 5)\nSpearman -0.900, with ZS - SUP +0.900, p = 0.037" for task in ("ner", "pos")]
+    assert titles == [f"{task}\nSpearman -0.900 (n = 5, p = 0.037)\nwith ZS - SUP +0.900" for task in ("ner", "pos")]
     keys = [text.get_text() for text in figure.legends[0].get_texts()]
     assert keys == [
         "mlm",
@@ -77,8 +77,66 @@ def test_alignment_plot_names_the_rank_correlation(tmp_path):
         "dict_mlm, 25 % frequent",
         "align_mlm, 25 % frequent",
         "align_mlm, 25 % random",
-        "Trans∘Inv",
     ]
+
+
+LONG = "align_mlm_with_contrast_of_the_layers"
+
+
+@pytest.mark.parametrize("tasks", [("pos",), ("pos", "ner")])
+def test_title_and_legend_of_the_alignment_plot_are_whole_and_apart(tmp_path, tasks):
+    runs = [result(LONG, "MUSE, 25 % of the vocabulary", task=task, align=1.0) for task in tasks]
+    runs += [result(f"objective{i}", task=task, zs=10.0 + i, align=i) for i in range(20) for task in tasks]
+    figure = plots.alignment(group_over_seeds(runs))
+    figure.draw_without_rendering()
+    (keys,) = figure.legends
+    titles = [axis.title.get_window_extent() for axis in figure.axes]
+    for box in [*titles, keys.get_window_extent()]:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert not any(keys.get_window_extent().overlaps(box) for box in titles)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(titles, 2))
+
+
+def test_without_colour_shapes_tell_objectives_apart_and_fillings_transformations(tmp_path):
+    figure = plots.alignment(rows(tmp_path, {"transform": "Trans", "pair": "en-en_trans"}))
+    (points,) = [axis.containers for axis in figure.axes]
+    lines = [point.lines[0] for point in points]
+    assert len(lines) == 10
+    looks = {(line.get_marker(), line.get_markerfacecolor() == "white") for line in lines}
+    assert len(looks) == 10 and len({marker for marker, _ in looks}) == 5
+    keys = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert keys[-2:] == ["en-en_trans, Trans", "en-en_transinv, Trans∘Inv"]
+
+
+def test_figures_count_the_seeds_that_failed():
+    whole = [result(seed=seed) for seed in (1, 2, 3, 4)] + [result("mlm", align=1.0), result("xlm", align=2.0)]
+    failed = [result(seed=5, scores={}, alignment={}, failed="killed"), result("tpp", scores={}, failed="killed")]
+    found = group_over_seeds([*whole, *failed])
+    labels = [label.get_text() for label in plots.transfer(found).axes[0].get_xticklabels()]
+    assert labels == ["mlm", "xlm", "align_mlm\nn = 4 of 5", "tpp\nn = 0 of 1"]
+    assert plots.alignment(found)._supxlabel.get_text().split("\n") == [
+        "pos, en-en_transinv, Trans∘Inv, align_mlm: 4 of 5 seeds",
+        "pos, en-en_transinv, Trans∘Inv, tpp: 0 of 1 seeds",
+    ]
+
+
+def test_a_bar_of_fewer_seeds_than_its_row_says_so():
+    without = result(seed=2, scores={"zs": {"accuracy": 50.0}})
+    labels = plots.transfer(group_over_seeds([result(), without])).axes[0].get_xticklabels()
+    assert labels[0].get_text() == "align_mlm\nn = 2\nSUP: 1 of 2"
+
+
+def test_long_names_of_objectives_stay_within_the_axis_and_apart():
+    names = [LONG, f"{LONG}_2", "MOCOWITHMANYWIDELETTERSANDNOMARKS", "mlm"]
+    figure = plots.transfer(group_over_seeds([result(name, "induced_from_57,000_verses") for name in names]))
+    (axis,) = figure.axes
+    labels = axis.get_xticklabels()
+    assert overlaps(figure, [*labels, *axis.texts, axis.title]) == []
+    boxes = [label.get_window_extent() for label in labels]
+    assert min(box.x0 for box in boxes) >= axis.bbox.x0 and max(box.x1 for box in boxes) <= axis.bbox.x1
+    # Nothing of a name is lost.
+    assert labels[3].get_text().replace("\n", "").startswith(f"{LONG}_2")
 
 
 def test_two_points_have_no_correlation(tmp_path):
