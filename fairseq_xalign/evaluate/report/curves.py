@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.report.plots import COLOURS, FONT, MARKERS, SMALL, new_figure
+from fairseq_xalign.evaluate.report.plots import COLOURS, FONT, MARKERS, PADDING, SMALL, inches, legend, new_figure
 from fairseq_xalign.evaluate.report.training_log import Curve, TrainingLog
 
 STYLES = ("-", "--", ":", "-.")
@@ -16,6 +16,9 @@ MOST_MARKS = 12
 MOST_SCORES = 4
 SCORES = ("accuracy", "f1", "chunk_f1", "macro_f1", "em", "bleu", "alignment")
 """Scores that have a panel of their own, where there are too many for all."""
+
+PER_CENT = ("accuracy", "f1", "chunk_f1", "macro_f1", "em", "exact_match", "alignment", "repetition", "off_target")
+"""Scores that are logged in per cent, over all or of one language (``accuracy_de``)."""
 
 
 def curves(logs: Sequence[TrainingLog]) -> Any:
@@ -45,7 +48,7 @@ def curves(logs: Sequence[TrainingLog]) -> Any:
                 STYLES[number // len(MARKERS) % len(STYLES)]
                 if len(logs) > len(STYLES)
                 else STYLES[number % len(STYLES)],
-                color=COLOURS[number % (len(COLOURS) - 1)],  # without yellow, which is too light for a line
+                color=COLOURS[number % len(COLOURS)],
                 marker=MARKERS[number % len(MARKERS)],
                 markevery=max(1, len(curve) // MOST_MARKS),
                 markersize=5,
@@ -54,18 +57,28 @@ def curves(logs: Sequence[TrainingLog]) -> Any:
             )
         axis.set_title(title, fontsize=FONT)
         axis.set_xlabel("updates", fontsize=FONT)
+        axis.set_ylabel(_unit(title.partition(" ")[2]), fontsize=FONT)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(linewidth=0.4, alpha=0.5)
         axis.set_axisbelow(True)
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels())}
     if len(logs) > 1:
         names = [log.name for log in logs if log.name in handles]
-        figure.legend(
-            [handles[name] for name in names], names, loc="outside upper left", ncols=1, frameon=False, fontsize=SMALL
-        )
+        legend(figure, [handles[name] for name in names], names, loc="outside upper left", fontsize=SMALL)
     else:
         figure.suptitle(logs[0].name, fontsize=FONT)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(max(width, inches(logs[0].name, FONT) + 2 * PADDING), height)
     return figure
+
+
+def _unit(measure: str) -> str:
+    """What the axis of a loss or a score says, with its unit where we know it."""
+    if measure == "loss" or measure.startswith("loss_"):
+        return "loss (bits)"
+    kind = measure if measure in PER_CENT else measure.partition("_")[0]
+    shown = {"bleu": "BLEU", "chrf": "chrF"}.get(kind, measure.replace("_", " "))
+    return f"{shown} (%)" if kind in PER_CENT else shown
 
 
 def _scores(logs: Sequence[TrainingLog]) -> list[str]:

@@ -64,8 +64,18 @@ def test_each_measure_has_a_panel_and_each_training_a_line_of_its_own_look():
     lines = panels[0].get_lines()
     assert [list(line.get_ydata()) for line in lines] == [[3.0, 2.0 + i] for i in range(6)]
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 6, "told apart without colour"
+    assert [axis.get_ylabel() for axis in panels] == ["loss (bits)", "accuracy (%)"]
     with pytest.raises(UserError, match="no curves"):
         curves([TrainingLog("empty")])
+
+
+def test_names_of_many_trainings_stand_within_the_figure_and_leave_the_panels_their_height():
+    logs = [TrainingLog(f"{i}/{'a-long-name-of-a-training/' * 5}", [(1, 3.0), (2, 2.0)]) for i in range(12)]
+    figure = curves(logs)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert figure.axes[0].bbox.height > 250
 
 
 def test_curves_are_written_as_png_and_svg(tmp_path):
