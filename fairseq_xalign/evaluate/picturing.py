@@ -15,7 +15,7 @@ from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.words import split_words
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.evaluate.commands.retrieve import Side, language_place, parallel_lines
+from fairseq_xalign.evaluate.commands.retrieve import Side, check_same_length, language_place, parallel_lines
 from fairseq_xalign.evaluate.metrics.alignment import mean_cosine
 from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances
 from fairseq_xalign.evaluate.metrics.word_pairs import mean_rows
@@ -94,17 +94,20 @@ def frequent_pairs(
     Words are compared in lower case; numbers, marks and single letters of an alphabet are left out.
 
     Raises:
-        UserError: links that do not fit the text, and no pair that is left.
+        UserError: files of unequal length, links that do not fit the text, and no pair that is left.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    lines = zip(*(([text for _, text in read_lines(file)]) for _, file in (source, target)), strict=False)
-    pairs = [(split_words(one.lower()), split_words(other.lower())) for one, other in lines]
-    number_of_lines = 0
-    for number_, found in enumerate(pharaoh.read(links), 1):
-        number_of_lines = number_
-        if number_ > len(pairs):
-            break
-        ours, theirs = pairs[number_ - 1]
+    sides = [[text for _, text in read_lines(file)] for _, file in (source, target)]
+    check_same_length(sides[0], sides[1], source[1], target[1])
+    every = list(pharaoh.read(links))
+    if len(every) != len(sides[0]):
+        raise UserError(
+            f"{len(every)} lines of links, but {source[1]} has {len(sides[0])} lines",
+            links,
+            remedy="Give the links of this text",
+        )
+    for number_, (one, other, found) in enumerate(zip(*sides, every), 1):
+        ours, theirs = split_words(one.lower()), split_words(other.lower())
         for i, j in found:
             if i >= len(ours) or j >= len(theirs):
                 raise UserError(
@@ -114,8 +117,6 @@ def frequent_pairs(
                     "Give the text that was linked",
                 )
             counts[ours[i], theirs[j]] += 1
-    if number_of_lines != len(pairs):
-        raise UserError(f"not as many lines as the text, {len(pairs)}", links, remedy="Give the links of this text")
     chosen = [
         pair
         for pair, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

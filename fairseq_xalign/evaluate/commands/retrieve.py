@@ -285,15 +285,20 @@ def parallel_lines(source: str | Path, target: str | Path) -> tuple[list[str], l
                 )
             side.append(text)
         sides.append(side)
-    if len(sides[0]) != len(sides[1]):
-        raise UserError(
-            f"{len(sides[0])} lines, but {target} has {len(sides[1])}",
-            source,
-            remedy="Line i of one file must be the translation of line i of the other",
-        )
+    check_same_length(sides[0], sides[1], source, target)
     if not sides[0]:
         raise UserError("no sentences: the file is empty", source, remedy="Give one sentence per line")
     return sides[0], sides[1]
+
+
+def check_same_length(ours: Sequence[str], theirs: Sequence[str], source: str | Path, target: str | Path) -> None:
+    """Refuse the lines of two files that cannot be parallel, as there are more of one."""
+    if len(ours) != len(theirs):
+        raise UserError(
+            f"{len(ours)} lines, but {target} has {len(theirs)}",
+            source,
+            remedy="Line i of one file must be the translation of line i of the other",
+        )
 
 
 def language_place(encoder: Any, meta: dict[str, Any], language: str) -> int | None:

@@ -86,11 +86,24 @@ def test_the_most_frequent_linked_pairs_have_no_stop_words_numbers_or_marks(fold
 def test_links_of_another_text_are_refused(folder, tmp_path):
     sides = ("en", folder / "en"), ("de", folder / "de")
     for lines, message in (
-        (LINKS[:3], "not as many lines as the text, 6"),
+        (LINKS[:3], "links: 3 lines of links, but .*en has 6 lines"),
+        ([*LINKS, "0-0"], "links: 7 lines of links, but .*en has 6 lines"),
         (["9-9", *LINKS[1:]], "links:1: a link 9-9"),
     ):
         with pytest.raises(UserError, match=message):
             frequent_pairs(*sides, write_lines(tmp_path / "links", lines), (set(), set()))
+
+
+@pytest.mark.parametrize(("english", "german"), [(5, 6), (6, 5)])
+def test_words_of_texts_of_unequal_length_are_refused(folder, tmp_path, capsys, english, german):
+    """The links fit the shorter text, whose lines may be those of other sentences."""
+    write_lines(tmp_path / "en", ENGLISH[:english])
+    write_lines(tmp_path / "de", GERMAN[:german])
+    write_lines(tmp_path / "links", LINKS[:5])
+    sides = ["--source", f"en={tmp_path / 'en'}", "--target", f"de={tmp_path / 'de'}"]
+    assert draw(folder, "words", tmp_path / "x.png", *sides, "--links", str(tmp_path / "links")) == 1
+    assert f"en: {english} lines, but {tmp_path / 'de'} has {german}" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
 
 
 def test_clusters_that_are_far_apart_stay_apart_on_the_plane():
