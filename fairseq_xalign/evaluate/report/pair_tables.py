@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from fairseq_xalign.evaluate import papers
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation, spearman, spearman_p
-from fairseq_xalign.evaluate.report.results import Result
+from fairseq_xalign.evaluate.report.results import SHARES, VARIED, Result
 from fairseq_xalign.evaluate.report.rows import COLUMNS, PAPER_COLUMNS, Row
 from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS, number
 
+SETTING_WORDS = {
+    "benchmark": "",
+    "training": "",
+    "dictionary_share": "dictionary",
+    "overlap": "overlap",
+    "alpha": "alpha",
+    "parallel_share": "parallel text",
+}
+"""What tables call the settings of ``results.VARIED``; the values of the first two speak for themselves."""
+
 
 def varied_settings(row: Row, rows: Sequence[Row]) -> str:
-    """What a row's ablation varies: settings that are not the paper's default, or differ from another row's."""
-    parts = [str(row.settings["training"])] if row.settings.get("training") else []
-    for name, words in (("overlap", "overlap"), ("alpha", "alpha"), ("parallel_share", "parallel text")):
+    """The settings that a row of ``rows`` does not share with another of its objective, or that an ablation varies.
+
+    How a model was fine-tuned is always said. A share or a weight is said, too, where it is not the paper's default,
+    unless the words for the dictionary say it.
+    """
+    which = (row.panel, row.objective, row.dictionary)
+    alike = [other for other in rows if (other.panel, other.objective, other.dictionary) == which]
+    parts = []
+    for name in VARIED:
         value = row.settings.get(name)
-        others = {other.settings.get(name) for other in rows if other.objective == row.objective}
-        if value is not None and (len(others) > 1 or float(value) != papers.DEFAULTS[name]):
-            parts.append(f"{words} {value:g}" if name == "alpha" else f"{words} {100 * value:g} %")
+        differs = len({str(other.settings.get(name)) for other in alike}) > 1
+        unusual = name == "training" or (name in papers.DEFAULTS and value != papers.DEFAULTS[name])
+        if name == "dictionary_share" and row.dictionary:
+            unusual = False
+        if differs or (unusual and value is not None):
+            parts.append(f"{SETTING_WORDS[name]} {_setting(name, value)}".strip())
     return ", ".join(parts)
+
+
+def _setting(name: str, value: Any) -> str:
+    """A setting's value for a reader: shares in per cent."""
+    if value is None:
+        return f"{name} not recorded".replace("_", " ") if not SETTING_WORDS[name] else "not recorded"
+    if isinstance(value, str) or name not in papers.DEFAULTS:
+        return str(value)
+    return f"{100 * value:g} %" if name in SHARES else f"{value:g}"
 
 
 def cell(values: Sequence[float] | None, seeds: int) -> str:
@@ -115,13 +144,18 @@ def pair_notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[
         for row in rows
         if row.parallel_seen
     )
-    lines += absent_notes((f"{row.objective}, {row.pair}", row.absent) for row in rows)
+    lines += absent_notes((_row_name(row, rows), row.absent) for row in rows)
     lines += [
         f"Spearman of alignment and SUP - ZS, {task}: {found['correlation']:+.3f} (n = {found['n']}, two-tailed p = "
         f"{found['p']:.2g})"
         for task, found in correlations(rows).items()
     ]
     return lines + signatures(results)
+
+
+def _row_name(row: Row, rows: Sequence[Row]) -> str:
+    """What tells a row from the others, in a sentence."""
+    return ", ".join(text for text in (row.objective, row.dictionary, varied_settings(row, rows), row.pair) if text)
 
 
 def signatures(results: Sequence[Result]) -> list[str]:

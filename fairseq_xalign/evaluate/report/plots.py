@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation, spearman, spearman_p
-from fairseq_xalign.evaluate.report.pair_tables import seed_count
+from fairseq_xalign.evaluate.report.pair_tables import seed_count, varied_settings
 from fairseq_xalign.evaluate.report.rows import COLUMNS, Row, order_of
 from fairseq_xalign.evaluate.report.tables import number
 from fairseq_xalign.files import atomic_file
@@ -103,7 +103,7 @@ def transfer(rows: Sequence[Row]) -> Any:
     panels = list(dict.fromkeys(row.panel for row in rows))
     most = max(sum(row.panel == panel for row in rows) for panel in panels)
     figure, axes = new_figure(len(panels), width=4.2, height=4.2)
-    across = max(1.4, *(inches(_label(row), SMALL) + 0.2 for row in rows))
+    across = max(1.4, *(inches(_label(row, rows), SMALL) + 0.2 for row in rows))
     widest = max(4.2, across * most + 1.0, *(inches(_title(panel), FONT) + 1.0 for panel in panels))
     figure.set_size_inches(widest * min(len(panels), MOST_ACROSS), figure.get_size_inches()[1])
     for axis, panel in zip(axes, panels):
@@ -139,7 +139,7 @@ def _bars(axis: Any, rows: Sequence[Row]) -> None:
                 fontsize=SMALL,
             )
     axis.set_title(_title(rows[0].panel), fontsize=FONT)
-    axis.set_xticks(range(len(rows)), [_label(row) for row in rows], fontsize=SMALL)
+    axis.set_xticks(range(len(rows)), [_label(row, rows) for row in rows], fontsize=SMALL)
     axis.set_xlim(-0.6, len(rows) - 0.4)
     # Room for a value above a full bar.
     axis.set_ylim(0, 110)
@@ -150,9 +150,9 @@ def _bars(axis: Any, rows: Sequence[Row]) -> None:
     axis.set_axisbelow(True)
 
 
-def _label(row: Row) -> str:
-    """Objective, dictionary, and number of seeds where there are several or some have no scores, one per line."""
-    lines = [_broken(row.objective), *([_broken(row.dictionary)] if row.dictionary else [])]
+def _label(row: Row, rows: Sequence[Row]) -> str:
+    """Objective, dictionary, what else tells the row from others of ``rows``, and number of seeds, one per line."""
+    lines = [_broken(text) for text in (row.objective, row.dictionary, varied_settings(row, rows)) if text]
     if len(row.seeds) > 1 or row.absent:
         lines.append(f"n = {seed_count(row)}")
     for name in ("sup", "zs"):
@@ -162,9 +162,9 @@ def _label(row: Row) -> str:
     return "\n".join(lines)
 
 
-def _name(row: Row) -> str:
-    """What a colour of :func:`alignment` stands for: an objective with its dictionary."""
-    return f"{row.objective}, {row.dictionary}" if row.dictionary else row.objective
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """What a colour of :func:`alignment` stands for: an objective with its dictionary and settings."""
+    return ", ".join(text for text in (row.objective, row.dictionary, varied_settings(row, rows)) if text)
 
 
 def _broken(text: str, most: int = 14) -> str:
@@ -174,7 +174,7 @@ def _broken(text: str, most: int = 14) -> str:
     ('MUSE, 25 % of\\nthe vocabulary', 'align_mlm_\\nwith_csls')
     """
     lines = [""]
-    for part in re.findall(r"[^\s_+,/-]*[_+,/-]*\s*", text):
+    for part in re.findall(r"[^\s_+,/-]*(?: %)?[_+,/-]*\s*", text):
         if len(lines[-1] + part.rstrip()) > most and lines[-1]:
             lines.append("")
         while len(part.rstrip()) > most:
@@ -197,14 +197,14 @@ def alignment(rows: Sequence[Row]) -> Any:
             remedy='result.json needs "alignment": {"all"} and "scores": {"sup", "zs"}',
         )
     tasks = list(dict.fromkeys(row.task for row in drawn))
-    names = list(
-        dict.fromkeys(map(_name, sorted(drawn, key=lambda row: (order_of(row.objective), row.dictionary or ""))))
-    )
+    ordered = sorted(drawn, key=lambda row: (order_of(row.objective), row.dictionary or ""))
+    names = list(dict.fromkeys(_name(row, rows) for row in ordered))
     settings = list(dict.fromkeys((row.pair, row.transform) for row in drawn))
     figure, axes = new_figure(len(tasks), width=6.2, height=4.4)
     for axis, task in zip(axes, tasks):
-        _scatter(axis, [row for row in drawn if row.task == task], names, settings)
-    notes = [f"{_title(row.panel)}, {_name(row)}: {_seeds_drawn(row)}" for row in rows if _seeds_drawn(row)]
+        points = [(row, names.index(_name(row, rows))) for row in drawn if row.task == task]
+        _scatter(axis, points, settings)
+    notes = [f"{_title(row.panel)}, {_name(row, rows)}: {_seeds_drawn(row)}" for row in rows if _seeds_drawn(row)]
     if notes:
         figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=SMALL)
         width, height = figure.get_size_inches()
@@ -236,12 +236,13 @@ def _marker(colour: str, shape: str, fill: str) -> dict[str, Any]:
     }
 
 
-def _scatter(axis: Any, rows: Sequence[Row], names: list[str], settings: list[tuple[str, str]]) -> None:
-    """One panel of :func:`alignment`."""
+def _scatter(axis: Any, points: Sequence[tuple[Row, int]], settings: list[tuple[str, str]]) -> None:
+    """One panel of :func:`alignment`: rows, each with the number of its look."""
+    rows = [row for row, _ in points]
     xs = [mean_deviation(row.values["alignment"])[0] for row in rows]
     ys = [mean_deviation(row.values["delta"])[0] for row in rows]
-    for row, x, y in zip(rows, xs, ys):
-        name, setting = names.index(_name(row)), settings.index((row.pair, row.transform))
+    for (row, name), x, y in zip(points, xs, ys):
+        setting = settings.index((row.pair, row.transform))
         axis.errorbar(
             [x],
             [y],

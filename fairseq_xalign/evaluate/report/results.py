@@ -43,6 +43,8 @@ CONDITIONS = ("source", "sup", "zs")
 VARIED = ("benchmark", "training", "dictionary_share", "overlap", "alpha", "parallel_share")
 """Settings that make two runs of an objective different rows: the labelled corpus, how the model was fine-tuned, and
 what ALIGN-MLM's tables vary."""
+SHARES = ("dictionary_share", "overlap", "parallel_share")
+"""Those of ``VARIED`` that are from 0 to 1."""
 PER_CENT_SLACK = 1e-6
 
 
@@ -67,8 +69,8 @@ class Result:
 
     @property
     def variant(self) -> tuple[tuple[str, str], ...]:
-        """The settings of ``VARIED`` that the run records, as text."""
-        return tuple((name, str(self.settings[name])) for name in VARIED if name in self.settings)
+        """The settings of ``VARIED`` that the run records, as text; 10.0 is 10."""
+        return tuple((name, str(self.settings[name]).removesuffix(".0")) for name in VARIED if name in self.settings)
 
     def score(self, condition: str, metric: str) -> float | None:
         """The score of a condition (source, sup, zs), or None if there is none."""

@@ -132,6 +132,37 @@ def test_runs_that_differ_in_a_setting_are_rows_of_their_own_and_say_which(tmp_p
     assert ["50.1" in lines[0], "51.0" in lines[1], "60.0" in lines[2]] == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("dictionary_share", (0.25, 0.5), ("dictionary 25 %", "dictionary 50 %")),
+        ("benchmark", ("ud-english-ewt", "pud"), ("pud", "ud-english-ewt")),
+        ("training", ("joint", None), ("joint", "training not recorded")),
+        ("overlap", (0.0, 0.1), ("overlap 0 %", "overlap 10 %")),
+        ("parallel_share", (0.25, None), ("parallel text 25 %", "parallel text not recorded")),
+        ("alpha", (10, None), ("alpha 10", "alpha not recorded")),
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_no_two_rows_read_alike_whatever_setting_differs(name, values, said, form, tmp_path, capsys):
+    for number, value in enumerate(values):
+        (tmp_path / str(number)).mkdir()
+        settings = {name: value} if value is not None else {}
+        results.write(tmp_path / str(number), result("mlm", settings=settings))
+    out = printed(capsys, tmp_path, "--format", form).replace("\\%", "%").replace("\\_", "_")
+    lines = [line for line in out.splitlines() if line.strip("| ").startswith("mlm")]
+    assert len(lines) == 2 and len(set(lines)) == 2
+    assert sorted(text for text in said if any(text in line for line in lines)) == sorted(said)
+
+
+def test_a_number_written_in_two_ways_is_one_setting(tmp_path):
+    for seed, alpha in ((1, 10), (2, 10.0)):
+        (tmp_path / str(seed)).mkdir()
+        results.write(tmp_path / str(seed), result(seed=seed, settings={"alpha": alpha}))
+    (row,) = group_over_seeds(results.read_runs([tmp_path]))
+    assert row.seeds == [1, 2]
+
+
 def test_the_table_says_how_much_parallel_text_training_saw(tmp_path, capsys):
     seen = {"pairs": 100, "left_out": 53, "sentences": 0.118, "tokens": 0.05}
     results.write(tmp_path, result(objective="xlm", settings={"parallel_seen": seen}))

@@ -109,6 +109,14 @@ def test_without_colour_shapes_tell_objectives_apart_and_fillings_transformation
     assert keys[-2:] == ["en-en_trans, Trans", "en-en_transinv, Trans∘Inv"]
 
 
+def test_rows_that_differ_in_a_setting_are_told_apart_in_figures():
+    rows = group_over_seeds([result(settings={"dictionary_share": share}) for share in (0.25, 0.5)])
+    labels = [label.get_text() for label in plots.transfer(rows).axes[0].get_xticklabels()]
+    assert labels == ["align_mlm\ndictionary\n25 %", "align_mlm\ndictionary\n50 %"]
+    keys = [text.get_text() for text in plots.alignment(rows).legends[0].get_texts()]
+    assert keys == ["align_mlm, dictionary 25 %", "align_mlm, dictionary 50 %"]
+
+
 def test_figures_count_the_seeds_that_failed():
     whole = [result(seed=seed) for seed in (1, 2, 3, 4)] + [result("mlm", align=1.0), result("xlm", align=2.0)]
     failed = [result(seed=5, scores={}, alignment={}, failed="killed"), result("tpp", scores={}, failed="killed")]
