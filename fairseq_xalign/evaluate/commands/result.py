@@ -24,7 +24,7 @@ from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.report.gather import Gathered, gather
 from fairseq_xalign.evaluate.report.paired import PREDICTIONS
-from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, write
+from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, check_setting, write
 from fairseq_xalign.labelled.registry import TASKS
 from fairseq_xalign.options import language_code, name_list, pair_name
 
@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_settings(items: Iterable[str]) -> dict[str, Any]:
-    """Settings from ``NAME=VALUE``: a value is JSON (0.25, true, {...}), or otherwise a text."""
+    """Settings from ``NAME=VALUE``: a value is JSON (0.25, true, {...}), or otherwise a text.
+
+    Raises:
+        UserError: for another form, a share that is not from 0 to 1, and a number that is not finite.
+    """
     settings: dict[str, Any] = {}
     for item in items:
         name, equals, value = item.partition("=")
@@ -78,6 +82,7 @@ def parse_settings(items: Iterable[str]) -> dict[str, Any]:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:
             settings[name] = value
+        check_setting(name, settings[name])
     return settings
 
 

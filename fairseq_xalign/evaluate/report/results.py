@@ -45,6 +45,8 @@ VARIED = ("benchmark", "training", "dictionary_share", "overlap", "alpha", "para
 what ALIGN-MLM's tables vary."""
 SHARES = ("dictionary_share", "overlap", "parallel_share")
 """Those of ``VARIED`` that are from 0 to 1."""
+NUMBERS, TEXTS = (*SHARES, "alpha"), ("benchmark", "training")
+"""Those that are numbers, and those that are not."""
 PER_CENT_SLACK = 1e-6
 
 
@@ -117,21 +119,49 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
         _check_numbers(by_metric, f"scores.{condition}", wrong)
     if value.get("alignment") is not None:
         _check_numbers(value["alignment"], "alignment", wrong)
-    _check_settings(value, wrong)
+    _check_settings(value, wrong, where)
     if value.get("retrieval") is not None:
         _check_numbers({"retrieval": value["retrieval"]}, "retrieval", wrong)
     fields = {name: value[name] for name in known - {"format"} if value.get(name) is not None}
     return Result(**fields, path=str(where or ""))
 
 
-def _check_settings(value: Mapping[str, Any], wrong: Callable[[str], UserError]) -> None:
+def check_setting(name: str, value: Any, where: str | Path | None = None, shown: str = "") -> None:
+    """Refuse a setting that no table could show.
+
+    Args:
+        value: a share of ``SHARES`` is a number from 0 to 1, another number must be finite, and what else makes rows
+            is a text.
+        where: the file that it is in.
+        shown: what the message calls it, with what follows before the value.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    said = f"{shown or f'--setting {name}='}{value if number or not shown else repr(value)},"
+    if not (name in TEXTS or _finite(value)) or (name in NUMBERS and not number):
+        raise UserError(f"{said} not a finite number", where, remedy="Write a finite number, or leave it out")
+    if name in SHARES and not 0 <= value <= 1:
+        remedy = f"Write {value / 100:g}" if 1 < value <= 100 else "Write a number from 0 to 1"
+        raise UserError(f"{said} not a share from 0 to 1", where, remedy=remedy)
+    if name in VARIED and not (number or isinstance(value, str)):
+        raise UserError(f"{said} neither a number nor a text", where, remedy="Write a text, or leave it out")
+
+
+def _finite(value: Any) -> bool:
+    """Whether a setting, and every part of one that has parts, is finite where it is a number or reads like one."""
+    if isinstance(value, Mapping | list):
+        return all(map(_finite, value.values() if isinstance(value, Mapping) else value))
+    try:
+        return isinstance(value, int) or value is None or math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return True  # a text
+
+
+def _check_settings(value: Mapping[str, Any], wrong: Callable[[str], UserError], where: str | Path | None) -> None:
     settings, signature = value.get("settings"), value.get("signature")
     if not isinstance(settings, Mapping | None):
         raise wrong('"settings" must be an object of name and value')
     for name, found in (settings or {}).items():
-        number = isinstance(found, int | float) and math.isfinite(found)
-        if (name in VARIED and not (number or isinstance(found, str))) or (isinstance(found, float) and not number):
-            raise wrong(f'"settings.{name}" is {found!r}, neither a number nor a text')
+        check_setting(name, found, where, f'"settings.{name}" is ')
     texts = [signature] if isinstance(signature, str) else signature.values() if isinstance(signature, Mapping) else ()
     if signature is not None and not (isinstance(signature, str | Mapping) and all(isinstance(x, str) for x in texts)):
         raise wrong('"signature" must be a text, or an object of name and text')

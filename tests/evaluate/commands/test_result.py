@@ -166,3 +166,34 @@ def test_a_source_and_a_target_of_two_splits_are_refused(tmp_path, capsys):
     options = [text for name, value in ASKED.items() for text in (f"--{name}", value)]
     assert main(["result", str(folder(tmp_path, source=value)), *options]) == 1
     assert "the source is scored on valid, the target on test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "remedy"),
+    [
+        ("dictionary_share=25", "dictionary_share=25, not a share from 0 to 1", "Write 0.25"),
+        ("overlap=7.5", "overlap=7.5, not a share from 0 to 1", "Write 0.075"),
+        ("parallel_share=-0.1", "parallel_share=-0.1, not a share from 0 to 1", "Write a number from 0 to 1"),
+        ("overlap=half", "overlap=half, not a finite number", "Write a finite number"),
+        ("alpha=nan", "alpha=nan, not a finite number", "Write a finite number"),
+        ("alpha=Infinity", "alpha=inf, not a finite number", "Write a finite number"),
+        ("learning_rate=-inf", "learning_rate=-inf, not a finite number", "Write a finite number"),
+        ("rates=[0.1, NaN]", "rates=[0.1, nan], not a finite number", "Write a finite number"),
+        ("training=[1]", "training=[1], neither a number nor a text", "Write a text"),
+    ],
+)
+def test_a_setting_that_no_table_could_show_is_refused_with_the_remedy(tmp_path, capsys, setting, message, remedy):
+    options = [part for name, value in ASKED.items() for part in (f"--{name}", value)]
+    assert main(["result", str(folder(tmp_path)), *options, "--setting", setting]) == 1
+    said = capsys.readouterr().err
+    assert f"--setting {message}" in said and remedy in said
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_shares_from_0_to_1_numbers_and_texts_are_settings(tmp_path):
+    asked = ["dictionary_share=0", "overlap=1", "alpha=1e3", "benchmark=nan", "updates=300", "note=a text", "tied=true"]
+    options = [part for name, value in ASKED.items() for part in (f"--{name}", value)]
+    settings = [part for setting in asked for part in ("--setting", setting)]
+    assert main(["result", str(folder(tmp_path)), *options, *settings]) == 0
+    found = read(tmp_path / "result.json").settings
+    assert found["overlap"] == 1 and found["alpha"] == 1000.0 and found["benchmark"] == "nan" and found["tied"] is True
