@@ -13,7 +13,8 @@ table with a row of it. --paper adds rows printed in weam, tpp, ppa or mmte, mar
 corpus and fine-tuning.
 
 A seed that failed (`result --failed`), is missing (--seeds), or has no score in some language is counted in the column
-"seeds" and named below the table.
+"seeds" and named below the table. So is a folder without a result.json, as mlm/seed4 beside mlm/seed3, if its path
+differs from that of a run in the seed alone.
 
 Otherwise --paper adds the figures printed in ALIGN-MLM, but only to runs of the same objective, transformation,
 benchmark, metric, dictionary share, overlap, alpha and share of parallel text.
@@ -37,11 +38,12 @@ from fairseq_xalign.evaluate.papers import by_language
 from fairseq_xalign.evaluate.report import language_tables, languages, translation_tables
 from fairseq_xalign.evaluate.report.pair_tables import commented, correlations, pair_tables
 from fairseq_xalign.evaluate.report.paired import PairedTests
-from fairseq_xalign.evaluate.report.results import RESULT_FILE, Result, files_of_runs, read_runs, unfinished_runs
+from fairseq_xalign.evaluate.report.results import RESULT_FILE, files_of_runs
 from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from fairseq_xalign.evaluate.report.tables import FORMATS, csv_text, deliver, json_text
 from fairseq_xalign.evaluate.report.translation_tables import PAPER_TABLE, translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Translations
+from fairseq_xalign.evaluate.report.unfinished import read_every_run
 from fairseq_xalign.options import at_least, name_list
 from fairseq_xalign.outputs import refuse_to_replace
 
@@ -167,7 +169,7 @@ def compare(
     labelled = [run for run in runs if not _only_translations(run)]
     if translations and not labelled:
         return _translations(translations, tables, form)
-    results, every = _read(labelled), tables
+    results, every = read_every_run(labelled)[0], tables
     tables = [table for table in tables if table != PAPER_TABLE]
     rows = group_over_seeds(results, metric, tables, seeds)
     if form == "csv":
@@ -184,14 +186,6 @@ def compare(
         return json_text(whole | ({"translations": _records(translations, every)} if translations else {}))
     text = pair_tables(rows, results, tables, form)
     return f"{text}\n{_translations(translations, every, form)}" if translations else text
-
-
-def _read(runs: Sequence[str | Path]) -> list[Result]:
-    """The results of runs; folders beside them that look like runs without a result are named."""
-    results = read_runs(runs)
-    for folder in unfinished_runs(results):
-        cli.say(f"{folder}: no {RESULT_FILE}, unlike the runs beside it; it is in no table. Did it fail?")
-    return results
 
 
 def _pair_tables(paper: str) -> list[str]:
@@ -216,7 +210,7 @@ def _by_language(
     bootstrap: int,
 ) -> str:
     """The tables by language, in one of ``tables.FORMATS``."""
-    results = _read(runs)
+    results, _ = read_every_run(runs)
     tests = PairedTests(bootstrap) if bootstrap else None
     found = languages.language_tables(results, metric, tables, seeds, against, tests, not_averaged)
     if form == "csv":

@@ -39,11 +39,11 @@ from fairseq_xalign.evaluate.picturing import (
 from fairseq_xalign.evaluate.report import projections
 from fairseq_xalign.evaluate.report.curves import curves
 from fairseq_xalign.evaluate.report.plots import ENDINGS, KINDS, save
-from fairseq_xalign.evaluate.report.results import read_runs
 from fairseq_xalign.evaluate.report.rows import group_over_seeds
 from fairseq_xalign.evaluate.report.training_log import LOG_NAME, log_files, names_of, read_log
 from fairseq_xalign.evaluate.report.translation_plots import bleu, corpus_sizes
 from fairseq_xalign.evaluate.report.translation_tables import translation_runs
+from fairseq_xalign.evaluate.report.unfinished import read_every_run
 from fairseq_xalign.models.device import DEVICE_HELP
 from fairseq_xalign.models.sentences import LAYER_HELP, POOLING_HELP
 from fairseq_xalign.options import at_least, name_list, named_files
@@ -234,7 +234,7 @@ def plot(kind: str, runs: Sequence[str | Path], output: str | Path, metric: str 
     """
     output = _checked(output)
     if kind in KINDS:
-        save(KINDS[kind](group_over_seeds(read_runs(runs), metric)), output)
+        save(KINDS[kind](group_over_seeds(read_every_run(runs)[0], metric)), output)
         return
     if metric is not None:
         raise UserError(f"--metric does not go with {kind}", remedy="Leave it out")

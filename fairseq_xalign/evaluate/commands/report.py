@@ -14,10 +14,11 @@ from pathlib import Path
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.report.page import page
-from fairseq_xalign.evaluate.report.results import RESULT_FILE, read_runs, unfinished_runs
+from fairseq_xalign.evaluate.report.results import RESULT_FILE
 from fairseq_xalign.evaluate.report.training_log import LOG_NAME, log_files, names_of, read_log
 from fairseq_xalign.evaluate.report.translation_tables import translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE
+from fairseq_xalign.evaluate.report.unfinished import read_every_run
 from fairseq_xalign.files import atomic_file
 
 EXAMPLE = """example:
@@ -65,7 +66,7 @@ def report(
             raise UserError("no such file or folder", folder, remedy="Name the folder of a run")
     with_results = [folder for folder in folders if folder.is_file() or any(folder.rglob(RESULT_FILE))]
     with_results = [folder for folder in with_results if folder.name != TRANSLATION_FILE]
-    results = read_runs(with_results) if with_results else []
+    results, unfinished = read_every_run(with_results) if with_results else ([], [])
     translations = translation_runs(folders)
     paths = log_files(folder for folder in folders if folder.is_dir())
     logs = [read_log(path, name) for path, name in zip(paths, names_of(paths))]
@@ -74,7 +75,7 @@ def report(
             f"no {RESULT_FILE}, {TRANSLATION_FILE} or {LOG_NAME} in it", folders[0], remedy="Give the folder of a run"
         )
     named = title or ", ".join(folder.resolve().name for folder in folders)
-    text = page(named, results, translations, logs, unfinished_runs(results), metric)
+    text = page(named, results, translations, logs, unfinished, metric)
     file = Path(output)
     if file.suffix.lower() not in (".html", ".htm"):
         file.mkdir(parents=True, exist_ok=True)

@@ -74,6 +74,11 @@ class Result:
         """The settings of ``VARIED`` that the run records, as text; 10.0 is 10."""
         return tuple((name, str(self.settings[name]).removesuffix(".0")) for name in VARIED if name in self.settings)
 
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """What runs have in common that differ in their seed alone."""
+        return self.objective, self.pair, self.transform, self.task, self.dictionary, self.variant
+
     def score(self, condition: str, metric: str) -> float | None:
         """The score of a condition (source, sup, zs), or None if there is none."""
         return self.scores.get(condition, {}).get(metric)
@@ -216,10 +221,7 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
                 results.append(read(path))
     seen: dict[tuple[Any, ...], Result] = {}
     for result in sorted(results, key=lambda result: bool(result.failed)):
-        key = (
-            *(result.objective, result.pair, result.transform, result.task, result.dictionary),
-            *(result.variant, result.seed),
-        )
+        key = (*result.row, result.seed)
         if key in seen and result.failed:
             results.remove(result)
             continue
@@ -237,22 +239,6 @@ def read_runs(runs: Iterable[str | Path]) -> list[Result]:
 def files_of_runs(runs: Iterable[str | Path]) -> list[Path]:
     """Every ``result.json`` that :func:`read_runs` reads."""
     return [path for run in runs for path in _result_files(Path(run))]
-
-
-def unfinished_runs(results: Iterable[Result]) -> list[Path]:
-    """Folders beside those of results that look like runs, and have no result: training may have failed there.
-
-    A folder looks like a run if a run beside it has files or folders of the same names.
-    """
-    folders = {Path(result.path).resolve().parent for result in results if Path(result.path).name == RESULT_FILE}
-    found = []
-    for parent in sorted({folder.parent for folder in folders}):
-        names = {item.name for folder in folders if folder.parent == parent for item in folder.iterdir()}
-        for folder in sorted(item for item in parent.iterdir() if item.is_dir() and item not in folders):
-            alike = any(item.name in names for item in folder.iterdir())
-            if alike and not any(folder.rglob(RESULT_FILE)):
-                found.append(folder)
-    return found
 
 
 def _result_files(run: Path) -> Iterator[Path]:
