@@ -44,7 +44,7 @@ from fairseq_xalign.evaluate.report.tables import FORMATS, csv_text, deliver, js
 from fairseq_xalign.evaluate.report.translation_tables import PAPER_TABLE, translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE, Translations
 from fairseq_xalign.evaluate.report.unfinished import read_every_run
-from fairseq_xalign.options import at_least, name_list
+from fairseq_xalign.options import name_list
 from fairseq_xalign.outputs import refuse_to_replace
 
 EXAMPLE = """examples:
@@ -90,7 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=significance.SAMPLES,
         metavar="N",
-        help="Resamples of the test of --against; 0 for no p values (default: %(default)s).",
+        help=f"Resamples of the test of --against, at least {significance.LEAST_SAMPLES}; 0 for no p values "
+        "(default: %(default)s).",
     )
     parser.add_argument(
         "--metric",
@@ -156,7 +157,7 @@ def compare(
     """
     if by not in BY:
         raise unknown_name("kind of table", by, BY)
-    at_least(0, bootstrap=bootstrap)
+    significance.check_samples(bootstrap)
     if by == "language":
         printed = by_language.comparable(paper) if paper else []
         return _by_language(runs, printed, metric, form, against, not_averaged, seeds, bootstrap)

@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=significance.SAMPLES,
         metavar="N",
-        help="Number of bootstrap resamples; 0 for no intervals (default: %(default)s).",
+        help=f"Number of bootstrap resamples, at least {significance.LEAST_SAMPLES}; 0 for no intervals "
+        "(default: %(default)s).",
     )
     parser.add_argument(
         "--seed", type=int, default=significance.SEED, help="Seed of the resampling (default: %(default)s)."
@@ -115,8 +116,7 @@ def score(
         UserError: for files that cannot be read, do not fit each other, or hold labels of another task.
     """
     at_least(0, seed=seed)
-    if bootstrap < 0:
-        raise UserError(f"--bootstrap {bootstrap} is negative", remedy="Give 0 for no resampling")
+    significance.check_samples(bootstrap)
     if against and not bootstrap:
         raise UserError("--against needs resamples, and --bootstrap is 0", remedy="Leave --bootstrap out")
     items = read_items(task, predictions, gold, language)

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_xalign.errors import UserError
+
 SAMPLES = 1000
+LEAST_SAMPLES = 100
+"""Fewer resamples have no 2.5 % at each end: an interval of them may not contain its own score."""
 SEED = 12345
 CONFIDENCE = 0.95
 BLOCK = 4_000_000
@@ -40,6 +44,19 @@ class PairedTest:
     low: float
     high: float
     p: float
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of resamples that is too small for an interval or a p value; 0 means none of them.
+
+    Raises:
+        UserError: naming ``--bootstrap``.
+    """
+    if samples != 0 and samples < LEAST_SAMPLES:
+        raise UserError(
+            f"--bootstrap {samples} is too small for an interval or a p value",
+            remedy=f"Choose {LEAST_SAMPLES} or more, or 0 for none",
+        )
 
 
 def resampled_totals(statistics: np.ndarray, samples: int, seed: int) -> np.ndarray:

@@ -373,7 +373,8 @@ def test_every_printed_score_by_language_can_be_asked_for():
         (["--by", "language", "--paper", "align_mlm.3"], "tpp.2"),
         (["--paper", "weam.1"], "add --by language for weam.1"),
         (["--seeds", "1,x"], "not whole numbers"),
-        (["--by", "language", "--bootstrap", "-1"], "bootstrap"),
+        (["--by", "language", "--bootstrap", "-1"], "--bootstrap -1 is too small"),
+        (["--by", "language", "--bootstrap", "1"], "Choose 100 or more, or 0 for none"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, capsys, arguments, message):

@@ -348,3 +348,12 @@ def test_score_is_a_function_of_plain_arguments(tmp_path):
     file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "NOUN VERB", "NOUN ADJ")))
     report = score("pos", file, bootstrap=0, split="test")
     assert report["scores"] == {"hi": {"accuracy": 50.0, "chunk_f1": 50.0}}
+
+
+@pytest.mark.parametrize("samples", [-1, 1, 99])
+def test_too_few_resamples_for_an_interval_are_refused(tmp_path, capsys, samples):
+    file = write(tmp_path / "p.jsonl", lines(tagged("1", "hi", "NOUN VERB", "NOUN ADJ")))
+    assert main(["score", "--task", "pos", "--predictions", str(file), "--bootstrap", str(samples)]) == 1
+    said = capsys.readouterr().err
+    assert f"--bootstrap {samples} is too small" in said and "Choose 100 or more, or 0 for none" in said
+    assert score("pos", file, bootstrap=100)["intervals"]["hi"]["accuracy"] == [50.0, 50.0]
