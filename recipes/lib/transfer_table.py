@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.evaluate.report.languages import ALL, OTHERS, SCORE
+from fairseq_xalign.evaluate.report.languages import ALL, OTHERS, SCORE, TARGETS
 from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS
 from fairseq_xalign.files import atomic_file, read_json
 
@@ -43,7 +43,11 @@ def tasks(records: list[dict[str, Any]]) -> str:
             continue
         training = "" if record["training"] == "zero-shot" else f", {record['training']}"
         frame = f"{record['benchmark']}, {record['metric']}{training}"
-        columns_shown = {record["source"]: record["source"], OTHERS: "mean of the others", ALL: "mean of all"}
+        columns_shown = {
+            record["source"]: record["source"],
+            **dict.fromkeys((OTHERS, TARGETS), "mean of the others"),
+            ALL: "mean of all",
+        }
         shown = columns_shown.get(record["column"])
         title = shown and f"{frame}: {shown}"
         if title is not None:

@@ -6,7 +6,7 @@ fine-tuned on the source language and tested on the target language; SUP - ZS is
 better. CSV and JSON keep every digit; JSON also has the scores of each seed.
 
 --by language prints the tables of the other papers: a row for each model, a column for each language, averages over all
-languages and over the zero-shot ones, for models fine-tuned on the source and, where there are such scores, on each
+languages and over the targets, for models fine-tuned on the source and, where there are such scores, on each
 language, and the difference. Where there is one model per language, the score of the source language is the mean over
 the models. --against MODEL adds relative changes, and differences with p values of a paired bootstrap test, to every
 table with a row of it. --paper adds rows printed in weam, tpp, ppa or mmte, marked [printed], of the same task, metric,

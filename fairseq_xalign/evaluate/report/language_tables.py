@@ -41,7 +41,7 @@ def _subject(table: LanguageTable) -> str:
 def body(table: LanguageTable) -> tuple[list[str], list[list[str]]]:
     """The header, and the cells of each row."""
     seeds = table.quantity in (SCORE, GAP)
-    header = ["model", *(["seeds"] if seeds else []), *table.columns]
+    header = ["model", *(["seeds"] if seeds else []), *map(table.shown, table.columns)]
     rows = []
     for row in table.rows:
         cells = [_cell(table, row, column) for column in table.columns]

@@ -19,7 +19,9 @@ from fairseq_xalign.evaluate.report.results import Result
 from fairseq_xalign.evaluate.report.rows import absent_seeds, default_metric, metric_of, order_of
 from fairseq_xalign.options import language_pair
 
-ALL, OTHERS = "AVG(all)", "AVG(zero-shot)"
+ALL, OTHERS, TARGETS = "AVG(all)", "AVG(zero-shot)", "AVG(targets)"
+"""Averages over all languages, and over all but the source: as WEAM prints it, and its name where models were not
+fine-tuned on the source alone."""
 AVERAGES = {ALL: "all", OTHERS: "zero-shot"}
 SCORE, GAP, CHANGE, DIFFERENCE = "score", "SUP - ZS", "change", "difference"
 CONDITIONS = ("zs", "sup")
@@ -94,6 +96,11 @@ class LanguageTable:
     against: str = ""
     uncompared: str = ""
     left_out: list[str] = field(default_factory=list)
+
+    def shown(self, column: str) -> str:
+        """What a column is called: the average over the targets is one of zero-shot scores in such a table only."""
+        zero_shot = self.training == ZERO_SHOT and self.quantity != GAP
+        return TARGETS if column == OTHERS and not zero_shot else column
 
     @property
     def columns(self) -> list[str]:
@@ -397,7 +404,7 @@ def records(tables: Sequence[LanguageTable]) -> list[dict[str, Any]]:
                         "against": table.against or None,
                         "model": row.name,
                         "printed": row.printed or None,
-                        "column": column,
+                        "column": table.shown(column),
                         "value": mean,
                         "deviation": deviation,
                         "n": len(values or ()),

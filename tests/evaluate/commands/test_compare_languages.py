@@ -125,6 +125,20 @@ def test_zero_shot_in_language_and_their_difference_are_three_tables():
     assert supervised.rows[0].values["AVG(zero-shot)"] == [90.0, 90.0]
 
 
+def test_the_average_over_targets_is_called_zero_shot_in_zero_shot_tables_only(tmp_path):
+    joint = {"settings": {"benchmark": "xnli", "training": "joint"}, "objective": "mlm"}
+    runs = [run(t, zs, sup=90.0) for t, zs in (("de", 60.0), ("es", 70.0))] + [run("de", 61.0, **joint)]
+    folder = write(tmp_path, *runs, run("es", 71.0, **joint))
+    text = compare([folder], by="language").split("\n\n")
+    heads = {title.partition("xnli) ")[2]: table.splitlines()[0] for title, table in zip(text[::2], text[1::2])}
+    assert len(heads) == 4
+    for title, header in heads.items():
+        assert ("AVG(zero-shot)" in header) == title.startswith("from en, zero-shot")
+        assert ("AVG(targets)" in header) == (not title.startswith("from en, zero-shot"))
+    cells = json.loads(compare([folder], by="language", form="json"))["cells"]
+    assert {cell["training"] for cell in cells if cell["column"] == "AVG(zero-shot)"} == {"zero-shot"}
+
+
 def test_a_failed_seed_out_of_five_is_counted_and_named(tmp_path, capsys):
     runs = [run("de", 60.0 + seed, seed=seed) for seed in (1, 2, 3, 5)]
     folder = write(tmp_path / "runs", *runs)
