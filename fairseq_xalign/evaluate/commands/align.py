@@ -282,5 +282,6 @@ def _language_rows(encoder: Any, known: list[str], chosen: Sequence[str] | None)
 def _text(report: dict[str, Any]) -> str:
     rows = [[f"alignment ({name})", number(value, 2)] for name, value in report["alignment"].items()]
     rows += [[f"P@{k} {kind}", number(v, 2)] for kind, at in report["precision"].items() for k, v in at.items()]
-    rows += [["mean cosine", number(report["mean_cosine"], 4)]]
-    return text_table(["measure", "value"], rows) + "\n" + report["signature"] + "\n"
+    cosines = [["mean cosine of the pairs", number(report["mean_cosine"], 4)]]
+    tables = [text_table(["measure", "%"], rows), text_table(["measure", "cosine (-1 to 1)"], cosines)]
+    return "\n".join([*tables, report["signature"] + "\n"])

@@ -134,17 +134,25 @@ def _text(report: dict[str, Any]) -> str:
             [f"{found['source']} to {found['target']}", number(found["forward"], 2)],
             [f"{found['target']} to {found['source']}", number(found["backward"], 2)],
             ["mean", number(found["mean"], 2)],
-            ["distance of translations, over the largest", number(found["distance"]["of_pairs"], 3)],
-            ["the same, over the largest of any two", number(found["distance"]["of_all"], 3)],
         ]
-        return text_table(["direction", "accuracy"], rows) + "\n" + found["signature"] + "\n"
+        distances = [
+            ["the largest of any translations", number(found["distance"]["of_pairs"], 3)],
+            ["the largest of any two sentences", number(found["distance"]["of_all"], 3)],
+        ]
+        tables = [
+            text_table(["direction", "accuracy (%)"], rows),
+            text_table(["mean distance of translations, divided by", "distance (0 to 1)"], distances),
+        ]
+        return "\n".join([*tables, found["signature"] + "\n"])
     names = ("forward", "backward", "mean")
     rows = [
         [f["source"], f["target"], *(number(f[name], 2) for name in names), number(f["distance"]["of_all"], 3)]
         for f in report["pairs"]
     ]
     rows.append(["mean", "", *(number(report[name], 2) for name in names), ""])
-    table = text_table(["source", "target", "forward", "backward", "mean", "distance"], rows, left=2)
+    table = text_table(
+        ["source", "target", "forward (%)", "backward (%)", "mean (%)", "distance (0 to 1)"], rows, left=2
+    )
     return table + "\n" + "".join(f"{found['signature']}\n" for found in report["pairs"])
 
 

@@ -10,6 +10,7 @@ import fairseq_xalign
 from fairseq_xalign.api import opening
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.__main__ import main
+from fairseq_xalign.evaluate.commands import align
 from fairseq_xalign.evaluate.commands import retrieve as command
 from fairseq_xalign.evaluate.commands.retrieve import retrieve, retrieve_pairs
 from fairseq_xalign.evaluate.metrics.alignment import nearest_by_margin
@@ -173,3 +174,15 @@ def test_retrieve_refuses_what_is_no_language_and_predictions_in_place_of_a_text
     assert "is read by this command, which would replace it" in capsys.readouterr().err
     assert main(["retrieve", "--checkpoint", "nowhere", f"--source=e n={tmp_path}/s.en", sides[1]]) == 1
     assert "--source 'e n' is not a language code" in capsys.readouterr().err
+
+
+def test_no_column_of_a_printed_table_mixes_units(run, capsys):
+    sides = ["--source", f"xx={run / 'a'}", "--target", f"yy={run / 'b'}"]
+    assert main(["retrieve", "--checkpoint", str(run), *sides, "--device", "cpu"]) == 0
+    accuracies, distances, _ = capsys.readouterr().out.split("\n\n")
+    assert accuracies.splitlines()[0].endswith("accuracy (%)") and len(accuracies.splitlines()) == 5
+    assert distances.splitlines()[0].endswith("distance (0 to 1)") and len(distances.splitlines()) == 4
+    found = {"alignment": {"all": 25.0}, "precision": {"csls": {1: 30.0}}, "mean_cosine": 0.5, "signature": "s"}
+    shares, cosines, _ = align._text(found).split("\n\n")
+    assert shares.splitlines()[0].split() == ["measure", "%"] and "cosine" not in shares
+    assert cosines.splitlines()[0].endswith("cosine (-1 to 1)") and cosines.endswith("0.5000")
