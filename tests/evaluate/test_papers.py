@@ -126,3 +126,16 @@ def test_p_values_are_scipys(points):
     first, second = generator.normal(size=(2, points))
     expected = stats.spearmanr(first, second)
     assert spearman_p(spearman(first, second), points) == pytest.approx(expected.pvalue, abs=1e-12)
+
+
+def test_a_mostly_empty_table_is_printed_in_parts_that_fit_a_terminal(capsys):
+    assert main(["papers", "tpp.3"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80 and "–" not in out
+    assert "TPP, Table 3: NER, zero-shot en->hi\n" in out
+    assert all(cell.value in out for cell in papers.cells("tpp.3"))
+
+
+def test_tables_to_compare_with_are_listed_in_order(capsys):
+    assert main(["compare", ".", "--paper", "foo"]) == 1
+    assert "align_mlm.1, align_mlm.2, align_mlm.3, align_mlm.4" in capsys.readouterr().err

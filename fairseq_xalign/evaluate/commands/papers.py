@@ -2,7 +2,8 @@
 
 TABLE is a paper (align_mlm, mmte, ppa, tpp, weam), or a paper and a table number, as in align_mlm.3. Without TABLE, the
 available tables are listed. CSV and JSON give one record per printed cell; an empty value is a dash in print. The
-other formats have one column per task, metric and language.
+other formats have one column per task, metric and language; a table that would be mostly empty so is printed as one for
+each task and condition.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from fairseq_xalign.evaluate.papers import PAPERS, cells, pivot, table_names
+from fairseq_xalign.evaluate.papers import PAPERS, cells, parts_of, pivot, table_names
 from fairseq_xalign.evaluate.report.tables import FORMATS, WRITERS, csv_text, deliver, json_text
 
 EXAMPLE = """examples:
@@ -46,7 +47,9 @@ def print_table(table: str | None = None, form: str = "text") -> str:
         return csv_text(records) if form == "csv" else json_text(records)
     parts = []
     for name in dict.fromkeys(cell.table for cell in chosen):
-        columns, rows = pivot([cell for cell in chosen if cell.table == name])
         title = f"{chosen[0].paper}, Table {name}" if name[0].isdigit() else f"{chosen[0].paper}, {name}"
-        parts.append(f"{title}\n\n" + WRITERS[form](columns, rows, left=2))
+        for part in parts_of([cell for cell in chosen if cell.table == name]):
+            about = f": {part[0].task}, {part[0].condition}" if len(part) < sum(c.table == name for c in chosen) else ""
+            columns, rows = pivot(part)
+            parts.append(f"{title}{about}\n\n" + WRITERS[form](columns, rows, left=2))
     return "\n".join(parts)

@@ -184,8 +184,18 @@ def comparable(name: str) -> list[str]:
     """The tables that ``--paper NAME`` means: one that can stand beside runs, or all of a paper's."""
     found = [table for table in COMPARABLE if table == name or table.partition(".")[0] == name]
     if not found:
-        raise unknown_name("table to compare with", name, ["align_mlm", "mmte", *COMPARABLE])
+        raise unknown_name("table to compare with", name, ["align_mlm", "mmte", *sorted(COMPARABLE)])
     return found
+
+
+def parts_of(chosen: list[Cell]) -> list[list[Cell]]:
+    """A table whole, or, where most cells of :func:`pivot` would be empty, by task and condition."""
+    _, rows = pivot(chosen)
+    shown = [cell for row in rows for cell in row[2:]]
+    if 2 * shown.count(NOTHING) <= len(shown):
+        return [chosen]
+    names = dict.fromkeys((cell.task, cell.condition) for cell in chosen)
+    return [[cell for cell in chosen if (cell.task, cell.condition) == name] for name in names]
 
 
 def pivot(chosen: list[Cell]) -> tuple[list[str], list[list[str]]]:
