@@ -15,8 +15,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from fairseq_xalign.errors import UserError, explained
@@ -29,6 +31,8 @@ TERMINATED = 128 + 15
 """The exit status after SIGTERM: the shell's for a command that it ended."""
 INTERRUPTED = 128 + 2
 """The exit status after Ctrl-C: what shells report after SIGINT."""
+LINE_EVERY = 30
+"""Seconds between two lines of progress where stderr is no terminal."""
 
 
 def main(program: str, description: str, commands: Mapping[str, str], argv: Sequence[str] | None = None) -> int:
@@ -171,7 +175,7 @@ def _discard_stdout() -> None:
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Pass ``items`` on, with a progress bar on stderr where that is a terminal."""
+    """Pass ``items`` on and show progress on stderr, as :func:`bar` does."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(what, total) as advance:
@@ -182,13 +186,18 @@ def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iter
 
 @contextlib.contextmanager
 def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Callable[[float], None]]:
-    """Give a function that moves a progress bar on stderr by some units.
+    """Give a function that reports some units as done: progress on stderr.
+
+    That is a bar on a terminal, and a line every ``LINE_EVERY`` seconds in a file or a pipe.
 
     Args:
-        shown: whether there is a bar; None for one where stderr is a terminal.
+        shown: False for nothing at all, True for a bar wherever stderr leads.
     """
-    if not (shows_bars() if shown is None else shown):
+    if shown is False:
         yield lambda amount: None
+        return
+    if not (shows_bars() or shown):
+        yield ProgressLines(what, total).advance
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -196,6 +205,38 @@ def bar(what: str, total: int | None, shown: bool | None = None) -> Iterator[Cal
     with Progress(console=Console(stderr=True), transient=True) as shown_bar:
         task = shown_bar.add_task(what, total=total)
         yield lambda amount: shown_bar.advance(task, amount)
+
+
+class ProgressLines:
+    """Progress for stderr that is no terminal (nohup, a batch job's log, ``tee``): now and then one line.
+
+    Args:
+        what: what is being done; it begins every line.
+        total: how many units there are, if that is known.
+        clock: gives the seconds that have passed since some moment.
+    """
+
+    def __init__(self, what: str, total: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.total, self.clock = what, total, clock
+        self.done = 0.0
+        self.began = self.said = clock()
+
+    def advance(self, amount: float) -> None:
+        """Count some units, and say where the work stands if nothing was said for ``LINE_EVERY`` seconds."""
+        self.done += amount
+        now = self.clock()
+        if now - self.said >= LINE_EVERY:
+            self.said = now
+            say(self._line(now - self.began))
+
+    def _line(self, seconds: float) -> str:
+        rate = self.done / seconds
+        speed = f"{rate:,.{0 if rate >= 10 else 1 if rate >= 1 else 3}f}/s"
+        if not self.total:
+            return f"{self.what}: {self.done:,.0f} done, {speed}"
+        left = timedelta(seconds=round(max(0.0, self.total - self.done) / rate)) if rate else "unknown time"
+        share = f"{self.done / self.total:.0%}"
+        return f"{self.what}: {self.done:,.0f} of {self.total:,.0f} ({share}), {speed}, {left} left"
 
 
 def shows_bars() -> bool:

@@ -192,3 +192,56 @@ def test_a_terminal_that_lacks_a_character_is_told_how_to_get_it(tmp_path):
 def test_a_stream_without_a_file_behind_it_is_left_alone(command, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert command(failing(BrokenPipeError())) == 141
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_progress_in_a_log_is_a_line_every_half_minute_with_count_rate_and_time_left(capsys):
+    clock = Clock()
+    lines = cli.ProgressLines("encoding", 10_000, clock)
+    for clock.now in (110, 129, 130, 140, 161):
+        lines.advance(1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "encoding: 3,000 of 10,000 (30%), 100/s, 0:01:10 left",
+        "encoding: 5,000 of 10,000 (50%), 82/s, 0:01:01 left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("total", "amount", "line"),
+    [
+        (None, 1500, "reading: 1,500 done, 50/s"),
+        (100, 3, "reading: 3 of 100 (3%), 0.100/s, 0:16:10 left"),
+        (10, 0, "reading: 0 of 10 (0%), 0.000/s, unknown time left"),
+    ],
+)
+def test_progress_in_a_log_says_what_is_known(capsys, total, amount, line):
+    clock = Clock()
+    lines = cli.ProgressLines("reading", total, clock)
+    clock.now += 30
+    lines.advance(amount)
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_long_work_reports_in_a_log_and_results_pass_unchanged(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "LINE_EVERY", 0)
+    assert list(cli.progress(iter("abc"), "letters", 3)) == list("abc")
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "letters: 1 of 3 (33%)",
+        "letters: 2 of 3 (67%)",
+        "letters: 3 of 3 (100%)",
+    ]
+
+
+def test_progress_that_is_not_wanted_stays_silent(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "LINE_EVERY", 0)
+    with cli.bar("letters", 3, shown=False) as advance:
+        advance(1)
+    assert capsys.readouterr().err == ""

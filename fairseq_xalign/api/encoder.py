@@ -123,7 +123,7 @@ class TextEncoder:
             device: where to compute from now on (see :meth:`to`); None: where it is.
             normalize: divide each vector by its length, so that dot products are cosines.
             language: of the texts, for models with language embeddings; others do not need it.
-            progress: whether to show a progress bar (None: for 1,000 texts and more, at a terminal), or a function that
+            progress: whether to show progress (None: for 1,000 texts and more), or a function that
                 is told, now and then, how many more are done.
 
         Returns:

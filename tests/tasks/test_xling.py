@@ -151,7 +151,6 @@ def test_the_bar_of_predictions_ends_where_all_examples_are_done(tagger, labelle
         yield moved.append
 
     monkeypatch.setattr(cli, "bar", bar)
-    monkeypatch.setattr(cli, "shows_bars", lambda: True)
     rows = list(predict(tagger.save_dir, data=labelled, batch_tokens=300))
     total, *parts = moved
     assert total == len(rows) and sum(parts) == pytest.approx(total) and len(parts) > 4

@@ -143,14 +143,12 @@ def predict(
     return _predictions(labeller, _rows_by_language(folder, split, chosen), batch_tokens, folder, total)
 
 
-def _lines(files: Iterable[str | Path], blank: bool) -> int | None:
-    """How many lines some files have, where that is shown; what is no file is for others to refuse.
+def _lines(files: Iterable[str | Path], blank: bool) -> int:
+    """How many lines some files have; what is no file is for others to refuse.
 
     Args:
         blank: whether blank lines count.
     """
-    if not cli.shows_bars():
-        return None
     lines = (line for file in files if Path(file).exists() for _, line in read_lines(file))
     return sum(1 for line in lines if blank or line.strip())
 
@@ -175,13 +173,13 @@ def _predictions(
     inputs: Iterable[tuple[str, Iterable[Row]]],
     batch_tokens: int,
     folder: LabelledFolder | None,
-    total: int | None,
+    total: int,
 ) -> Iterator[Row]:
     """The line of each row of each language; what was cut, and unknown gold labels, are reported at the end.
 
     Args:
         folder: where the rows are from; None for a text, which has no gold labels.
-        total: how many rows there are, None if nobody is shown it.
+        total: how many rows there are.
     """
     cut, notes, labels = 0, Counter[str](), set(labeller.labels)
     task = task_of(labeller.kind, labeller.learned)
