@@ -100,7 +100,7 @@ def guarded(work: Callable[[], int], name: str, debug: bool = False) -> int:
         _discard_stdout()
         return BROKEN_PIPE
     except _Terminated:
-        print(f"{name}: terminated; nothing half-written was left", file=sys.stderr)
+        print(f"{name}: terminated; no incomplete output was left behind", file=sys.stderr)
         return TERMINATED
     except KeyboardInterrupt:
         print(f"{name}: interrupted; no incomplete output was left behind", file=sys.stderr)
@@ -131,22 +131,6 @@ def _terminable() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-
-@contextlib.contextmanager
-def ended_at_once() -> Iterator[None]:
-    """Let SIGTERM end the process at once, for a library that computes for long without returning to Python.
-
-    Nothing may be half-written within the block.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         yield
     finally:

@@ -6,22 +6,31 @@ most ``QUEUED`` jobs wait for each worker, so that memory does not grow with the
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, explained
 
 State = TypeVar("State")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 QUEUED = 3
+BLOCK = 1000
+"""Jobs that are sent at once where one child has them all."""
+PR_SET_PDEATHSIG = 1
+"""Linux's call: the signal that this process gets when its parent ends."""
 
 
 def available_cores() -> int:
@@ -57,7 +66,7 @@ def map_in_order(
         for _ in range(workers):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, setup, work), daemon=True)
-            process.start()
+            _start(process)
             theirs.close()
             team.append((process, ours))
         waiting: deque[tuple[Any, Connection]] = deque()
@@ -75,6 +84,51 @@ def map_in_order(
             pipe.close()
             process.terminate()
             process.join()
+
+
+def apart(work: Callable[[Iterator[Job]], Result], jobs: Iterable[Job]) -> Result:
+    """What ``work(jobs)`` returns, computed in a child process: for a library that computes for long without Python.
+
+    Python acts on a signal only when such a library has returned. Here this process waits, and Ctrl-C or SIGTERM ends
+    the child at once.
+
+    Args:
+        work: called with an iterator of the jobs. It and its result must pickle: the child is spawned.
+        jobs: taken in this process, and sent in blocks.
+
+    Raises:
+        UserError: whatever ``work`` or the iteration over ``jobs`` raised; or the child died.
+    """
+    context = multiprocessing.get_context("spawn")
+    theirs_in, ours_out = context.Pipe(duplex=False)
+    ours_in, theirs_out = context.Pipe(duplex=False)
+    process = context.Process(target=_serve_once, args=(theirs_in, theirs_out, work), daemon=True)
+    try:
+        _start(process)
+        theirs_in.close()
+        theirs_out.close()
+        jobs = iter(jobs)
+        with contextlib.suppress(BrokenPipeError):  # it failed before it had them all, and says why
+            while block := list(itertools.islice(jobs, BLOCK)):
+                ours_out.send(block)
+            ours_out.send([])
+        return _receive(process, ours_in)
+    finally:
+        ours_out.close()
+        ours_in.close()
+        if process.pid is not None:
+            process.kill()
+            process.join()
+
+
+def _start(process: Any) -> None:
+    """Start a process that Ctrl-C at the terminal does not reach, which goes to all: its parent ends it."""
+    resource_tracker.ensure_running()  # it is started along otherwise, and lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(process: Any, pipe: Connection, job: Any) -> None:
@@ -100,12 +154,29 @@ def _died(process: Any) -> UserError:
     how = (
         f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with status {code}"
     )
-    return UserError(f"a worker process {how}", remedy="Memory may have run out: try fewer --workers")
+    return UserError(f"a worker process {how}", remedy="Memory may have run out: try fewer --workers, or less text")
+
+
+def _serve_once(jobs: Connection, answers: Connection, work: Callable[[Iterator[Any]], Any]) -> None:
+    """The life of the child of :func:`apart`. Linux ends it if its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    blocks = iter(jobs.recv, [])
+    answer = _answer(lambda: work(itertools.chain.from_iterable(blocks)))
+    jobs.close()
+    answers.send(answer)
+
+
+def _answer(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """(what ``work()`` returns, None) or (None, the error to raise in the parent)."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, explained(error) or RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
 
 
 def _serve(pipe: Connection, setup: Callable[[], Any], work: Callable[[Any, Any], Any]) -> None:
     """A worker's life: jobs in, (result, None) or (None, error) out, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the team
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     state: Any = None
     ready = False
@@ -114,15 +185,11 @@ def _serve(pipe: Connection, setup: Callable[[], Any], work: Callable[[Any, Any]
             job = pipe.recv()
         except (EOFError, OSError):
             return
-        answer: tuple[Any, Exception | None]
-        try:
-            if not ready:
-                state, ready = setup(), True
-            answer = (work(state, job), None)
-        except UserError as error:
-            answer = (None, error)
-        except Exception:
-            answer = (None, RuntimeError(f"in a worker process:\n{traceback.format_exc()}"))
+        if not ready:
+            answer = _answer(setup)
+            state, ready = answer[0], answer[1] is None
+        if ready:
+            answer = _answer(functools.partial(work, state, job))
         try:
             pipe.send(answer)
         except OSError:

@@ -16,6 +16,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fairseq_xalign.files import read_lines
 from fairseq_xalign.options import at_least, between, language_code, named_files, positive
 from fairseq_xalign.tokenizer.folder import check_replaceable
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
+from preprocess.parallel import apart
 from preprocess.subword_models import COVERAGE, LARGEST_VOCABULARY, train_byte_level, train_sentencepiece
 
 EXAMPLE = """examples:
@@ -308,9 +310,15 @@ class Training:
     def model(self, texts: Iterator[str], very_many: bool) -> tuple[str, bytes]:
         """The kind and the bytes of a model trained on ``texts``."""
         if self.model_type == "bbpe":
-            return "tokenizers", train_byte_level(texts, self.vocab_size)
-        coverage = DEFAULT_COVERAGE if self.character_coverage is None else self.character_coverage
-        return "sentencepiece", train_sentencepiece(texts, self.vocab_size, self.model_type, coverage, very_many)
+            return "tokenizers", apart(partial(train_byte_level, pieces=self.vocab_size), texts)
+        training = partial(
+            train_sentencepiece,
+            pieces=self.vocab_size,
+            model_type=self.model_type,
+            coverage=DEFAULT_COVERAGE if self.character_coverage is None else self.character_coverage,
+            very_many=very_many,
+        )
+        return "sentencepiece", apart(training, texts)
 
     def described(self) -> dict[str, Any]:
         """What ``subword.json`` says of it."""
@@ -337,8 +345,7 @@ def train(
             yield from cli.progress(draw_lines(corpus, quota, training.seed), f"sampling {corpus.language}", quota)
         cli.say(f"training {training.vocab_size} pieces on {sum(counts)} lines ...")
 
-    with cli.ended_at_once():
-        kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
+    kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
     drawn = [
         {"language": c.language, "lines": c.lines, "empty": c.empty, "derived": c.derived, "drawn": quota}
         for c, quota in zip(corpora, counts, strict=True)

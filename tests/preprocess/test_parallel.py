@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from fairseq_xalign.errors import UserError
-from preprocess.parallel import QUEUED, map_in_order
+from preprocess.parallel import QUEUED, apart, map_in_order
 
 
 def state(number=3):
@@ -74,3 +74,37 @@ def test_an_error_in_a_worker_comes_home(job, kind, message):
 def test_a_worker_that_cannot_start_says_why():
     with pytest.raises(UserError, match="no tokenizer"):
         list(map_in_order(fail_to_start, work, [1, 2], 2))
+
+
+def total(numbers, failure=None):
+    if failure == "memory":
+        raise MemoryError
+    return sum(fail(None, number) for number in numbers), os.getpid()
+
+
+def test_work_apart_is_done_in_another_process_and_answers():
+    found, process = apart(total, itertools.chain(range(5), range(8, 3000)))
+    assert found == sum(range(3000)) - 5 - 6 - 7 and process != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("job", "kind", "message"),
+    [(5, UserError, "file:7: bad. fix it"), (6, UserError, "was killed by SIGKILL"), (7, RuntimeError, "KeyError")],
+)
+def test_an_error_of_work_apart_comes_home(job, kind, message):
+    with pytest.raises(kind, match=message):
+        apart(total, itertools.chain([job], range(100_000, 200_000)))
+
+
+def test_memory_that_ran_out_in_work_apart_is_explained():
+    with pytest.raises(UserError, match="memory ran out"):
+        apart(partial(total, failure="memory"), [1])
+
+
+def test_a_mistake_among_the_jobs_of_work_apart_is_reported():
+    def jobs():
+        yield 1
+        raise UserError("bad line", "file", 2)
+
+    with pytest.raises(UserError, match="file:2: bad line"):
+        apart(total, jobs())

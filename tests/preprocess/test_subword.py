@@ -1,7 +1,11 @@
 """``xalign-preprocess subword``: what is sampled, what is trained, what is refused."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,8 @@ from preprocess.__main__ import main
 from preprocess.subword import Corpus, draw_lines, make_subword, quotas, survey
 from preprocess.subword_models import train_sentencepiece
 
-TEXT = Path(__file__).parents[1] / "data" / "text.en.txt"
+ROOT = Path(__file__).parents[2]
+TEXT = ROOT / "tests" / "data" / "text.en.txt"
 LINES = TEXT.read_text(encoding="utf-8").splitlines()
 SMALL = ["--vocab-size", "300", "--character-coverage", "0.9995"]
 BYTES = ["--model-type", "bbpe"]
@@ -110,6 +115,38 @@ def test_a_joint_vocabulary_is_trained_and_reported(tmp_path, capsys, model_type
     assert english["coverage"] == pytest.approx(sum(tokenizer.encode(c)[-1] != 3 for c in letters) / len(letters))
     assert 0.999 < english["coverage"] < 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dict.txt", "spm.model", "subword.json"]
+
+
+STUCK = """
+import ctypes
+def work(texts, **options):
+    list(texts)
+    while True:
+        ctypes.PyDLL(None).sleep(600)  # as a library does: Python runs nothing meanwhile, no signal handler either
+"""
+WITH_STUCK = """
+import sys, stuck
+from preprocess import __main__, subword
+subword.train_sentencepiece = subword.train_byte_level = stuck.work
+sys.exit(__main__.main())
+"""
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bbpe"])
+@pytest.mark.parametrize(("number", "status", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_a_signal_ends_training_at_once_and_leaves_no_output(tmp_path, model_type, number, status, word):
+    options = ["--input", f"en={TEXT}", "--vocab-size", "300", "--model-type", model_type, "--output", tmp_path / "out"]
+    (tmp_path / "library").mkdir()
+    write(tmp_path / "library" / "stuck.py", STUCK)
+    command = [sys.executable, "-c", WITH_STUCK, "subword", *options]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'library'}:{ROOT}"}
+    settings = {"stderr": subprocess.PIPE, "text": True, "env": environment, "start_new_session": True}
+    with subprocess.Popen(command, **settings) as process:
+        assert process.stderr.readline().startswith("training 300 pieces on 300 lines")
+        os.killpg(process.pid, getattr(signal, number))  # a terminal and a batch system tell all processes
+        assert process.wait(60) == status
+        assert process.stderr.read() == f"xalign-preprocess subword: {word}; no incomplete output was left behind\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["library"]
 
 
 def test_the_printed_report_names_its_sample(tmp_path, capsys):
