@@ -31,6 +31,7 @@ TERMINATED = 128 + 15
 """The exit status after SIGTERM: the shell's for a command that it ended."""
 INTERRUPTED = 128 + 2
 """The exit status after Ctrl-C: what shells report after SIGINT."""
+STANDARD_OUTPUT = "/dev/stdout"
 LINE_EVERY = 30
 """Seconds between two lines of progress where stderr is no terminal."""
 
@@ -48,13 +49,14 @@ def _run(program: str, description: str, commands: Mapping[str, str], argv: list
     # Only the module that is needed is imported, unless the user asks for help on all of them.
     wanted = {argv[0]} & set(commands) if argv else set()
     modules: dict[str, Any] = {}
+    children: dict[str, argparse.ArgumentParser] = {}
     for name, module_name in commands.items():
         if wanted and name not in wanted:
             subparsers.add_parser(name)
             continue
         module = modules[name] = importlib.import_module(module_name)
         text = (module.__doc__ or "").strip()
-        child = subparsers.add_parser(
+        child = children[name] = subparsers.add_parser(
             name,
             help=text.splitlines()[0] if text else None,
             description=text,
@@ -64,7 +66,21 @@ def _run(program: str, description: str, commands: Mapping[str, str], argv: list
         child.add_argument("--debug", action="store_true", help="Show the whole traceback if the command fails.")
         module.add_arguments(child)
     args = parser.parse_args(argv)
+    _let_a_hyphen_be_standard_output(args, children[args.command])
     return int(modules[args.command].run(args) or 0)
+
+
+def _let_a_hyphen_be_standard_output(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Let ``--output -`` name standard output; refused where a command writes a folder or several files."""
+    if str(getattr(args, "output", None)) != "-":
+        return
+    (action,) = [action for action in parser._actions if action.dest == "output"]
+    if not str(action.metavar).startswith("FILE"):
+        raise UserError(
+            f"--output - is standard output, but {args.command} writes a folder or several files",
+            remedy=f"Name the {action.metavar} to write",
+        )
+    args.output = STANDARD_OUTPUT
 
 
 def _one_line(name: str, shown: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,8 @@
 """What a command does when something goes wrong: one line, or none where nobody reads any more."""
 
+import argparse
 import errno
+import importlib
 import io
 import os
 import signal
@@ -15,6 +17,7 @@ import torch
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.errors import UserError, explained
+from preprocess.__main__ import main as preprocess
 
 ROOT = Path(__file__).parents[1]
 
@@ -235,3 +238,42 @@ def test_progress_that_is_not_wanted_stays_silent(capsys, monkeypatch):
     with cli.bar("letters", 3, shown=False) as advance:
         advance(1)
     assert capsys.readouterr().err == ""
+
+
+COMMANDS = [
+    (program, name)
+    for program in ("preprocess", "fairseq_xalign.evaluate", "fairseq_xalign.convert")
+    for name in importlib.import_module(f"{program}.__main__").COMMANDS
+]
+
+
+def output_of(program, name):
+    """The option --output of a command; None for one without."""
+    parser = argparse.ArgumentParser()
+    importlib.import_module(importlib.import_module(f"{program}.__main__").COMMANDS[name]).add_arguments(parser)
+    return next((action for action in parser._actions if action.dest == "output" and action.option_strings), None)
+
+
+def test_a_hyphen_is_standard_output(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = ROOT / "tests" / "data" / "text.en.txt"
+    assert preprocess(["links", "--source", f"en={text}", "--target", f"xx={text}", "--output", "-"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 300
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("program", "name"), COMMANDS)
+def test_a_hyphen_is_refused_as_the_name_of_a_folder(program, name, monkeypatch, capsys, tmp_path):
+    action = output_of(program, name)
+    if action is None:
+        return
+    module = importlib.import_module(importlib.import_module(f"{program}.__main__").COMMANDS[name])
+    monkeypatch.setattr(module, "add_arguments", lambda parser: parser._add_action(action))
+    monkeypatch.setattr(module, "run", lambda args: print(args.output))
+    status = importlib.import_module(f"{program}.__main__").main([name, "--output", "-"])
+    said = capsys.readouterr()
+    if str(action.metavar).startswith("FILE"):
+        assert (status, said.out) == (0, "/dev/stdout\n")
+    else:
+        assert action.metavar in {"DIR", "DATA", "PREFIX", "LABELLED", "SUBMISSION"} and status == 1
+        assert f"--output - is standard output, but {name} writes a folder or several files" in said.err

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", required=True, metavar="FILE", help="Text, one sentence per line; - stands for standard input."
     )
-    parser.add_argument("--output", required=True, metavar="FILE.npy", help="File to write the vectors to.")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE.npy", help="File to write the vectors to; - is standard output."
+    )
     parser.add_argument("--pooling", choices=SENTENCE_POOLINGS, default="mean", help=POOLING_HELP)
     parser.add_argument("--layer", type=int, metavar="L", help=LAYER_HELP)
     parser.add_argument(

@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Languages to label, separated by commas (default: every language of the split); with --text, the "
         "language of the text.",
     )
-    parser.add_argument("--output", required=True, metavar="PRED.jsonl", help="File to write the predictions to.")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE.jsonl", help="File to write the predictions to; - is standard output."
+    )
     parser.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, metavar="N", help="Tokens per batch (default: %(default)s)."
     )
