@@ -62,6 +62,18 @@ def between(smallest: float, largest: float, **settings: float) -> None:
             )
 
 
+def without_effect(why: str, remedy: str = "Leave it out", **settings: object) -> None:
+    """Refuse an option that is given where it has no effect; None, False and what is empty are not given.
+
+    Args:
+        why: follows the option: "is for --margin".
+        settings: the options and their values, before defaults take the place of None.
+    """
+    for name, value in settings.items():
+        if value is not None and value is not False and value not in ("", [], ()):
+            raise UserError(f"{flag(name)} {why}", remedy=remedy)
+
+
 # Lists
 
 
@@ -94,8 +106,10 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
 
 
 def named_sides(args: argparse.Namespace) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The language and the file that ``--source`` and ``--target`` name."""
-    return named_files([args.source], "--source")[0], named_files([args.target], "--target")[0]
+    """The language and the file that ``--source`` and ``--target`` name; the languages are two."""
+    source, target = named_files([args.source], "--source")[0], named_files([args.target], "--target")[0]
+    different_languages(source[0], target[0])
+    return source, target
 
 
 # Languages
@@ -113,6 +127,18 @@ def language_code(code: str, option: str) -> str:
             remedy="Begin with a letter, and use letters, digits, '_' and single '-', as in en, zh-TW or sr_Latn",
         )
     return code
+
+
+def different_languages(source: str, target: str) -> tuple[str, str]:
+    """Return the languages of ``--source`` and ``--target``, each checked by :func:`language_code`.
+
+    Raises:
+        UserError: for no code, and for one language on both sides.
+    """
+    pair = language_code(source, "--source"), language_code(target, "--target")
+    if source == target:
+        raise UserError(f"--source and --target are both {source!r}", remedy="Name the languages of the two sides")
+    return pair
 
 
 def language_list(text: str, option: str) -> list[str]:

@@ -29,7 +29,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics.identification import Identifier, base_language
 from fairseq_xalign.files import atomic_file
 from fairseq_xalign.inputs import regular
-from fairseq_xalign.options import add_sides, at_least, language_code, named_sides
+from fairseq_xalign.options import add_sides, at_least, different_languages, named_sides
 from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.encoding import CHUNK_BYTES, Chunk, chunk_texts, cut, equal_lines
 from preprocess.parallel import available_cores, map_in_order
@@ -106,8 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Filter the corpus that the command line names."""
     source, target = named_sides(args)
-    languages = (language_code(source[0], "--source"), language_code(target[0], "--target"))
-    rules = Rules(args.subword, languages, args.least, args.most, args.check_language)
+    rules = Rules(args.subword, (source[0], target[0]), args.least, args.most, args.check_language)
     report = choose(
         (source[1], target[1]),
         args.output,
@@ -149,10 +148,7 @@ class Rules:
                 f"{2 * self.least} pieces",
                 remedy="Lower the one or raise the other",
             )
-        if self.languages[0] == self.languages[1]:
-            raise UserError(
-                f"--source and --target are both {self.languages[0]!r}", remedy="Name the languages of the two files"
-            )
+        different_languages(*self.languages)
         if self.check_language:
             _check_known(self.languages)
 

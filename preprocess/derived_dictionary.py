@@ -12,7 +12,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.data import dictionary
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.options import language_code
+from fairseq_xalign.options import different_languages
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive.permutation import keyed_order
 
@@ -40,7 +40,7 @@ def make_derived_dictionary(
     """
     if choose not in CHOICES:
         raise unknown_name("--choose", choose, CHOICES)
-    names = (language_code(source or "natural", "--source"), language_code(target or "derived", "--target"))
+    names = different_languages(source or "natural", target or "derived")
     tokenizer, where = _doubled(derived, subword)
     counts = _count_pieces(tokenizer, text) if text else None
     numbers, eligible = choose_pieces(tokenizer, share, choose, seed, counts)

@@ -20,6 +20,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.data.words import WORD_KINDS
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.options import add_sides, named_sides
 from fairseq_xalign.outputs import is_special, refuse_to_replace
 from preprocess.aligners.registry import ALIGNERS, DEFAULT
@@ -82,6 +83,7 @@ def prepare(source: str, target: str, output: str | Path, words: str = "split") 
     refuse_to_replace((source, target), [output])
     with files.atomic_file(output) as stream:
         written = write_words(source, target, stream, words, empty=True)
+        _check_not_empty(written, source)
     cli.say(f"{output}: the words of {written} sentence pairs")
     return written
 
@@ -108,10 +110,16 @@ def write_links(
         for links in align(source, target, symmetrize, words, aligner):
             stream.write(pharaoh.line_of(links) + "\n")
             pairs, count, empty = pairs + 1, count + len(links), empty + (not links)
+        _check_not_empty(pairs, source)
     if not is_special(output):
         write_note(output, words, (source, target), {"aligner": aligner, "symmetrize": symmetrize})
     cli.say(f"{output}: {count} links in {pairs} sentence pairs, {empty} without any")
     return count
+
+
+def _check_not_empty(pairs: int, source: str) -> None:
+    if not pairs:
+        raise UserError("no sentences: the file is empty", source, remedy="Give one sentence per line")
 
 
 def align(source: str, target: str, symmetrize: str, words: str = "split", aligner: str = DEFAULT) -> Iterator[Links]:

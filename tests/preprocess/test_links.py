@@ -86,6 +86,23 @@ def test_files_of_unequal_length_are_refused_by_name(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("output", ["--output", "--prepare"])
+def test_empty_files_are_refused_by_name(tmp_path, capsys, output):
+    source, target = (write_lines(tmp_path / name, []) for name in ("source", "target"))
+    sides = ["--source", f"xx={source}", "--target", f"yy={target}"]
+    assert main(["links", *sides, output, str(tmp_path / "out")]) == 1
+    assert f"{source}: no sentences: the file is empty. Give one sentence per line" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("target", "message"), [("xx", "are both 'xx'"), ("y y", "'y y' is not a language code")])
+def test_the_languages_of_the_two_sides_differ(tmp_path, capsys, target, message):
+    text = write_lines(tmp_path / "text", ["a b"])
+    sides = ["--source", f"xx={text}", "--target", f"{target}={text}"]
+    assert main(["links", *sides, "--output", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_text_that_is_not_utf8_is_named(tmp_path, capsys):
     source = write_lines(tmp_path / "a", ["x", "y"])
     (tmp_path / "b").write_bytes(b"x\n\xff\n")

@@ -46,7 +46,7 @@ from fairseq_xalign.evaluate.report.translation_tables import translation_runs
 from fairseq_xalign.evaluate.report.unfinished import read_every_run
 from fairseq_xalign.models.device import DEVICE_HELP
 from fairseq_xalign.models.sentences import LAYER_HELP, POOLING_HELP
-from fairseq_xalign.options import at_least, name_list, named_files
+from fairseq_xalign.options import at_least, name_list, named_files, named_sides
 
 EXAMPLE = """examples:
   xalign-evaluate plot transfer runs/ --output transfer.png
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if not (args.source and args.target):
         raise UserError(f"{args.kind} needs two sides of text", remedy="Give --source XX=FILE and --target YY=FILE")
-    ((source,), (target,)) = named_files([args.source], "--source"), named_files([args.target], "--target")
+    source, target = named_sides(args)
     plot_vectors(
         args.kind,
         args.runs,
