@@ -31,7 +31,7 @@ from fairseq_xalign.data.formats.header import taken
 from fairseq_xalign.data.formats.word_list import WordPair
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import regular
-from fairseq_xalign.options import flag, language_code
+from fairseq_xalign.options import different_languages, flag, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
@@ -103,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         for name, value in its.items():
             if value is not None and not getattr(args, kind):
                 raise UserError(f"{flag(name)} is for --{kind}", remedy="Leave it out")
+    if args.bitext or args.derived:
+        header_row = None if args.header == header.AUTO else args.header
+        without_effect("is for --muse and --csv", header=header_row)
     common = {"subword": args.subword, "source": args.source, "target": args.target}
     if args.derived:
         if args.pieces not in (None, "single"):
@@ -194,7 +197,7 @@ def make_dictionary(
     Raises:
         UserError: for a list that cannot be read, or of which no entry can be used.
     """
-    names = (language_code(source, "--source"), language_code(target, "--target"))
+    names = different_languages(source, target)
     if pieces not in PIECES:
         raise unknown_name("--pieces", pieces, PIECES)
     tokenizer, coverage = Tokenizer.load(subword), Coverage()

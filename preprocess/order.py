@@ -16,6 +16,7 @@ from pathlib import Path
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import share, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.derive.order_features import MAX_DEPENDENTS
 from preprocess.derive.order_fitting import DEFAULT_PENALTY, fit_model
@@ -48,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--substrate-weight",
         type=float,
-        default=DEFAULT_SUBSTRATE_WEIGHT,
         metavar="SHARE",
-        help="Share of the weights of --substrate in the mixture (Wang and Eisner's code: %(default)s).",
+        help="Share of the weights of --substrate in the mixture (default: "
+        f"{DEFAULT_SUBSTRATE_WEIGHT}, Wang and Eisner's code).",
     )
     parser.add_argument(
         "--max-dependents",
@@ -70,15 +71,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_PENALTY,
         metavar="X",
-        help="Half of it times the sum of squared weights is taken from the log-likelihood (default: %(default)s).",
+        help="L2 regularisation: X/2 times the sum of the squared weights is subtracted from the log-likelihood "
+        "(default: %(default)s).",
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="Model to write, JSON.")
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit and write the model that the command line asks for."""
-    if not 0 <= args.substrate_weight <= 1:
-        raise UserError(f"--substrate-weight {args.substrate_weight:g} is not a share", remedy="Give 0 to 1")
+    if not args.substrate:
+        without_effect("is for a mixture with --substrate", substrate_weight=args.substrate_weight)
+    weight = DEFAULT_SUBSTRATE_WEIGHT if args.substrate_weight is None else args.substrate_weight
+    share(whole=True, substrate_weight=weight)
     if not 1 <= args.max_dependents <= MOST_DEPENDENTS:
         raise UserError(f"--max-dependents {args.max_dependents}", remedy=f"Give 1 to {MOST_DEPENDENTS}")
     if not args.penalty > 0:
@@ -87,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     model = fit_treebanks(args.treebank, args.max_dependents, args.subtypes, args.penalty)
     if args.substrate:
         substrate = fit_treebanks(args.substrate, args.max_dependents, args.subtypes, args.penalty)
-        model = model.mixed(substrate, args.substrate_weight)
+        model = model.mixed(substrate, weight)
     model.save(args.output)
     cli.say(f"wrote {args.output}: {sum(map(len, model.weights.values())):,} weights")
     return 0

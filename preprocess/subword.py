@@ -25,7 +25,7 @@ from fairseq_xalign.constants import FIRST_PIECE, SUBWORD_FILE, UNK
 from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.options import at_least, between, language_code, named_files, positive
+from fairseq_xalign.options import at_least, between, language_code, named_files, positive, without_effect
 from fairseq_xalign.tokenizer.folder import check_replaceable
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
 from preprocess.parallel import apart
@@ -42,6 +42,16 @@ DEFAULT_TEMPERATURE = 5.0
 DEFAULT_COVERAGE = 0.999995
 """Both: MMTE, section 2.2."""
 DEFAULT_SENTENCES = 2_000_000
+DEFAULT_SEED = 1
+DEFAULTS: dict[str, Any] = {
+    "vocab_size": 0,
+    "model_type": MODEL_TYPES[0],
+    "character_coverage": None,
+    "temperature": DEFAULT_TEMPERATURE,
+    "seed": DEFAULT_SEED,
+    "sentences": DEFAULT_SENTENCES,
+}
+"""Options of training that are not given; a vocabulary of no pieces is refused."""
 VERY_MANY_SENTENCES = 10_000_000
 """From here SentencePiece needs its 64-bit suffix array."""
 SAMPLE = 1000
@@ -74,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature",
         type=float,
-        default=DEFAULT_TEMPERATURE,
         metavar="T",
-        help="Temperature at which languages are sampled; 1 keeps their proportions (default: %(default)s, as MMTE).",
+        help="Temperature at which languages are sampled; 1 keeps their proportions (default: "
+        f"{DEFAULT_TEMPERATURE}, as MMTE).",
     )
     parser.add_argument(
         "--character-coverage",
@@ -88,20 +98,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-type",
         choices=MODEL_TYPES,
-        default="unigram",
         help="How words are cut into pieces: SentencePiece's unigram or bpe, or bbpe, the byte-level BPE of RoBERTa "
-        "and "
-        "of ALIGN-MLM's authors, for which no text is unknown (default: %(default)s).",
+        f"and of ALIGN-MLM's authors, for which no text is unknown (default: {MODEL_TYPES[0]}).",
     )
-    parser.add_argument(
-        "--seed", type=int, default=1, help="Seed of the sample of lines to train on (default: %(default)s)."
-    )
+    parser.add_argument("--seed", type=int, help=f"Seed of the sample of lines to train on (default: {DEFAULT_SEED}).")
     parser.add_argument(
         "--sentences",
         type=int,
-        default=DEFAULT_SENTENCES,
         metavar="N",
-        help="Train on at most this many lines of all languages together, which bounds memory (default: %(default)s).",
+        help="Train on at most this many lines of all languages together, which bounds memory (default: "
+        f"{DEFAULT_SENTENCES}).",
     )
     parser.add_argument(
         "--language-tokens",
@@ -113,8 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lowercase",
         choices=tuple(LOWERCASE),
         default="auto",
-        help="Whether a vocab.txt is uncased. With auto, tokenizer_config.json beside it decides or, without one, "
-        "whether any piece has a capital letter (default: %(default)s).",
+        help="With --model: whether a vocab.txt is uncased. With auto, tokenizer_config.json beside it decides or, "
+        "without one, whether any piece has a capital letter (default: %(default)s).",
     )
     parser.add_argument("--json", action="store_true", help="Print the report as JSON.")
 
@@ -140,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
     else:
-        show(report, args.seed)
+        show(report, DEFAULT_SEED if args.seed is None else args.seed)
     return 0
 
 
@@ -150,21 +156,22 @@ def make_subword(
     inputs: Mapping[str, Sequence[str | Path]] | None = None,
     model: str | Path | None = None,
     vocab_size: int | None = None,
-    temperature: float = DEFAULT_TEMPERATURE,
+    temperature: float | None = None,
     character_coverage: float | None = None,
-    model_type: str = "unigram",
-    seed: int = 1,
-    sentences: int = DEFAULT_SENTENCES,
+    model_type: str | None = None,
+    seed: int | None = None,
+    sentences: int | None = None,
     language_tokens: Sequence[str] = (),
     lowercase: bool | None = None,
 ) -> dict[str, Any]:
     """Write a subword folder: train a vocabulary on ``inputs``, the files of each language, or adopt ``model``.
 
-    Args are the options of the command. Returns its report: ids, hash, and for each language what was read, left
-    out and measured.
+    Args are the options of the command, None for their defaults. Returns its report: ids, hash, and for each language
+    what was read, left out and measured.
 
     Raises:
-        UserError: for an option out of range, text that cannot be read, and sizes that the text does not allow.
+        UserError: for an option out of range or without effect, text that cannot be read, and sizes that the text does
+            not allow.
     """
     for name in language_tokens:
         language_code(name, "--language-tokens")
@@ -172,13 +179,25 @@ def make_subword(
         raise UserError(
             f"--language-tokens {','.join(language_tokens)!r} names a language twice", remedy="Name it once"
         )
+    options = {
+        "vocab_size": vocab_size,
+        "model_type": model_type,
+        "character_coverage": character_coverage,
+        "temperature": temperature,
+        "seed": seed,
+        "sentences": sentences,
+    }
+    if model is not None:
+        without_effect("is for training with --input: --model adopts a vocabulary as it is", **options)
+    elif lowercase is not None:
+        raise UserError("--lowercase is for --model with a vocab.txt: training keeps case", remedy="Leave it out")
     check_replaceable(Path(output))  # before the minutes that training takes
     rows: list[dict[str, Any]] = []
     if model is not None:
         tokenizer = Tokenizer.adopted(model, language_tokens, lowercase)
     else:
-        training = Training(vocab_size or 0, model_type, character_coverage, temperature, seed, sentences)
-        tokenizer, rows = train(inputs or {}, training, language_tokens)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        tokenizer, rows = train(inputs or {}, Training(**{**DEFAULTS, **chosen}), language_tokens)
     if (Path(output) / SUBWORD_FILE).exists():
         cli.say(f"{output}: replaces the vocabulary that was there")
     tokenizer.save(output)

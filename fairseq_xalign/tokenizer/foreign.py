@@ -80,6 +80,8 @@ def adopt(
             )
         path = found
     kind = kind_of(path)
+    if lowercase is not None and kind != "wordpiece":
+        raise UserError("--lowercase is for a vocab.txt: other models say it themselves", path, remedy="Leave it out")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -209,8 +209,8 @@ class HuggingFaceModel:
                 vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
                 self._symbols = {foreign: symbol.removeprefix(HIDDEN) for symbol, foreign in vocabulary.items()}
                 self.wordpiece = isinstance(self._tokenizer.model, tokenizers.models.WordPiece)
-        except UserError:
-            raise
+        except UserError as error:
+            raise UserError(error.what, where, error.line, error.remedy) from error
         except Exception as error:  # the library raises plain Exception for whatever it cannot read
             raise UserError(
                 f"cannot be read as a {kind} vocabulary: {error}", where, remedy="Copy it again from where it came"

@@ -321,6 +321,9 @@ def test_other_wrong_options_are_one_line(place, capsys):
         (["--muse", muse, "--source", "en"], "sub", "--target is needed"),
         (["--muse", muse, "--source", "en", "--target", "de", "--share", "0.5"], "sub", "--share is for --derived"),
         (["--muse", muse, "--source", "en", "--target", "de"], None, "--subword is needed"),
+        (["--muse", muse, "--source", "en", "--target", "en"], "sub", "--source and --target are both 'en'"),
+        (["--derived", str(place / "sub2"), "--source", "en", "--target", "en"], "sub2", "are both 'en'"),
+        (["--derived", str(place / "sub2"), "--header", "no"], "sub2", "--header is for --muse and --csv"),
     ]
     for options, subword, message in cases:
         assert dictionary(place, *options, subword=subword) == 1

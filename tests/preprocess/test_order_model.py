@@ -218,7 +218,8 @@ def test_the_command_fits_a_treebank_and_mixes_in_another(tmp_path, capsys):
         (("NOUN", "ADJ"), [], "no noun or verb with dependents"),
         (("x", "x"), ["--penalty", "0"], "--penalty 0 leaves weights without bounds"),
         (("x", "x"), ["--max-dependents", "9"], "Give 1 to 7"),
-        (("x", "x"), ["--substrate-weight", "2"], "not a share"),
+        (("x", "x"), ["--substrate", "{treebank}", "--substrate-weight", "2"], "not a share"),
+        (("x", "x"), ["--substrate-weight", "0.5"], "--substrate-weight is for a mixture with --substrate"),
     ],
 )
 def test_what_cannot_be_fitted_is_one_line_and_leaves_nothing(tmp_path, capsys, change, options, message):

@@ -290,6 +290,21 @@ def test_a_wordpiece_vocabulary_is_adopted(tmp_path, capsys):
         (["--input", "en={odd}", "--vocab-size", "5"], "the text has no character that SentencePiece keeps"),
         (["--input", "en={odd}", "--vocab-size", "5", "--model-type", "bpe"], "no character that SentencePiece keeps"),
         (["--model", "{folder}/none.model"], "none.model: No such file"),
+        (["--model", "{en}"], "text.en.txt: a WordPiece vocabulary needs [UNK]"),
+        (["--model", "{folder}/none.model", "--lowercase", "no"], "none.model: --lowercase is for a vocab.txt"),
+        (["--input", "en={en}", *SMALL, "--lowercase", "yes"], "--lowercase is for --model with a vocab.txt"),
+        (["--input", "en={en}", *SMALL, "--lowercase", "no"], "--lowercase is for --model with a vocab.txt"),
+        *(
+            (["--model", "{folder}", option, value], f"{option} is for training with --input")
+            for option, value in {
+                "--vocab-size": "100",
+                "--temperature": "5",
+                "--sentences": "9",
+                "--seed": "1",
+                "--model-type": "unigram",
+                "--character-coverage": "1",
+            }.items()
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, arguments, message):

@@ -40,7 +40,7 @@ from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import check_layer
 from fairseq_xalign.models.word_alignment import METHODS, THRESHOLD, check_method, default_layer
-from fairseq_xalign.options import language_pair, name_list, named_files
+from fairseq_xalign.options import language_pair, name_list, named_files, without_effect
 
 EXAMPLE = """examples:
   xalign-evaluate align --checkpoint run/checkpoint_best.pt --heldout data/dictionary/en-en_inv.tsv
@@ -48,6 +48,7 @@ EXAMPLE = """examples:
   xalign-evaluate align --checkpoint mBERT --dictionary muse.en-de.txt --languages en,de
   xalign-evaluate align --checkpoint mBERT --bitext ja-en=jaen.src-tgt --gold jaen.gold --one-based"""
 SUBSETS = ("all", "authors")
+METHOD = METHODS[0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subset",
         choices=SUBSETS,
-        default="all",
         help="Pieces to score. authors adds what ALIGN-MLM's released scripts score: random 40 %% and 90 %% of the "
-        "pieces (seed 42), with and without language embeddings if the model has any (default: %(default)s).",
+        "pieces (seed 42), with and without language embeddings if the model has any (default: all).",
     )
     parser.add_argument(
         "--languages",
@@ -86,12 +86,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     links.add_argument("--gold", metavar="FILE", help="Links made by people, a line for each pair: 0-0 1-2, or 1p2.")
     links.add_argument("--one-based", action="store_true", help="The gold links count words from 1.")
-    links.add_argument("--method", choices=METHODS, default="softmax", help="How to link (default: %(default)s).")
+    links.add_argument(
+        "--method",
+        choices=METHODS,
+        help="How pieces are linked: softmax (awesome-align: both probabilities above --threshold) or argmax "
+        f"(SimAlign: mutual nearest neighbours) (default: {METHOD}).",
+    )
     links.add_argument(
         "--threshold",
         type=float,
-        default=THRESHOLD,
-        help="Probability that links must exceed in both directions, of the method softmax (default: %(default)s).",
+        help=f"With --method softmax: probability that links must exceed in both directions (default: {THRESHOLD}).",
     )
     links.add_argument(
         "--layer", type=int, metavar="L", help="Layer whose vectors are compared (default: at two thirds of the depth)."
@@ -106,12 +110,14 @@ def run(args: argparse.Namespace) -> None:
         report = align_words(args.checkpoint, **_words_options(args))
         print(json_text(report) if args.json else links_table(report), end="")
         return
+    of_links = {name: getattr(args, name) for name in ("one_based", "method", "threshold", "layer", "device")}
+    without_effect("is for links in context, which --bitext and --gold measure", **of_links)
     languages = name_list(args.languages) if args.languages else None
     report = align(
         args.checkpoint,
         dictionary=args.dictionary,
         heldout=args.heldout,
-        subset=args.subset,
+        subset=args.subset or SUBSETS[0],
         languages=languages,
         has_header=args.header,
     )
@@ -128,14 +134,21 @@ def _words_options(args: argparse.Namespace) -> dict[str, Any]:
         raise UserError(
             "--gold measures links in context, --dictionary and --heldout embeddings", remedy="Measure them one by one"
         )
+    header_row = None if args.header == header.AUTO else args.header
+    without_effect(
+        "is for embeddings, not for links in context", subset=args.subset, languages=args.languages, header=header_row
+    )
+    method = args.method or METHOD
+    if method != METHOD:
+        without_effect(f"is for --method {METHOD}", threshold=args.threshold)
     ((pair, files),) = named_files([args.bitext], "--bitext")
     return {
         "bitext": files.split(","),
         "languages": language_pair(pair, "--bitext"),
         "gold": args.gold,
         "one_based": args.one_based,
-        "method": args.method,
-        "threshold": args.threshold,
+        "method": method,
+        "threshold": THRESHOLD if args.threshold is None else args.threshold,
         "layer": args.layer,
         "device": args.device,
     }
@@ -165,12 +178,18 @@ def align(
     """
     if subset not in SUBSETS:
         raise unknown_name("subset", subset, SUBSETS)
+    listed = dictionary is not None and not is_dictionary(dictionary)
+    if not listed:
+        header_row = None if has_header == header.AUTO else has_header
+        without_effect("is for a list of word pairs, named with --dictionary", header=header_row)
+        if subset != "authors":
+            without_effect("is for a list of word pairs and for --subset authors", languages=languages)
     encoder, tokenizer, meta = open_encoder(checkpoint)
     embeddings = encoder.embed_tokens.weight.detach().cpu().float()
     sides: dict[str, Any] = {}
     if dictionary is None:
         pairs = derived_pairs(tokenizer)
-    elif not is_dictionary(dictionary):
+    elif listed:
         source, target = _two_languages(languages)
         words = _listed_words(dictionary, source, target, has_header)
         try:
@@ -208,7 +227,7 @@ def align_words(
     languages: tuple[str, str],
     gold: str | Path,
     one_based: bool = False,
-    method: str = "softmax",
+    method: str = METHOD,
     threshold: float = THRESHOLD,
     layer: int | None = None,
     device: str | None = None,

@@ -33,7 +33,13 @@ from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.pooling import check_pooling
 from fairseq_xalign.models.sentences import BATCH_HELP, LAYER_HELP, POOLING_HELP, check_layer, encode_sentences
-from fairseq_xalign.options import at_least, language_code, named_files, pair_name
+from fairseq_xalign.options import (
+    at_least,
+    different_languages,
+    named_files,
+    pair_name,
+    without_effect,
+)
 from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.framing import frame_of
 
@@ -75,9 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--neighbours",
         type=int,
-        default=MARGIN_NEIGHBOURS,
         metavar="K",
-        help="Neighbours that a margin looks at (Artetxe and Schwenk 2019: %(default)s).",
+        help="With --margin: how many neighbours it looks at, at most as many as there are sentences (default: "
+        f"{MARGIN_NEIGHBOURS}, Artetxe and Schwenk 2019, or as many as there are).",
     )
     parser.add_argument("--batch-tokens", type=int, metavar="N", help=BATCH_HELP)
     parser.add_argument("--bf16", action="store_true", help="Compute in bfloat16.")
@@ -99,9 +105,8 @@ def run(args: argparse.Namespace) -> None:
             f"{len(sources)} times --source and {len(targets)} times --target",
             remedy="Give a --target for each --source",
         )
-    for option, given in (("--source", sources), ("--target", targets)):
-        for language, _ in given:
-            language_code(language, option)
+    for (source, _), (target, _) in zip(sources, targets):
+        different_languages(source, target)
     refuse_to_replace([path for _, path in [*sources, *targets]], [args.predictions])
     report = retrieve_pairs(
         args.checkpoint,
@@ -179,7 +184,7 @@ def retrieve_pairs(
     pooling: str = "mean",
     centre: bool = False,
     margin: str | None = None,
-    neighbours: int = MARGIN_NEIGHBOURS,
+    neighbours: int | None = None,
     batch_tokens: int | None = None,
     bf16: bool = False,
     device: str | None = None,
@@ -194,7 +199,7 @@ def retrieve_pairs(
         pooling: one of SENTENCE_POOLINGS.
         centre: subtract each language's mean vector first.
         margin: ``ratio`` or ``distance``; None for cosine.
-        neighbours: that a margin looks at.
+        neighbours: that a margin looks at; by default MARGIN_NEIGHBOURS, or all where there are fewer sentences.
         batch_tokens: tokens per batch.
         bf16: compute in bfloat16.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
@@ -206,7 +211,13 @@ def retrieve_pairs(
     at_least(1, batch_tokens=batch_tokens, neighbours=neighbours)
     if margin is not None and margin not in MARGINS:
         raise unknown_name("margin", margin, MARGINS)
+    if margin is None:
+        without_effect("is for --margin: the nearest sentence by cosine needs none", neighbours=neighbours)
     texts = [parallel_lines(source[1], target[1]) for source, target in pairs]
+    for (source, _), sides in zip(pairs, texts):
+        if neighbours is not None and neighbours > len(sides[0]):
+            what = f"has {len(sides[0])} sentences, fewer than --neighbours {neighbours}"
+            raise UserError(what, source[1], remedy=f"Choose {len(sides[0])} or fewer")
     chosen_device = choose_device(device)
     encoder, tokenizer, meta = open_encoder(checkpoint)
     layers = encoder.config.layers
@@ -248,14 +259,15 @@ def retrieve_pairs(
             "pair": pair_name((source[0], target[0])),
         }
         both = vectors_of(source, sides[0]), vectors_of(target, sides[1])
+        near = min(MARGIN_NEIGHBOURS, len(sides[0])) if neighbours is None else neighbours
         numbers = (text_numbers(sides[0]), text_numbers(sides[1]))
         try:
-            result = retrieval_accuracy(both[0], both[1], centre, numbers, margin, neighbours, **fields)
+            result = retrieval_accuracy(both[0], both[1], centre, numbers, margin, near, **fields)
         except ValueError as error:
             raise UserError(str(error), checkpoint) from None
         distances = normalized_distances(*both)
         if predictions is not None:
-            best = retrieved(both[1], both[0], centre, margin, neighbours).tolist()
+            best = retrieved(both[1], both[0], centre, margin, near).tolist()
             lines += (
                 _prediction_line(source[0], number, text, row) for number, (text, row) in enumerate(zip(sides[1], best))
             )

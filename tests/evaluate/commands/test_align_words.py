@@ -128,9 +128,20 @@ def test_text_and_links_that_do_not_fit_are_refused_before_a_model_is_read(tmp_p
         (["--bitext", "ja-en=x", "--gold", "y", "--dictionary", "z"], "--gold measures links in context"),
         (["--bitext", "ja-en=x,y,z", "--gold", "y"], "names 3 files"),
         (["--bitext", "ja-en=x", "--gold", "y", "--threshold", "1"], "threshold 1.0 is not a probability"),
+        (["--bitext", "ja-en=x", "--gold", "y", "--method", "argmax", "--threshold", "0.1"], "is for --method softmax"),
+        (["--bitext", "ja-en=x", "--gold", "y", "--subset", "authors"], "--subset is for embeddings"),
+        (["--bitext", "ja-en=x", "--gold", "y", "--languages", "ja,en"], "--languages is for embeddings"),
+        (["--bitext", "ja-en=x", "--gold", "y", "--header", "no"], "--header is for embeddings"),
+        (["--method", "softmax"], "--method is for links in context"),
+        (["--threshold", "0.1"], "--threshold is for links in context"),
+        (["--layer", "3"], "--layer is for links in context"),
+        (["--device", "cpu"], "--device is for links in context"),
+        (["--one-based"], "--one-based is for links in context"),
+        (["--languages", "ja,en"], "--languages is for a list of word pairs"),
+        (["--header", "yes"], "--header is for a list of word pairs"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(capsys, arguments, message):
+def test_options_that_do_not_go_together_or_have_no_effect_are_refused(capsys, arguments, message):
     assert main(["align", "--checkpoint", "none.pt", *arguments]) == 1
     assert message in capsys.readouterr().err
 

@@ -142,12 +142,26 @@ def test_a_name_that_is_no_path_here_is_one_of_the_hub(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--neighbours", "0"], "neighbours"), (["--layer", "3"], "the model has 2 layers")]
+    ("options", "message"),
+    [
+        (["--margin", "ratio", "--neighbours", "0"], "--neighbours 0 is too small"),
+        (["--margin", "ratio", "--neighbours", "5"], "has 4 sentences, fewer than --neighbours 5. Choose 4 or fewer"),
+        (["--neighbours", "4"], "--neighbours is for --margin"),
+        (["--layer", "3"], "the model has 2 layers"),
+    ],
 )
 def test_values_out_of_range_are_refused(run, capsys, options, message):
     pair = ["--source", f"en={run / 'a'}", "--target", f"xx={run / 'b'}"]
     assert main(["retrieve", "--checkpoint", str(run), *pair, *options]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_signature_names_the_neighbours_that_a_margin_has_looked_at(run, tmp_path):
+    for name, lines in (("a", LINES[:2]), ("b", LINES[2:4])):
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    sides = (("en", tmp_path / "a"), ("xx", tmp_path / "b"))
+    assert "margin-distance-2" in retrieve(run, *sides, margin="distance")["signature"]
+    assert "margin-distance-1" in retrieve(run, *sides, margin="distance", neighbours=1)["signature"]
 
 
 def test_predictions_say_which_source_sentence_each_target_sentence_finds(run, tmp_path, capsys):
@@ -174,6 +188,8 @@ def test_retrieve_refuses_what_is_no_language_and_predictions_in_place_of_a_text
     assert "is read by this command, which would replace it" in capsys.readouterr().err
     assert main(["retrieve", "--checkpoint", "nowhere", f"--source=e n={tmp_path}/s.en", sides[1]]) == 1
     assert "--source 'e n' is not a language code" in capsys.readouterr().err
+    assert main(["retrieve", "--checkpoint", "nowhere", sides[0], f"--target=en={tmp_path}/s.de"]) == 1
+    assert "--source and --target are both 'en'" in capsys.readouterr().err
 
 
 def test_no_column_of_a_printed_table_mixes_units(run, capsys):
