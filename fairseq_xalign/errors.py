@@ -38,6 +38,11 @@ def first_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def no_folder(path: str | Path, remedy: str, what: str = "no such folder") -> UserError:
+    """The error for a path that is no folder: it names nothing, or a file."""
+    return UserError("is a file, not a folder" if Path(path).exists() else what, path, remedy=remedy)
+
+
 def unknown_name(
     kind: str, name: str, known: list[str] | tuple[str, ...], where: str | Path | None = None
 ) -> UserError:

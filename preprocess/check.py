@@ -39,7 +39,7 @@ from fairseq_xalign.data.manifest import (
     stream_title,
 )
 from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, no_folder
 from fairseq_xalign.files import sha256, write_json
 from fairseq_xalign.options import language_list, pair_name
 from fairseq_xalign.tokenizer.growth import with_language_tokens
@@ -118,7 +118,7 @@ def check(path: str | Path, *, write_manifest: bool = False, language_tokens: Se
     if language_tokens is not None and not write_manifest:
         raise UserError("--language-tokens changes the folder", path, remedy="Add --write-manifest")
     if not path.is_dir():
-        raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
+        raise no_folder(path, "Make it with `xalign-preprocess binarize --output`", "no such data folder")
     streams: list[dict[str, Any]] = []
     problems: list[UserError] = []
     written = placed = False

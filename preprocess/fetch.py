@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_xalign.cli import say
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, no_folder, unknown_name
 from fairseq_xalign.files import atomic_folder, read_json
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
@@ -141,7 +141,7 @@ def fetch(name: str, cache: str | Path, from_folder: str | Path | None = None) -
         say(f"{name}: already in {path}")
         return path
     if source is not None and not source.is_dir():
-        raise UserError("no such folder", source, remedy="Give --from the folder that contains the archives")
+        raise no_folder(source, "Give --from the folder that contains the archives")
     cache.mkdir(parents=True, exist_ok=True)
     with _lock(cache, name):
         state = corpus.state(path)

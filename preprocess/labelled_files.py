@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import SPLIT_ALIASES, SPLITS
-from fairseq_xalign.errors import UserError, first_of, unknown_name
+from fairseq_xalign.errors import UserError, first_of, no_folder, unknown_name
 from fairseq_xalign.labelled.kind import Task
 from fairseq_xalign.options import language_code, named_files
 from preprocess.sets.published import PACKED, below
@@ -59,7 +59,7 @@ def find_files(task: Task, folder: str | Path | None, explicit: list[str] | None
     """
     chosen = _named_by_hand(explicit)
     if folder is not None and not Path(folder).is_dir():
-        raise UserError("no such folder", folder, remedy="Name one with --from; xalign-preprocess fetch makes some")
+        raise no_folder(folder, "Name one with --from; xalign-preprocess fetch makes some")
     found: dict[Key, list[Named]] = {}
     nameless: list[Path] = []
     for path in sorted(below(Path(folder))) if folder is not None else []:

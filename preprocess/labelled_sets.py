@@ -29,7 +29,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.data.formats.columns import OUTSIDE
-from fairseq_xalign.errors import UserError, first_of, unknown_name
+from fairseq_xalign.errors import UserError, first_of, no_folder, unknown_name
 from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
 from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
@@ -264,7 +264,7 @@ def _parts_of_set(
     if inputs or folder is None:
         raise UserError(f"{known.name} has files of its own names", remedy="Give the folder with them: --from DIR")
     if not Path(folder).is_dir():
-        raise UserError("no such folder", folder, remedy="Name the folder with the set's original files")
+        raise no_folder(folder, "Name the folder with the set's original files")
     unknown = next((label for label in dropped or () if known.labels and label not in known.labels), None)
     if unknown is not None:
         raise unknown_name("label", unknown, known.labels)

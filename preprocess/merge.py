@@ -28,7 +28,7 @@ from fairseq_xalign.data.lengths import LengthCounter
 from fairseq_xalign.data.links import LINK_TYPE
 from fairseq_xalign.data.manifest import links_prefix, read_manifest, size_problems, stream_prefixes, stream_title
 from fairseq_xalign.data.mmap import MappedTokens, Writer, dtype_for
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, no_folder
 from fairseq_xalign.files import sha256
 from preprocess.parts import OWN_KEYS, Part, WrittenLinks, dictionary_name, links_name, text_entry, text_names
 from preprocess.staging import FolderUpdate
@@ -105,7 +105,7 @@ def merge(shards: Sequence[str | Path], output: str | Path) -> dict[str, Any]:
 def _manifest(path: Path) -> dict[str, Any]:
     """The manifest of a part, whose files are there."""
     if not path.is_dir():
-        raise UserError("no such folder", path, remedy="Name the --output of `xalign-preprocess binarize --shard`")
+        raise no_folder(path, "Name the --output of `xalign-preprocess binarize --shard`")
     manifest = read_manifest(path)
     if not manifest.get("shard"):
         raise UserError(

@@ -22,7 +22,7 @@ from fairseq_xalign.objectives.mlm import MaskedLM
 from fairseq_xalign.objectives.objective import Context, Loss, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
 from fairseq_xalign.objectives.translation import TranslationBatch
-from fairseq_xalign.options import share
+from fairseq_xalign.options import at_least, share
 
 
 @dataclass
@@ -60,6 +60,7 @@ class MnmtCriterion(CheckedCriterion):
     def __init__(self, cfg: Any, task: Any) -> None:
         super().__init__(task)
         share(label_smoothing=cfg.label_smoothing)
+        at_least(0, mlm_weight=cfg.mlm_weight, tlm_weight=cfg.tlm_weight)
         self.label_smoothing = cfg.label_smoothing
         mixed = ((MaskedLM(), cfg.mlm_weight), (TranslationLM(), cfg.tlm_weight))
         self.objectives = [w for w in (Weighted(objective, weight) for objective, weight in mixed) if w.weight]

@@ -28,7 +28,7 @@ from fairseq_xalign.data.manifest import (
     stream_title,
 )
 from fairseq_xalign.data.mmap import MappedTokens
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, no_folder
 from fairseq_xalign.options import language_pair, pair_name
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class DataFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise UserError("no such data folder", path, remedy="Make it with `xalign-preprocess binarize --output`")
+            raise no_folder(path, "Make it with `xalign-preprocess binarize --output`", "no such data folder")
         if not (path / MANIFEST_FILE).exists():
             folder = cls(path, fairseq_manifest(path), fairseq_mode=True)
             warnings.warn(

@@ -78,9 +78,15 @@ def read_items(
     own = known.own(predictions)
     in_order = own and not known.named
     if own and gold is None:
-        if not any(text.strip() for _, text in read_lines(predictions)):
+        first = next((number for number, text in read_lines(predictions) if text.strip()), None)
+        if first is None:
             raise _nothing_to_score(predictions)
-        raise UserError("these predictions carry no gold labels", predictions, remedy="Give them with --gold FILE")
+        raise UserError(
+            "no JSON object, so this file has no gold labels beside its predictions",
+            predictions,
+            first,
+            "Give the gold labels with --gold FILE, or the file that `xalign-evaluate predict` writes",
+        )
     records = _own_format(kind, known, predictions, False) if own else _json_predictions(known, predictions)
     records = _of_language(records, language, predictions, "predictions")
     if gold is not None:

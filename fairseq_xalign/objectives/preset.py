@@ -16,7 +16,7 @@ from fairseq_xalign.objectives.objective import NoOptions, Objective, Weighted
 from fairseq_xalign.objectives.tlm import TranslationLM
 from fairseq_xalign.objectives.tpp import TranslationPairs
 from fairseq_xalign.objectives.weam import ExchangeWeight, WordExchange
-from fairseq_xalign.options import flag
+from fairseq_xalign.options import at_least, flag
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,11 @@ class Preset:
 
     def build(self, values: Mapping[str, Any]) -> list[Weighted]:
         """Its objectives, with options and weights taken from ``values`` by name."""
+        named = [weight for _, weight in self.objectives if isinstance(weight, str)]
+        at_least(0, **{name: float(values[name]) for name in named})
         weights = [float(values[weight] if isinstance(weight, str) else weight) for _, weight in self.objectives]
         if not any(weights):
-            given = ", ".join(flag(weight) for _, weight in self.objectives if isinstance(weight, str))
+            given = ", ".join(map(flag, named))
             raise UserError(f"{given} are all 0: nothing is trained", remedy="Give one of them more than 0")
         return [
             Weighted(kind.from_values(values), weight)

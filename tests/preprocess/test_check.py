@@ -324,8 +324,11 @@ def test_a_folder_with_a_problem_is_not_adopted(made, tmp_path, capsys):
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
-    assert main(["check", str(tmp_path / "nowhere")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "file").write_text("text\n", "utf-8")
+    for name, message in (("nowhere", "no such data folder"), ("file", "is a file, not a folder")):
+        assert main(["check", str(tmp_path / name)]) == 1
+        said = capsys.readouterr().err
+        assert f"{tmp_path / name}: {message}. Make it with" in said and said.count("\n") == 1
 
 
 def test_a_check_is_a_function_that_returns_what_it_found(tmp_path):

@@ -212,14 +212,18 @@ def test_a_malformed_table_is_named_with_its_line(tmp_path, capsys, line):
         (["pose", "--from", "."], "Did you mean 'pos'?"),
         (["pos"], "Give --from DIR or --input"),
         (["pos", "--from", "nowhere"], "nowhere: no such folder"),
+        (["pos", "--from", "{file}"], "{file}: is a file, not a folder"),
+        (["xnli", "--from", "{file}"], "{file}: is a file, not a folder"),
         (["pos", "--input", "en=x"], "not of the form SPLIT.LANG"),
         (["pos", "--input", "tset.en=x"], "Did you mean 'test'?"),
         (["pos", "--input", "test.en=missing.conllu"], "missing.conllu: No such file"),
     ],
 )
 def test_wrong_arguments_are_one_line(tmp_path, capsys, arguments, message):
+    file = write_lines(tmp_path / "file", ["text"])
+    arguments = [argument.format(file=file) for argument in arguments]
     assert main(["benchmark", *arguments, "--output", str(tmp_path / "out")]) == 1
-    assert message in capsys.readouterr().err
+    assert message.format(file=file) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -96,6 +96,7 @@ XALIGN = ["--criterion", "xalign", "--objectives"]
         (nothing, ["--window-size", "0"], "--window-size 0 is too small. Choose 1 or more"),
         (nothing, ["--updates-per-epoch", "0"], "--updates-per-epoch 0 is too small. Choose 1 or more"),
         (nothing, ["--updates-per-epoch", "-1"], "--updates-per-epoch -1 is too small"),
+        (nothing, ["--criterion", "align_mlm", "--align-weight", "nan"], "--align-weight nan is too small"),
         (nothing, ["--alignment-queries", "-3"], "--alignment-queries -3 is too small. Choose 0 or more"),
         (nothing, ["--update-freq", "4,0"], "--update-freq 0 is too small. Choose 1 or more"),
         (nothing, ["--max-tokens", "0"], "--max-tokens 0 is too small"),

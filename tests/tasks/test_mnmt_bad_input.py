@@ -87,7 +87,7 @@ CASES = [
      r"en-de is empty or longer than .* or 6 of both \(--max-tokens 70 less --tokens-per-sample 64 for --mlm-weight\)"
      ".*lower --tokens-per-sample"),
     (nothing, ["--label-smoothing", "1"], "--label-smoothing 1.0 is not a share"),
-    (nothing, ["--mlm-weight", "-1"], "the weight of objective 'mlm' must be a number of at least 0"),
+    (nothing, ["--mlm-weight", "-1"], "--mlm-weight -1.0 is too small. Choose 0 or more"),
     (nothing, ["--mlm-weight", "1", "--directions", "en-fr", "--mask-prob", "0"], "--mask-prob 0 hides nothing"),
     (nothing, ["--criterion", "mlm"], "--criterion mlm does not work with --task mnmt. Choose from mnmt"),
     (nothing, ["--eval-bleu-beam", "0"], "--eval-bleu-beam 0 is too small"),

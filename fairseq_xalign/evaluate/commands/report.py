@@ -20,6 +20,7 @@ from fairseq_xalign.evaluate.report.translation_tables import translation_runs
 from fairseq_xalign.evaluate.report.translations import TRANSLATION_FILE
 from fairseq_xalign.evaluate.report.unfinished import read_every_run
 from fairseq_xalign.files import atomic_file
+from fairseq_xalign.outputs import is_special
 
 EXAMPLE = """example:
   xalign-evaluate report runs/ --output report.html"""
@@ -77,7 +78,9 @@ def report(
     named = title or ", ".join(folder.resolve().name for folder in folders)
     text = page(named, results, translations, logs, unfinished, metric)
     file = Path(output)
-    if file.suffix.lower() not in (".html", ".htm"):
+    if file.suffix.lower() not in (".html", ".htm") and not is_special(file):
+        if file.exists() and not file.is_dir():
+            raise UserError("is a file whose name does not end in .html", file, remedy="Name a .html file or a folder")
         file.mkdir(parents=True, exist_ok=True)
         file = file / PAGE
     with atomic_file(file) as stream:

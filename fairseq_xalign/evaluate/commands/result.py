@@ -137,6 +137,10 @@ def result(
         UserError: for a missing or damaged file, and for one of another task, language or test set.
     """
     folder = Path(folder)
+    if not objective.strip():
+        raise UserError("--objective is empty", remedy="Name what the encoder was pre-trained with")
+    if not transform.strip():
+        raise UserError("--transform is empty", remedy="Name how the target was derived, or leave it out")
     targets = name_list(target) if isinstance(target, str) else list(target)
     if not targets or len(set(targets)) != len(targets) or source in targets:
         raise UserError(

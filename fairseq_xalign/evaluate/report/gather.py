@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.evaluate.report.results import check_numbers
 from fairseq_xalign.files import read_json
 from fairseq_xalign.labelled.registry import TASKS
 
@@ -139,10 +140,9 @@ def _language_scores(value: Mapping[str, Any], path: Path, language: str) -> dic
             raise UserError(
                 f"the signature of {metric} says {said}, the scores {language}", path, remedy="Score it again"
             )
-    try:
-        return {name: float(score) for name, score in found[language].items()}
-    except (TypeError, ValueError) as error:
-        raise UserError(f"a score of {language!r} is not a number: {error}", path, remedy="Score it again") from None
+    again = "Write it again with `xalign-evaluate score --json`"
+    check_numbers(found[language], f"scores.{language}", lambda what: UserError(what, path, remedy=again))
+    return {name: float(score) for name, score in found[language].items()}
 
 
 def _signatures(value: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -207,7 +207,11 @@ def _figures(folder: Path, name: str, command: str, needed: str, pair: tuple[str
             other = str(said[1] if said[0] == pair[0] else said[0])
             remedy = f"Name it {_own(folder, name, other).name}, or measure every target"
         raise UserError(f"figures for {said[0]} and {said[1]}, not for {pair[0]} and {pair[1]}", path, remedy=remedy)
-    return value[needed]
+    found = value[needed]
+    again = f"Write it again with `xalign-evaluate {command} --json`"
+    whole, figures = (needed, found) if name == ALIGNMENT else (command, {needed: found})
+    check_numbers(figures, whole, lambda what: UserError(what, path, remedy=again))
+    return found
 
 
 def _same_languages(said: Sequence[Any], pair: tuple[str, str]) -> bool:

@@ -106,7 +106,10 @@ def notes(
             "averages of printed rows are as printed where the languages are the same, else over these columns"
         )
     elif printed:
-        lines.append("these tables print no row of the task, metric, corpus and fine-tuning of any run")
+        lines.append(
+            f"--paper {','.join(printed)} added nothing: the paper has no row with the same task, metric, corpus and "
+            "fine-tuning as these runs"
+        )
     for table in scores:
         several = [row for row in table.rows if row.models > 1]
         if several:

@@ -136,7 +136,10 @@ def pair_notes(rows: Sequence[Row], results: Sequence[Result], tables: Sequence[
     setting = "8 layers, 500k steps, a dictionary drawn at random; POS scored by chunk F1"
     lines = [f"paper: {', '.join(tables)} as printed ({setting})"] if tables else []
     if tables and not any(row.printed for row in rows):
-        lines.append("these tables print no figure for the task, metric and setting of any run")
+        lines.append(
+            f"--paper {','.join(tables)} added nothing: the paper has no figure with the same task, metric and setting "
+            "as these runs"
+        )
     lines += dict.fromkeys(
         f"{row.objective}, {row.pair}: the parallel text seen in training was "
         f"{100 * row.parallel_seen['sentences']:.1f} "

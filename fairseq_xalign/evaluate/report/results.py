@@ -93,7 +93,7 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
     """Return the result in a JSON value; a field that does not fit the schema is a :class:`UserError` that names it."""
 
     def wrong(what: str) -> UserError:
-        return UserError(what, where, remedy="fairseq_xalign/evaluate/report/results.py describes the schema")
+        return UserError(what, where, remedy="Correct it, or write the file again with `xalign-evaluate result`")
 
     if not isinstance(value, Mapping):
         raise wrong("a result must be a JSON object")
@@ -106,7 +106,7 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
             raise unknown_name("field of a result", str(name), sorted(known), where)
     for name in ("objective", "pair", "transform", "task"):
         if not (isinstance(value.get(name), str) and value[name]):
-            raise wrong(f'"{name}" must be a text')
+            raise wrong(f'"{name}" must be a text, and not empty')
     if value["task"] not in TASKS:
         raise unknown_name("task", value["task"], list(TASKS), where)
     if not isinstance(value.get("seed"), int) or isinstance(value["seed"], bool):
@@ -121,12 +121,12 @@ def validate(value: Any, where: str | Path | None = None) -> Result:
     for condition, by_metric in scores.items():
         if condition not in CONDITIONS:
             raise unknown_name('name in "scores"', str(condition), CONDITIONS, where)
-        _check_numbers(by_metric, f"scores.{condition}", wrong)
+        check_numbers(by_metric, f"scores.{condition}", wrong)
     if value.get("alignment") is not None:
-        _check_numbers(value["alignment"], "alignment", wrong)
+        check_numbers(value["alignment"], "alignment", wrong)
     _check_settings(value, wrong, where)
     if value.get("retrieval") is not None:
-        _check_numbers({"retrieval": value["retrieval"]}, "retrieval", wrong)
+        check_numbers({"retrieval": value["retrieval"]}, "retrieval", wrong)
     fields = {name: value[name] for name in known - {"format"} if value.get(name) is not None}
     return Result(**fields, path=str(where or ""))
 
@@ -172,7 +172,8 @@ def _check_settings(value: Mapping[str, Any], wrong: Callable[[str], UserError],
         raise wrong('"signature" must be a text, or an object of name and text')
 
 
-def _check_numbers(values: Any, name: str, wrong: Any) -> None:
+def check_numbers(values: Any, name: str, wrong: Callable[[str], UserError]) -> None:
+    """Refuse what is no object of percentages; ``wrong`` makes the error of what it is, which names the field."""
     if not isinstance(values, Mapping):
         raise wrong(f'"{name}" must be an object of name and number')
     for key, number in values.items():

@@ -331,6 +331,12 @@ def test_tables_of_all_tasks_of_a_paper_have_the_metrics_that_it_prints(tmp_path
     assert {cell["metric"] for cell in plain if cell["task"] == "classification"} == {"accuracy"}
 
 
+def test_a_paper_without_a_row_like_the_runs_is_named(tmp_path):
+    folder = write(tmp_path, run("de", 50.0, task="classification", benchmark="our-own"))
+    text = compare([folder], by="language", paper="tpp.2")
+    assert "--paper tpp.2 added nothing: the paper has no row with the same task, metric, corpus and fine-tun" in text
+
+
 def test_a_printed_metric_that_the_runs_do_not_have_gives_way_to_the_usual_one():
     one = run("ja", 50.0, task="classification", benchmark="semeval2017")
     (table,) = language_tables([one], tables=["tpp.2"])

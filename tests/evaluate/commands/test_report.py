@@ -75,3 +75,12 @@ def test_a_folder_without_anything_to_report_is_refused(tmp_path, capsys):
     for run, message in (("empty", "no result.json, bleu.json or train.log in it"), ("none", "no such file or folder")):
         assert main(["report", str(tmp_path / run), "--output", str(tmp_path / "r.html")]) == 1
         assert message in capsys.readouterr().err and not (tmp_path / "r.html").exists()
+
+
+def test_a_file_with_another_ending_is_not_taken_for_a_folder(tmp_path, capsys):
+    grid(tmp_path / "runs")
+    (tmp_path / "old.json").write_text("{}", "utf-8")
+    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "old.json")]) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/old.json: is a file whose name does not end in .html. Name a .html file or a folder" in said
+    assert (tmp_path / "old.json").read_text("utf-8") == "{}"

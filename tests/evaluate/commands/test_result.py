@@ -146,7 +146,17 @@ WRONG = [
     ({"source": {"mean": 1}}, 'source.json: no "scores" in it'),
     ({"source": [1]}, 'source.json: no "scores" in it'),
     ({"source": {"scores": [1]}}, 'source.json: "scores" must be an object of languages'),
-    ({"source": {"scores": {"en": {"accuracy": "high"}, "de": {}}}}, "source.json: a score of 'en' is not a number"),
+    (
+        {"source": {"scores": {"en": {"accuracy": "high"}, "de": {}}}},
+        "source.json: \"scores.en.accuracy\" is 'high', not a",
+    ),
+    (
+        {"source": scored(en=990.0, de=60.0)},
+        'source.json: "scores.en.accuracy" is 990.0, not a per cent. Write it again',
+    ),
+    ({"target": scored(de=-1.0)}, 'target.json: "scores.de.accuracy" is -1.0, not a per cent'),
+    ({"alignment": {"alignment": {"all": 250.0}}}, 'alignment.json: "alignment.all" is 250.0, not a per cent'),
+    ({"retrieval": {"mean": "high"}}, "retrieval.json: \"retrieve.mean\" is 'high', not a number"),
     ({"source": "{"}, "source.json:1: not valid JSON"),
 ]
 
@@ -158,6 +168,14 @@ def test_a_file_of_another_task_language_or_test_set_is_refused_in_one_line(tmp_
     assert main(["result", str(tmp_path), *options]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize("option", ["objective", "transform"])
+def test_an_option_without_text_is_refused_by_its_name(tmp_path, capsys, option):
+    folder(tmp_path)
+    options = [text for name, value in (ASKED | {option: " "}).items() for text in (f"--{name}", value)]
+    assert main(["result", str(tmp_path), *options]) == 1
+    assert f"--{option} is empty" in capsys.readouterr().err and not (tmp_path / "result.json").exists()
 
 
 def test_a_source_and_a_target_of_two_splits_are_refused(tmp_path, capsys):

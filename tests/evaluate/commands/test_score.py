@@ -233,6 +233,14 @@ def test_failure_is_one_line_and_exit_status_one(tmp_path, capsys):
     assert captured.out == "" and captured.err.count("\n") == 1 and "missing" in captured.err
 
 
+@pytest.mark.parametrize("text", ["1\n2\n", '[{"id": "1"}]\n'])
+def test_predictions_that_are_no_objects_are_named_with_their_line(tmp_path, capsys, text):
+    path = write(tmp_path / "p.jsonl", text)
+    assert main(["score", "--task", "classification", "--predictions", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{path}:1: no JSON object, so this file has no gold labels" in said and said.count("\n") == 1
+
+
 def two_languages(tmp_path, names=("hi", "ar")):
     """Predictions of two languages that share their ids, and a labelled folder with the gold labels of both."""
     guesses = [
