@@ -82,6 +82,7 @@ def print_options() -> None:
     """Print each task, criterion, model and optimizer of ours with its options, defaults and help texts."""
     from fairseq_xalign import compat
 
+    compat.silence_tensorboard()
     compat.register()
     from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
     from fairseq.models import ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY

@@ -10,6 +10,7 @@ times. Importing this package imports neither fairseq nor torch.
 - :mod:`~fairseq_xalign.compat.generation`: phrases that are not to be repeated;
 - :mod:`~fairseq_xalign.compat.generation_options`: settings of translation that fairseq crashes on or passes over;
 - :mod:`~fairseq_xalign.compat.hydra_warnings`: warnings that a user can do nothing about;
+- :mod:`~fairseq_xalign.compat.import_messages`: what fairseq says while it is imported;
 - :mod:`~fairseq_xalign.compat.mixed_precision`: gradients under ``--amp``, and which precision is suggested;
 - :mod:`~fairseq_xalign.compat.paths`: paths with a colon;
 - :mod:`~fairseq_xalign.compat.save_directory`: the folder of the checkpoints, and its lock;
@@ -32,6 +33,7 @@ from fairseq_xalign.compat.checkpoints import (
 from fairseq_xalign.compat.errors import DEBUG_VARIABLE, shorten_user_errors
 from fairseq_xalign.compat.generation import block_repeated_ngrams
 from fairseq_xalign.compat.hydra_warnings import HYDRA_WARNINGS, silence_hydra
+from fairseq_xalign.compat.import_messages import silence_tensorboard
 from fairseq_xalign.compat.mixed_precision import suggest_autocast, unscale_once
 from fairseq_xalign.compat.patching import apply
 from fairseq_xalign.compat.paths import keep_existing_paths_whole
@@ -64,6 +66,7 @@ __all__ = [
     "scale_each_parameter_alone",
     "shorten_user_errors",
     "silence_hydra",
+    "silence_tensorboard",
     "suggest_autocast",
     "unscale_once",
     "write_checkpoints_whole",
