@@ -167,6 +167,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     install_signal_handlers()
     module = next(training_modules(), None) or importlib.import_module("fairseq_cli.train")
     apply()
+    logging.getLogger(module.__name__).addFilter(_as_duration)
     with training_lock(cfg):
         module._xalign_original_main(cfg, **kwargs)
     if _run.trainer is None:  # the loop over epochs was left before its first update
@@ -182,6 +183,13 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         torch.distributed.barrier()  # a launcher kills the others when one ends: rank 0 may still be writing
     print(f"fairseq-train: {reason}", file=sys.stderr, flush=True)
     raise SystemExit(1)
+
+
+def _as_duration(record: logging.LogRecord) -> bool:
+    """Let fairseq say how long the training took, not that it is done: it says so of one that was stopped, too."""
+    if isinstance(record.msg, str):
+        record.msg = record.msg.replace("done training in", "the training loop ended after")
+    return True
 
 
 def finished(cfg: Any, trainer: Any) -> str:

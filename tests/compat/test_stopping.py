@@ -36,6 +36,7 @@ def test_a_signal_ends_training_with_a_checkpoint_and_status_1(again, tmp_path, 
     assert wait(process) == 1
     stopped = re.search(rf"stopped by {number.name}, (\d+) of 100000 updates done", log.read_text())
     assert stopped, log.read_text()
+    assert "done training" not in log.read_text() and "the training loop ended after" in log.read_text()
     done = int(stopped[1])
     assert done > 2 and updates_in(tmp_path / "ck" / "checkpoint_last.pt") == done
     process, second = again("--max-update", done + 3, log="second")
