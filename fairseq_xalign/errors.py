@@ -38,6 +38,15 @@ def first_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def counted(number: float, noun: str, plural: str = "") -> str:
+    """A number with its noun, for messages.
+
+    >>> counted(1, "line"), counted(2500, "line"), counted(0, "entry", "entries")
+    ('1 line', '2,500 lines', '0 entries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def no_folder(path: str | Path, remedy: str, what: str = "no such folder") -> UserError:
     """The error for a path that is no folder: it names nothing, or a file."""
     return UserError("is a file, not a folder" if Path(path).exists() else what, path, remedy=remedy)

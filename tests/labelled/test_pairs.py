@@ -159,6 +159,14 @@ def test_the_head_of_mmte_leaves_separators_out_of_the_maximum():
     assert not torch.equal(Pairs().scores(head, lambda tokens: features, starts, sample)[0], before[0])
 
 
+def test_a_text_has_no_splits(tmp_path, capsys):
+    text = tmp_path / "text"
+    text.write_text("a\tb\n", "utf-8")
+    command = ["predict", "--checkpoint", "none.pt", "--text", str(text), "--split", "test"]
+    assert evaluate([*command, "--output", str(tmp_path / "out")]) == 1
+    assert "--split is for --data" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_pairs_are_predicted_from_text_and_scored(tmp_path, capsys):
     path = checkpoint(tmp_path / "c.pt", head={**PAIRED, "pair": FRAMES["s"].pair_settings()})
     text, out, gold = tmp_path / "text", tmp_path / "out.jsonl", tmp_path / "gold.tsv"
@@ -166,7 +174,7 @@ def test_pairs_are_predicted_from_text_and_scored(tmp_path, capsys):
     assert evaluate(["predict", "--checkpoint", str(path), "--text", str(text), "--output", str(out)]) == 0
     lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert [(line["text"], line["text_pair"]) for line in lines] == TEXTS
-    assert {line["task"] for line in lines} == {"pairs"}
+    assert {(line["task"], line["language"]) for line in lines} == {("pairs", "und")}
     with pytest.warns(UserWarning, match="pairs cut"):
         found = fairseq_xalign.load_classifier(path).predict([list(pair) for pair in TEXTS])
     assert [one.label for one in found] == [line["prediction"] for line in lines]

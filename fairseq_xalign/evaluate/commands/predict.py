@@ -2,6 +2,9 @@
 
 Each example becomes one line of JSON with its id, language, task, tokens (or text), prediction and gold label, which
 `score` reads. The checkpoint contains the tokenizer and the labels, so the data folder of pre-training is not needed.
+
+The output appears when it is complete. A command that was stopped keeps nothing and starts over at the first example
+when it is run again: label a very long text in several files.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 from fairseq_xalign import cli
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.labelled.answers import POOL, Answers
 from fairseq_xalign.labelled.folder import LabelledFolder
@@ -23,13 +26,16 @@ from fairseq_xalign.labelled.labeller import Labeller, load_labeller
 from fairseq_xalign.labelled.registry import task_of
 from fairseq_xalign.models.checkpoint import CKPT_HELP
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
-from fairseq_xalign.options import at_least, name_list
+from fairseq_xalign.options import at_least, name_list, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 
 EXAMPLE = """example:
   xalign-evaluate predict --checkpoint runs/pos --data pos --split test --languages en,de --output pred.jsonl"""
 
 BATCH_TOKENS = 8192
+SPLIT = "test"
+UNDETERMINED = "und"
+"""The code of a text whose language nobody has named: that of BCP 47 and ISO 639."""
 CHUNK = 10_000
 """Examples held in memory at a time; they are sorted by length within it."""
 
@@ -45,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Plain text to label, one example per line, words separated by spaces, the two texts of a pair, "
         "or a question and its context, by a tab.",
     )
-    parser.add_argument("--split", default="test", help="Split of the labelled folder (default: %(default)s).")
+    parser.add_argument("--split", help=f"Split of the labelled folder (default: {SPLIT}).")
     parser.add_argument(
         "--languages",
         metavar="XX,YY",
-        help="Languages to label, separated by commas (default: every language of the split); with --text, the "
-        "language of the text.",
+        help="With --data: languages to label, separated by commas (default: every language of the split). With "
+        f"--text: the language of the text (default: {UNDETERMINED}, undetermined, which has no language embedding).",
     )
     parser.add_argument(
         "--output", required=True, metavar="FILE.jsonl", help="File to write the predictions to; - is standard output."
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
         for line in lines:
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
             count += 1
-    cli.say(f"{args.output}: {count} examples")
+    cli.say(f"{args.output}: {counted(count, 'example')}")
 
 
 def predict(
@@ -104,7 +110,7 @@ def predict(
     *,
     data: str | Path | None = None,
     text: str | Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     languages: Sequence[str] | None = None,
     batch_tokens: int = BATCH_TOKENS,
     bf16: bool = False,
@@ -118,8 +124,9 @@ def predict(
         checkpoint: a ``.pt`` file or its folder.
         data: a labelled folder; give it or ``text``.
         text: a file of plain text, one example per line.
-        split: of the labelled folder.
-        languages: those to label (default: every language of the split); with ``text``, its one language.
+        split: of the labelled folder (default: ``SPLIT``).
+        languages: those to label (default: every language of the split); with ``text``, its one language (default:
+            ``UNDETERMINED``).
         batch_tokens: tokens per batch.
         bf16: compute in bfloat16.
         device: cpu, cuda or cuda:N; by default a GPU where there is one.
@@ -131,6 +138,8 @@ def predict(
     """
     if (data is None) == (text is None):
         raise UserError("predictions need one input", remedy="Give either data (a labelled folder) or text (a file)")
+    if text is not None:
+        without_effect("is for --data: a text has no splits", split=split)
     at_least(1, batch_tokens=batch_tokens)
     chosen_device = choose_device(device)
     labeller = load_labeller(checkpoint).to(chosen_device)
@@ -139,6 +148,7 @@ def predict(
     if text is not None:
         rows = _text_input(text, languages, labeller.kind)
         return _predictions(labeller, rows, batch_tokens, None, _lines([text], blank=True))
+    split = SPLIT if split is None else split
     folder = LabelledFolder.open(data or "")
     chosen = _chosen_languages(folder, labeller, split, languages)
     total = _lines((folder.path / f"{split}.{language}.jsonl" for language in chosen), blank=False)
@@ -214,7 +224,8 @@ def _note_language(labeller: Labeller, language: str) -> None:
     """Say so if the model's language embeddings do not have this one."""
     if labeller.encoder.config.n_languages and language not in labeller.languages:
         known = ", ".join(labeller.languages)
-        cli.say(f"the model has no language embedding for {language}, only for {known}; none is added")
+        named = "a text of unknown language (name it with --languages)" if language == UNDETERMINED else language
+        cli.say(f"the model has no language embedding for {named}, only for {known}; none is added")
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[tuple[int, list[Row]]]:
@@ -270,7 +281,7 @@ def _text_input(text: str | Path, languages: Sequence[str] | None, kind: Kind) -
         )
     if not any(line.strip() for _, line in read_lines(text)):
         raise UserError("no text in it", text, remedy="Give a file with one example per line")
-    return iter([(languages[0] if languages else "text", _text_rows(text, kind))])
+    return iter([(languages[0] if languages else UNDETERMINED, _text_rows(text, kind))])
 
 
 def _text_rows(text: str | Path, kind: Kind) -> Iterator[Row]:
