@@ -39,7 +39,7 @@ from fairseq_xalign.data.manifest import (
     stream_title,
 )
 from fairseq_xalign.data.mmap import MappedTokens, bin_and_idx
-from fairseq_xalign.errors import UserError, no_folder
+from fairseq_xalign.errors import UserError, counted, no_folder
 from fairseq_xalign.files import sha256, write_json
 from fairseq_xalign.options import language_list, pair_name
 from fairseq_xalign.tokenizer.growth import with_language_tokens
@@ -86,8 +86,9 @@ def run(args: argparse.Namespace) -> int:
     problems = report.problems
     for problem in problems:
         say(f"problem: {problem}")
-    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problem"
-    say(f"{path}: {len(report.streams)} streams, {count}{f'; {MANIFEST_FILE} written' if report.written else ''}")
+    found_problems = counted(len(problems), "problem") if problems else "no problem"
+    written = f"; {MANIFEST_FILE} written" if report.written else ""
+    say(f"{path}: {counted(len(report.streams), 'stream')}, {found_problems}{written}")
     if args.json:
         found = [{"what": p.what, "where": str(p.where or path), "line": p.line, "remedy": p.remedy} for p in problems]
         result = {

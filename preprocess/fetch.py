@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fairseq_xalign.cli import say
-from fairseq_xalign.errors import UserError, no_folder, unknown_name
+from fairseq_xalign.errors import UserError, counted, no_folder, unknown_name
 from fairseq_xalign.files import atomic_folder, read_json
 from preprocess.corpora.archive import obtain
 from preprocess.corpora.catalogue import CORPORA
@@ -172,7 +172,8 @@ def _make(corpus: Corpus, cache: Path, source: Path | None) -> None:
     about = read_json(cache / corpus.name / CORPUS_FILE)
     items = sum(file.get("lines", file.get("sentences", 0)) for file in about["files"].values())
     size = sum(file["size"] for file in about["files"].values())
-    what = f"{len(about['files'])} files, {items:,} lines or sentences, {size / 1e6:.1f} MB"
+    read = f"{counted(len(about['files']), 'file')}, {counted(items, 'line or sentence', 'lines or sentences')}"
+    what = f"{read}, {size / 1e6:.1f} MB"
     say(f"{corpus.name}: {what} in {time.monotonic() - began:.1f} s; licence: {corpus.licence}")
 
 

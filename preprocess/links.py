@@ -20,7 +20,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.data.words import WORD_KINDS
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.options import add_sides, named_sides
 from fairseq_xalign.outputs import is_special, refuse_to_replace
 from preprocess.aligners.registry import ALIGNERS, DEFAULT
@@ -113,7 +113,7 @@ def write_links(
         _check_not_empty(pairs, source)
     if not is_special(output):
         write_note(output, words, (source, target), {"aligner": aligner, "symmetrize": symmetrize})
-    cli.say(f"{output}: {count} links in {pairs} sentence pairs, {empty} without any")
+    cli.say(f"{output}: {counted(count, 'link')} in {counted(pairs, 'sentence pair')}, {empty} without any")
     return count
 
 

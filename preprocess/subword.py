@@ -23,7 +23,7 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.constants import FIRST_PIECE, SUBWORD_FILE, UNK
 from fairseq_xalign.data.sampling import temperature_probabilities
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, counted, unknown_name
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.options import at_least, between, language_code, named_files, positive, without_effect
 from fairseq_xalign.tokenizer.folder import check_replaceable
@@ -179,7 +179,7 @@ def make_subword(
         raise UserError(
             f"--language-tokens {','.join(language_tokens)!r} names a language twice", remedy="Name it once"
         )
-    options = {
+    options: dict[str, Any] = {
         "vocab_size": vocab_size,
         "model_type": model_type,
         "character_coverage": character_coverage,
@@ -362,7 +362,7 @@ def train(
     def sampled() -> Iterator[str]:
         for corpus, quota in zip(corpora, counts, strict=True):
             yield from cli.progress(draw_lines(corpus, quota, training.seed), f"sampling {corpus.language}", quota)
-        cli.say(f"training {training.vocab_size} pieces on {sum(counts)} lines ...")
+        cli.say(f"training {training.vocab_size} pieces on {counted(sum(counts), 'line')} ...")
 
     kind, data = training.model(sampled(), sum(counts) > VERY_MANY_SENTENCES)
     drawn = [

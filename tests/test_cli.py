@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from fairseq_xalign import cli, files
-from fairseq_xalign.errors import UserError, explained
+from fairseq_xalign.errors import UserError, counted, explained
 from preprocess.__main__ import main as preprocess
 
 ROOT = Path(__file__).parents[1]
@@ -277,3 +277,8 @@ def test_a_hyphen_is_refused_as_the_name_of_a_folder(program, name, monkeypatch,
     else:
         assert action.metavar in {"DIR", "DATA", "PREFIX", "LABELLED", "SUBMISSION"} and status == 1
         assert f"--output - is standard output, but {name} writes a folder or several files" in said.err
+
+
+def test_a_number_stands_with_the_singular_or_the_plural_of_its_noun():
+    assert [counted(n, "line") for n in (0, 1, 2, 2500)] == ["0 lines", "1 line", "2 lines", "2,500 lines"]
+    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.options import at_least, between, flag, positive
 
 NO_EFFECT = {
@@ -192,6 +192,6 @@ def _check_buffer(cfg: Any) -> None:
     size, buffer = cfg.dataset.batch_size, max(cfg.interactive.buffer_size, 1)
     if size is not None and size > buffer:
         raise UserError(
-            f"--batch-size {size} exceeds the {buffer} lines that --buffer-size reads at once",
+            f"--batch-size {size} exceeds the {counted(buffer, 'line')} that --buffer-size reads at once",
             remedy=f"Add --buffer-size {size}, or lower --batch-size",
         )

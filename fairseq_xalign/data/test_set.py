@@ -13,7 +13,7 @@ from typing import Any
 
 from fairseq_xalign.constants import EOS, UNK
 from fairseq_xalign.data.folder import DataFolder
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.options import language_code, pair_name
 
@@ -66,7 +66,7 @@ class TextTestSet(TestSet):
         for path, count in others:
             if count != expected:
                 raise UserError(
-                    f"has {count} lines, but {first} has {expected}",
+                    f"has {counted(count, 'line')}, but {first} has {expected}",
                     path,
                     remedy="Line i of every file must be the same sentence",
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fairseq_xalign import cli
 from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.data.words import SEPARATOR, space_words
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.evaluate.metrics import significance
 from fairseq_xalign.evaluate.metrics.link_errors import GoldLinks, Links, link_scores
 from fairseq_xalign.evaluate.report.tables import number, text_table
@@ -59,7 +59,9 @@ def read_linked_text(files: Sequence[str | Path], gold: str | Path, one_based: b
         links.append(found)
     if len(links) != len(source):
         raise UserError(
-            f"{len(links)} lines of links for {len(source)} sentence pairs", gold, remedy="Give a line for each pair"
+            f"{counted(len(links), 'line')} of links for {counted(len(source), 'sentence pair')}",
+            gold,
+            remedy="Give a line for each pair",
         )
     _check_not_empty(links, gold)
     return LinkedText(source, target, links)
@@ -84,7 +86,9 @@ def read_found_links(
     links = text.gold if text else list(_gold_links(gold, one_based))
     if len(every) != len(links):
         raise UserError(
-            f"{len(every)} lines of links, but {gold} has {len(links)}", found, remedy="Link the text of the gold links"
+            f"{counted(len(every), 'line')} of links, but {gold} has {len(links)}",
+            found,
+            remedy="Link the text of the gold links",
         )
     _check_not_empty(links, gold)
     if text:
@@ -140,7 +144,7 @@ def _sides(files: Sequence[str | Path]) -> tuple[list[list[str]], list[list[str]
         source, target = ([space_words(line) for _, line in read_lines(file)] for file in files)
         if len(source) != len(target):
             raise UserError(
-                f"{len(source)} lines, but {files[1]} has {len(target)}",
+                f"{counted(len(source), 'line')}, but {files[1]} has {len(target)}",
                 files[0],
                 remedy="Line i of one file must be the translation of line i of the other",
             )

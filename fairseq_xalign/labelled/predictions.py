@@ -21,7 +21,7 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import json_lines
-from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.errors import UserError, counted, unknown_language
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.labelled.folder import LabelledFolder, row_id
 from fairseq_xalign.labelled.kind import Item, Kind, Task
@@ -359,8 +359,8 @@ def _in_order(records: list[Record], truths: list[Record], path: str | Path, gol
             joined = _joined(record, truth, path, gold_path)
             matched.append(replace(joined, id=truth.id) if named and record.id is None else joined)
         if len(ours) != len(theirs):
-            what = "sentences" if any(record.tokens for record in [*ours, *theirs]) else "labels"
-            raise UserError(f"{len(ours)} {what}, but {gold_path} has {len(theirs)}", path, remedy=SAME_SENTENCES)
+            what = counted(len(ours), "sentence" if any(record.tokens for record in [*ours, *theirs]) else "label")
+            raise UserError(f"{what}, but {gold_path} has {len(theirs)}", path, remedy=SAME_SENTENCES)
     return matched
 
 

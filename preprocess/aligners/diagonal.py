@@ -18,6 +18,7 @@ import numpy as np
 
 from fairseq_xalign import cli
 from fairseq_xalign.data.formats.pharaoh import Links
+from fairseq_xalign.errors import counted
 from preprocess.aligners import diagonal_model as model
 from preprocess.aligners.diagonal_model import Settings
 from preprocess.aligners.numbered_text import NumberedText, mapped, number_text
@@ -141,9 +142,8 @@ def directions(
     with tempfile.TemporaryDirectory(prefix="xalign-links-") as folder:
         text = number_text((source, target), words, folder, processes)
         if text.too_long:
-            cli.say(
-                f"{text.too_long} sentence pairs are too long for links (over 1,000 words on both sides): left empty"
-            )
+            pairs = counted(text.too_long, "sentence pair")
+            cli.say(f"{pairs} left without links, being too long (over 1,000 words on both sides)")
         if len(text.pairs[0]):
             _estimate(text, settings or Settings(), processes)
             yield from cli.progress(_linked(text), "link", total)
@@ -159,8 +159,8 @@ def _estimate(text: NumberedText, settings: Settings, processes: int) -> None:
             for begin in range(0, len(tokens), 1 << 20):
                 stream.write(bytes(4 * min(1 << 20, len(tokens) - begin)))
     cli.say(
-        f"linking {len(text.order)} sentence pairs with {len(text.pairs[0])} distinct pairs of words, "
-        f"in {processes} process{'es' * (processes > 1)}"
+        f"linking {counted(len(text.order), 'sentence pair')} with {len(text.pairs[0])} distinct pairs of words, "
+        f"in {counted(processes, 'process', 'processes')}"
     )
     steps = settings.iterations + 1
     # Job i is done by process i mod processes: each direction stays in one.

@@ -22,7 +22,7 @@ import numpy as np
 
 from fairseq_xalign import cli
 from fairseq_xalign.data.formats.pharaoh import Links
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from preprocess.words import check_parallel, lowered, word_pairs, write_words
 
 Words = list[str]
@@ -67,7 +67,7 @@ def directions(source: str, target: str, words: str = "split") -> Iterator[tuple
         if not written:
             yield from ((set(), set()) for _ in range(total))
             return
-        cli.say(f"fast_align: estimating two directions from {written} sentence pairs, on one core")
+        cli.say(f"fast_align: estimating two directions from {counted(written, 'sentence pair')}, on one core")
         _estimate(text, forward, backward)
         tables = Table.load(forward), Table.load(backward)
     for batch in _batches(cli.progress(word_pairs(source, target, words), "link", total)):

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from fairseq_xalign.cli import progress
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.files import read_lines
 from preprocess.corpora.archive import Archive
 from preprocess.corpora.corpus import Corpus, CorpusFolder
@@ -51,7 +51,7 @@ def build_ntrex(archives: dict[str, Path], folder: CorpusFolder) -> None:
             for _, line in read_lines(archives[archive.file]):
                 stream.line(line.strip())
         if stream.items != LINES:
-            raise UserError(f"{archive.file} has {stream.items} lines, not {LINES}", archives[archive.file])
+            raise UserError(f"{archive.file} has {counted(stream.items, 'line')}, not {LINES}", archives[archive.file])
 
 
 CORPORA = (

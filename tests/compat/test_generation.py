@@ -86,7 +86,7 @@ INTERACTIVE = [
     ({"lm_path": "/none.pt"}, "--lm-path does not work with fairseq-interactive"),
     ({"print_alignment": "soft"}, "--print-alignment soft does not work with fairseq-interactive"),
     ({"constraints": "ordered", "sampling": True, "nbest": 5}, "--sampling and --constraints exclude each other"),
-    ({"batch_size": 5}, "--batch-size 5 exceeds the 1 lines that --buffer-size reads at once. Add --buffer-size 5"),
+    ({"batch_size": 5}, "--batch-size 5 exceeds the 1 line that --buffer-size reads at once. Add --buffer-size 5"),
 ]
 
 

@@ -482,7 +482,7 @@ def test_ntrex_is_line_parallel_and_the_release_of_its_checksums(tmp_path):
 
 def test_ntrex_of_another_length_is_refused(tmp_path):
     archives = {archive.file: write_text(tmp_path / archive.file, "one line\n") for archive in ntrex.FILES.values()}
-    with pytest.raises(UserError, match="has 1 lines, not 1997"):
+    with pytest.raises(UserError, match="has 1 line, not 1997"):
         built("ntrex", archives, tmp_path)
 
 

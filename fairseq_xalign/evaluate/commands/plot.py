@@ -25,7 +25,7 @@ from typing import Any
 from fairseq_xalign import cli
 from fairseq_xalign.constants import SENTENCE_POOLINGS
 from fairseq_xalign.data.corpus_sizes import corpus_sizes as sizes_of
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, counted, unknown_name
 from fairseq_xalign.evaluate.commands.retrieve import Side
 from fairseq_xalign.evaluate.picturing import (
     MOST_SENTENCES,
@@ -186,7 +186,9 @@ def plot_vectors(
     at_least(2, most=most)
     called = list(names) if names else _encoder_names(checkpoints)
     if len(called) != len(checkpoints):
-        raise UserError(f"{len(called)} names for {len(checkpoints)} encoders", remedy="Give a name for each")
+        raise UserError(
+            f"{counted(len(called), 'name')} for {counted(len(checkpoints), 'encoder')}", remedy="Give a name for each"
+        )
     languages = (source[0], target[0])
     if kind == "words":
         if links is None:

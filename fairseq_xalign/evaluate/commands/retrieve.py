@@ -24,7 +24,7 @@ from torch import Tensor
 from fairseq_xalign import cli
 from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.constants import SENTENCE_POOLINGS
-from fairseq_xalign.errors import UserError, unknown_name
+from fairseq_xalign.errors import UserError, counted, unknown_name
 from fairseq_xalign.evaluate.metrics.alignment import MARGIN_NEIGHBOURS, MARGINS
 from fairseq_xalign.evaluate.metrics.retrieval import normalized_distances, retrieval_accuracy, retrieved, text_numbers
 from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
@@ -216,7 +216,7 @@ def retrieve_pairs(
     texts = [parallel_lines(source[1], target[1]) for source, target in pairs]
     for (source, _), sides in zip(pairs, texts):
         if neighbours is not None and neighbours > len(sides[0]):
-            what = f"has {len(sides[0])} sentences, fewer than --neighbours {neighbours}"
+            what = f"has {counted(len(sides[0]), 'sentence')}, fewer than --neighbours {neighbours}"
             raise UserError(what, source[1], remedy=f"Choose {len(sides[0])} or fewer")
     chosen_device = choose_device(device)
     encoder, tokenizer, meta = open_encoder(checkpoint)

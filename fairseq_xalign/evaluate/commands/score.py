@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.evaluate.metrics import significance
 from fairseq_xalign.evaluate.report.scores import Rival, score_report, scores_text
 from fairseq_xalign.evaluate.report.tables import json_text
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     )
     missing = sum(counts["missing"] for counts in report["counts"].values())
     if missing:
-        cli.say(f"{missing} tokens or items have no prediction and are counted as wrong")
+        cli.say(f"{counted(missing, 'token or item', 'tokens or items')} without a prediction, counted as wrong")
     print(json_text(report) if args.json else scores_text(report), end="")
 
 

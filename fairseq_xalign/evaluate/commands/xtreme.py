@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_xalign import cli
+from fairseq_xalign.errors import counted
 from fairseq_xalign.evaluate.xtreme import TASKS, write_submission
 
 EXAMPLE = """examples:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the files and say what they hold."""
     written = write_submission(args.task, args.predictions, args.output)
     for language, items in written.items.items():
-        print(f"{args.task} {language}: {items:,} examples")
+        print(f"{args.task} {language}: {counted(items, 'example')}")
     if written.missing:
         cli.say(f"{written.missing:,} without a prediction, which count as wrong")
     if written.unknown:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.evaluate.report import language_tables, languages, plots
 from fairseq_xalign.evaluate.report.curves import curves
 from fairseq_xalign.evaluate.report.pair_tables import pair_notes, panel_tables
@@ -87,8 +87,12 @@ def versions() -> dict[str, str]:
 
 
 def _contents(results: Sequence[Any], translations: Sequence[Any], logs: Sequence[Any]) -> str:
-    counts = ((len(results), "result"), (len(translations), "score of translations"), (len(logs), "training log"))
-    said = [f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in counts if count]
+    counts = (
+        (len(results), "result", "results"),
+        (len(translations), "score of translations", "scores of translations"),
+        (len(logs), "training log", "training logs"),
+    )
+    said = [counted(*count) for count in counts if count[0]]
     return f"{', '.join(said)}. Scores are in per cent; ± is the sample standard deviation over seeds."
 
 

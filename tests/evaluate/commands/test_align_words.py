@@ -102,7 +102,7 @@ def test_a_word_of_white_space_counts_as_a_place_and_is_never_linked(checkpoint,
 
 
 WRONG = [
-    (["a b ||| c"], ["0-0", ""], "2 lines of links for 1 sentence pairs"),
+    (["a b ||| c"], ["0-0", ""], "2 lines of links for 1 sentence pair"),
     (["a b ||| c"], ["0-1"], "gold:1: a link to source word 0 and target word 1 of a pair with 2 and 1 words"),
     (["a b c"], ["0-0"], "text:1: 1 sides instead of two"),
     (["a ||| "], [""], "text:1: a sentence without words"),

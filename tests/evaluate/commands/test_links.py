@@ -47,14 +47,14 @@ def test_gold_links_that_seem_to_count_from_one_are_noticed(files, capsys):
 
 
 WRONG = [
-    ({"links": ["0-0"]}, "links: 1 lines of links, but", 0),
+    ({"links": ["0-0"]}, "links: 1 line of links, but", 0),
     ({"links": ["0-0", "0-0", ""]}, "links: 3 lines of links, but", 0),
     ({"links": ["0-0", "1:1"]}, "links:2: '1:1' is not a link", 0),
     ({"links": ["0-0", "0-3"]}, "links:2: a link to source word 0 and target word 3 of a pair with 1 and 3 words", 1),
     ({"gold": ["1-1", "1-4"]}, "gold:2: a link to source word 1 and target word 4 of a pair with 1 and 3 words", 1),
     ({"gold": ["0-1", "1-1"]}, "gold:1: '0-1' has the place 0", 0),
     ({"gold": ["", ""]}, "gold: no links: every line is empty", 0),
-    ({"text": ["a b c ||| x y"]}, "gold: 2 lines of links for 1 sentence pairs", 1),
+    ({"text": ["a b c ||| x y"]}, "gold: 2 lines of links for 1 sentence pair", 1),
 ]
 
 

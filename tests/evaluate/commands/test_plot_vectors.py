@@ -146,7 +146,7 @@ def test_distances_carry_their_means(folder):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("sentences", ["--names", "one"], "1 names for 2 encoders"),
+        ("sentences", ["--names", "one"], "1 name for 2 encoders"),
         ("sentences", ["--layer", "3"], "the model has 2 layers"),
         ("sentences", ["--most", "2"], "too few for a figure"),
     ],

@@ -170,7 +170,7 @@ MALFORMED = [
     ),
     ("pos", GOOD_POS.replace("Haus\t_", "Haus"), GOOD_POS, 4, "9 columns"),
     ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof', but"),
-    ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentences, but"),
+    ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentence, but"),
     ("pos", GOOD_POS, None, None, "no gold labels"),
     ("pos", "", GOOD_POS, None, "0 sentences, but"),
     ("pos", "", None, None, "the file is empty"),

@@ -39,7 +39,7 @@ def test_tags_are_one_per_line_and_a_cut_sentence_keeps_its_length(tmp_path, cap
     sentences = [block.split("\n") for block in text.strip("\n").split("\n\n")]
     assert [len(tags) for tags in sentences] == [len(tags) for tags in GOLD]
     out, said = capsys.readouterr()
-    assert out == "panx de: 2 examples\npanx en: 1 examples\n"
+    assert out == "panx de: 2 examples\npanx en: 1 example\n"
     assert "1 without a prediction" in said and "no predictions for af ar bg bn el es" in said
     assert (
         main(["score", "--task", "ner", "--predictions", str(path), "--language", "de", "--bootstrap", "0", "--json"])
