@@ -4,6 +4,9 @@ The output is an array of float32 with one row per line, in the order of the lin
 special tokens that stand around a text. NumPy opens it with numpy.load("FILE.npy", mmap_mode="r"). Memory does not grow
 with the text. The checkpoint may be one of ours, a folder of the transformers library with a BERT or XLM-RoBERTa, or
 the name of one on the hub.
+
+The output appears when it is complete. A command that was stopped keeps nothing and starts over at the first line when
+it is run again: split a very long text into several files.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 from fairseq_xalign import cli
 from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.constants import SENTENCE_POOLINGS
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.files import atomic_file, read_lines
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.pooling import check_pooling
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         bf16=args.bf16,
         device=args.device,
     )
-    cli.say(f"{args.output}: {lines} vectors of {width}")
+    cli.say(f"{args.output}: {counted(lines, 'vector')} of {width}")
 
 
 def encode(
