@@ -46,10 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Add the language, and say what has changed."""
     output = add_language(args.checkpoint, args.language, args.output, subword=args.subword)
-    tokenizer = Tokenizer.from_state(read_checkpoint(output, mapped=True)["task_state"]["tokenizer"])
+    state = read_checkpoint(output, mapped=True)
+    tokenizer = Tokenizer.from_state(state["task_state"]["tokenizer"])
     number = tokenizer.language_id(args.language)
-    token = f"{tokenizer.piece(number)} is id {number} of {len(tokenizer)}" if number is not None else "no new token"
-    cli.say(f"{output}: {args.language} added; {token}{f'; vocabulary in {args.subword}' if args.subword else ''}")
+    if number is not None:
+        said = f"{args.language} added; {tokenizer.piece(number)} is id {number} of {len(tokenizer)}"
+    elif LANGUAGES in state["model"]:
+        said = f"{args.language} added, with a language embedding; this model has no language tokens"
+    else:
+        said = (
+            f"{args.language} added to the list of languages; this model has neither language tokens nor language "
+            "embeddings, so no weights changed"
+        )
+    cli.say(f"{output}: {said}{f'; vocabulary in {args.subword}' if args.subword else ''}")
 
 
 def add_language(

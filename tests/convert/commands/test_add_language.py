@@ -134,3 +134,20 @@ def test_a_folder_that_is_no_subword_folder_is_not_replaced(tmp_path):
     with pytest.raises(UserError, match="exists and is not a subword folder"):
         add_language(save(translation_state(), tmp_path / "m.pt"), "nl", tmp_path / "o.pt", subword=tmp_path / "text")
     assert not (tmp_path / "o.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("languages", "said"),
+    [
+        (2, "nl added, with a language embedding; this model has no language tokens"),
+        (
+            0,
+            "nl added to the list of languages; this model has neither language tokens nor language embeddings, so no "
+            "weights changed",
+        ),
+    ],
+)
+def test_the_command_says_what_changed_in_a_model_without_language_tokens(tmp_path, capsys, languages, said):
+    before = save(encoder_state(languages), tmp_path / "encoder.pt")
+    assert main(["add-language", str(before), "nl", str(tmp_path / "out.pt")]) == 0
+    assert capsys.readouterr().err == f"{tmp_path}/out.pt: {said}\n"
