@@ -90,8 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check-language",
         action="store_true",
-        help="Leave out pairs of which py3langid takes a side for the other side's language, for instance untranslated "
-        "lines. What it cannot tell is kept.",
+        help="Leave out pairs in which py3langid identifies one side as written in the other side's language, for "
+        "instance untranslated lines. Pairs that it cannot decide are kept.",
     )
     parser.add_argument(
         "--workers",

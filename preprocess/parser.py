@@ -1,7 +1,8 @@
 """Train a small dependency parser on treebanks of Universal Dependencies, for derive --transform syn (extra syntax).
 
 The parser is a pipeline of spaCy for running text: sentence boundaries, UPOS tags and dependencies. Where the models of
-Stanza can be downloaded, derive takes them instead (--parser stanza), as ALIGN-MLM does, and nothing need be trained.
+Stanza can be downloaded, derive takes them instead (--parser stanza), as ALIGN-MLM does, and you need not train
+anything.
 """
 
 from __future__ import annotations
@@ -28,10 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--treebank", action="append", required=True, metavar="FILE", help="CoNLL-U to learn from; may be repeated."
     )
     parser.add_argument(
-        "--dev", action="append", required=True, metavar="FILE", help="CoNLL-U to choose the best state by."
+        "--dev",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="CoNLL-U file on which the best checkpoint is chosen.",
     )
     parser.add_argument(
-        "--test", action="append", default=[], metavar="FILE", help="CoNLL-U to report the accuracy on (default: none)."
+        "--test",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="CoNLL-U file on which accuracy is reported (default: none).",
     )
     parser.add_argument("--language", default="en", help="Language of the tokenizer of spaCy (default: %(default)s).")
     parser.add_argument(

@@ -40,7 +40,7 @@ def part(name: str):
 def test_an_ablation_runs_every_value_with_the_objectives_that_read_it_and_no_other(ablation, runs):
     # parallel: XLM with four shares, and ALIGN-MLM once, which reads no parallel text
     done = recipe("align_mlm", "--conf", "paper", "--ablation", ablation, "--dry-run")
-    assert done.returncode == 0 and f"\n{runs} pre-trainings of 500000 updates" in done.stdout
+    assert done.returncode == 0 and f"\n{runs} pre-training runs of 500000 updates" in done.stdout
 
 
 def test_a_run_per_core_trains_at_once_whatever_openmp_is_told(monkeypatch):
@@ -51,7 +51,7 @@ def test_a_run_per_core_trains_at_once_whatever_openmp_is_told(monkeypatch):
 
 def test_a_setting_is_changed_by_name_and_an_unknown_one_is_refused():
     done = recipe("align_mlm", "--set", "SEEDS=1 2 3", "--dry-run")
-    assert done.returncode == 0 and "\n36 pre-trainings of 3700 updates of 128 x 128" in done.stdout
+    assert done.returncode == 0 and "\n36 pre-training runs of 3700 updates of 128 x 128" in done.stdout
     done = recipe("align_mlm", "--set", "SEED=1", "--dry-run")
     assert done.returncode == 2 and "--set NAME=VALUE" in done.stderr
 

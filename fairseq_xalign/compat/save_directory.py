@@ -90,7 +90,7 @@ def _in_use(folder: Path, owner: bytes) -> UserError:
     except (ValueError, KeyError, TypeError):  # it has locked the file and not yet written into it
         named = "it has just started"
     return UserError(
-        f"another training writes into this folder ({named})",
+        f"another training run writes into this folder ({named})",
         folder,
         remedy="Wait until it ends, stop it, or choose another --save-dir",
     )

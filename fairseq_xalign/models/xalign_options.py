@@ -56,7 +56,7 @@ class TransformerOptions(FairseqDataclass):
         metadata={
             "help": "compile the parts of layers between attention, and the loss, with torch.compile in training: auto "
             "(the default: on a GPU with a compiler, but not in fine-tuning), on, or off; the first update waits for "
-            "the compiler, half a minute or more, before which many fine-tunings end"
+            "the compiler, half a minute or more, before which many fine-tuning runs end"
         },
     )
 

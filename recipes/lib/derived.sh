@@ -54,7 +54,7 @@ dry_run() {
     for n in $NATURAL; do for o in $OBJECTIVES; do for s in $SEEDS; do natural=$((natural + 1)); done; done; done
     runs=$((runs + natural))
     echo "configuration $CONFIG${ABLATION:+ with ablation $ABLATION} into $WORK: transforms '$TRANSFORMS', natural languages '${NATURAL:-none}'"
-    echo "$runs pre-trainings of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tunings of ${TAG_PRESET:-$TAG_UPDATES updates}"
+    echo "$runs pre-training runs of $UPDATES updates of $BATCH x $BLOCK tokens ($ARCH, $DEVICE), each with fine-tuning runs of ${TAG_PRESET:-$TAG_UPDATES updates}"
     if [ -n "$FURTHER_TASKS" ]; then echo "further tasks, each with a fine-tuning on English and one on the derived language: $FURTHER_TASKS"; fi
     resources "$runs" $((runs * MEGABYTES_PER_RUN + 100))
 }

@@ -119,9 +119,9 @@ def test_two_trainings_in_one_folder_are_refused_by_name_and_the_first_is_not_di
     second = pretrain(data, tmp_path / "other", "mlm", 5, "--save-dir", tmp_path / "checkpoints")
     said = second.text.splitlines()[-1]
     assert second.status == 1 and "Traceback" not in second.text
-    assert re.search(rf"another training writes into this folder \(process {first.pid} on \S+, since \d{{4}}-", said), (
-        said
-    )
+    assert re.search(
+        rf"another training run writes into this folder \(process {first.pid} on \S+, since \d{{4}}-", said
+    ), said
     os.kill(first.pid, signal.SIGKILL)
     wait(first)
     third = pretrain(data, tmp_path / "third", "mlm", 2, "--save-dir", tmp_path / "checkpoints")

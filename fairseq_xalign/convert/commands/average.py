@@ -1,8 +1,8 @@
-"""Average the weights of several checkpoints of one training.
+"""Average the weights of several checkpoints of one training run.
 
-The mean of the last checkpoints of a training usually translates better than the last one alone (Vaswani et al. 2017,
-section 6.1, average the last 5 of the base model and the last 20 of the big one). Sums are taken in double precision.
-Everything else is that of the checkpoint with the most updates.
+The mean of the last checkpoints of a training run usually translates better than the last one alone (Vaswani et al.
+2017, section 6.1, average the last 5 of the base model and the last 20 of the big one). Sums are taken in double
+precision. Everything else is that of the checkpoint with the most updates.
 """
 
 from __future__ import annotations

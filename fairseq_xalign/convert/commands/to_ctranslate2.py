@@ -2,8 +2,8 @@
 
 DIR has the model, its vocabulary and the tokenizer's files, and settings.json, which says what it is. Before DIR
 appears, both models translate the same sentences, and the probabilities of all tokens must be equal (to 1e-4 nats, in
-float32). With --quantization, the float32 model is checked so, and the translations of the quantized one are counted
-that stay the same. docs/translation.md shows how to translate with DIR.
+float32). With --quantization, the float32 model is checked in this way, and the command reports how many translations
+the quantized model leaves unchanged. docs/translation.md shows how to translate with DIR.
 
 CTranslate2 must be installed: pip install "fairseq_xalign[ctranslate2]". CKPT stays as it is.
 """

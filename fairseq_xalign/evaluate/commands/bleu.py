@@ -127,8 +127,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         action="append",
         metavar="RESULT",
-        help="Scores of other models, such as bilingual ones, to set beside these as MMTE does in Table 1: a "
-        f"{TRANSLATION_FILE} or its folder; repeat it per model.",
+        help="Scores of other models, such as bilingual ones, to print next to these scores, as in MMTE, Table 1: a "
+        f"{TRANSLATION_FILE} or its folder. Repeat it for more models.",
     )
     shown.add_argument(
         "--training-data",
@@ -141,7 +141,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=HIGH_RESOURCE,
         metavar="N",
-        help="Training pairs from which a direction is high-resource (default: %(default)s, as NLLB has it).",
+        help="Smallest number of training pairs for a direction to count as high-resource (default: "
+        f"{HIGH_RESOURCE:,}, as in NLLB).",
     )
     shown.add_argument("--name", help="Name of the model in tables (default: that of its folder).")
     parser.add_argument("--output", metavar="DIR", help=f"Folder to write translations and {TRANSLATION_FILE} to.")
