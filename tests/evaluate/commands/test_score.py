@@ -171,7 +171,7 @@ MALFORMED = [
     ("pos", GOOD_POS.replace("Haus\t_", "Haus"), GOOD_POS, 4, "9 columns"),
     ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof', but"),
     ("pos", GOOD_POS, GOOD_POS + GOOD_POS, None, "1 sentence, but"),
-    ("pos", GOOD_POS, None, None, "no gold labels"),
+    ("pos", GOOD_POS, None, 1, "no gold labels"),
     ("pos", "", GOOD_POS, None, "0 sentences, but"),
     ("pos", "", None, None, "the file is empty"),
     ("classification", "\n\n", None, None, "the file is empty"),
@@ -188,7 +188,7 @@ MALFORMED = [
     ("ner", lines(tagged("1", "hi", "O", "O"), tagged("2", "hi", "O O", "O X")), None, 2, "'X' (number 2 in \"pred"),
     ("ner", lines(tagged("1", "hi", "O NOUN", "O O")), None, 1, "'NOUN' (number 2 in \"gold\") is not an IOB2 tag"),
     ("classification", "a\n\n", "a\nb\n", 2, "empty line"),
-    ("classification", "a\n", "a\nb\n", None, "1 labels, but"),
+    ("classification", "a\n", "a\nb\n", None, "1 label, but"),
 ]
 
 
