@@ -17,7 +17,7 @@ import numpy as np
 from fairseq_xalign.constants import EOS, UNK
 from fairseq_xalign.data.folder import load_tokenizer
 from fairseq_xalign.data.mmap import dtype_for
-from fairseq_xalign.errors import UserError, counted
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import decoded_lines, read_lines
 from fairseq_xalign.inputs import is_compressed, is_copied, open_input
 from preprocess.piece_links import EncodedLinks, LinkSettings, encode_links
@@ -139,7 +139,7 @@ def equal_lines(paths: Sequence[str]) -> int:
     source, target = map(count_lines, paths)
     if source != target:
         raise UserError(
-            f"{paths[0]} has {counted(source, 'line')}, but {paths[1]} has {target}",
+            f"{paths[0]} has {source} lines, but {paths[1]} has {target}",
             remedy="Line i of one file must be the translation of line i of the other",
         )
     return source

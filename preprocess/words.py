@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from fairseq_xalign.data.words import SEPARATOR, WORD_KINDS, split_words
-from fairseq_xalign.errors import UserError, counted
+from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from fairseq_xalign.inputs import is_compressed
 from preprocess.encoding import count_lines
@@ -66,7 +66,7 @@ def check_parallel(source: str, target: str) -> int:
     counts = [_count(path) for path in (source, target)]
     if counts[0] != counts[1]:
         raise UserError(
-            f"{source} has {counted(counts[0], 'line')}, but {target} has {counts[1]}",
+            f"{source} has {counts[0]} lines, but {target} has {counts[1]}",
             remedy="Line i of one file must belong to line i of the other",
         )
     return counts[0]

@@ -14,6 +14,11 @@ HIDDEN = """
 import sys
 sys.modules["tensorboardX"] = None  # as where it is not installed
 """
+OPTIONS = """
+from fairseq_xalign.__main__ import main
+sys.argv = ["fairseq_xalign", "--options"]
+main()
+"""
 
 
 def said(code):
@@ -27,7 +32,7 @@ def test_fairseq_alone_asks_for_tensorboard():
 
 
 def test_the_list_of_options_begins_without_a_wish_for_tensorboard():
-    assert import_messages.TENSORBOARD not in said("from fairseq_xalign.__main__ import main; main(['--options'])")
+    assert import_messages.TENSORBOARD not in said(OPTIONS)
 
 
 def test_other_messages_of_the_task_stay(caplog):
