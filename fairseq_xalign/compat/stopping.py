@@ -186,8 +186,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
 
 
 def _as_duration(record: logging.LogRecord) -> bool:
-    """Let fairseq say how long the training took, not that it is done: it says so of one that was stopped, too."""
-    if isinstance(record.msg, str):
+    """Of training that a signal stopped, let fairseq say how long it took, not that it is done."""
+    if _run.signal_name and isinstance(record.msg, str):
         record.msg = record.msg.replace("done training in", "the training loop ended after")
     return True
 

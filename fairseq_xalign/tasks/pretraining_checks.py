@@ -114,7 +114,7 @@ def check_linked(
     names = " and ".join(objective.name for objective in objectives if LINKS in objective.needs)
     if count and not linked:
         raise UserError(
-            f"bitext {split} {pair_name(pair)}: none of {count:,} pairs has word links, and {names} would learn nothing",
+            f"bitext {split} {pair_name(pair)}: none of {count:,} pairs has word links; {names} would learn nothing",
             where,
             remedy="Look at the file of --links, make it again with `xalign-preprocess links`, and binarize again",
         )

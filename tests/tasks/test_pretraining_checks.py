@@ -78,7 +78,7 @@ def test_bitext_with_hardly_any_links_is_refused_or_warned_of(caplog):
     assert not caplog.text
     check([2] * 10 + [0] * 290)
     assert "bitext train en-de: only 10 of 300 pairs have word links; wordalign learns nothing of" in caplog.text
-    with said("DATA: bitext train en-de: none of 1,000 pairs has word links, and wordalign would learn nothing"):
+    with said("DATA: bitext train en-de: none of 1,000 pairs has word links; wordalign would learn nothing"):
         check([0] * 5000)
 
 

@@ -315,7 +315,7 @@ def check_same_length(ours: Sequence[str], theirs: Sequence[str], source: str | 
     """Refuse the lines of two files that cannot be parallel, as there are more of one."""
     if len(ours) != len(theirs):
         raise UserError(
-            f"{len(ours)} lines, but {target} has {len(theirs)}",
+            f"{counted(len(ours), 'line')}, but {target} has {len(theirs)}",
             source,
             remedy="Line i of one file must be the translation of line i of the other",
         )
