@@ -11,7 +11,6 @@ somebody fills it. A process that is killed cannot remove it; the next one with 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import io
 import os
@@ -95,8 +94,7 @@ def _unlocked_neighbour(target: Path) -> Path:
 
 def _locked(unlocked: Path, descriptor: int) -> Path:
     """Lock a new neighbour, then give it the name that tells others to ask for the lock."""
-    with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _lock(descriptor)
     temporary = unlocked.with_name(unlocked.name + ".tmp")
     os.rename(unlocked, temporary)
     return temporary
@@ -110,16 +108,28 @@ def _neighbours(target: Path) -> str:
 def _remove_leftovers(target: Path) -> None:
     """Remove temporary neighbours of ``target`` that a killed process left: those that nobody has locked."""
     for name in glob.glob(glob.escape(str(target.parent / _neighbours(target))) + "*.tmp"):
-        with contextlib.suppress(OSError):  # locked, another user's, already removed, or nothing can be locked here
+        with contextlib.suppress(OSError):  # another user's, or already removed
             descriptor = os.open(name, os.O_RDONLY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _lock(descriptor):
+                    continue
                 if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                     shutil.rmtree(name)
                 else:
                     os.unlink(name)
             finally:
                 os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file or folder until it is closed; False if somebody else has, or on a file system without locks."""
+    import fcntl  # not on every system, and reading needs none
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def is_special(path: str | Path) -> bool:
