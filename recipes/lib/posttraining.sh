@@ -135,8 +135,8 @@ posttraining_dry_run() {
     echo "configuration $CONFIG into $WORK: $START on English with $LANGUAGES"
     for one in $ROWS; do echo "$one: $(setting_of CHAIN "$one" "$CHAIN") $CRITERION $(setting_of OPTIONS "$one")"; done
     echo "$models model$([ "$models" = 1 ] || echo s), ${EPOCHS:+$EPOCHS passes}${EPOCHS:-$UPDATES updates} of $BATCH pairs in each step ($DEVICE), zero-shot on ${TASKS:-nothing}" | sed 's/passes[0-9.]*/passes/'
-    resources "$models" $((models * MEGABYTES_PER_RUN + 200)) "without the zero-shot tasks"
     row_commands
+    resources "$models" $((models * MEGABYTES_PER_RUN + 200)) "without the zero-shot tasks"
 }
 
 # Stage 0
