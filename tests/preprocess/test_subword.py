@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,10 +142,15 @@ def test_a_signal_ends_training_at_once_and_leaves_no_output(tmp_path, model_typ
     command = [sys.executable, "-c", WITH_STUCK, "subword", *options]
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'library'}:{ROOT}"}
     settings = {"stderr": subprocess.PIPE, "text": True, "env": environment, "start_new_session": True}
-    with subprocess.Popen(command, **settings) as process:
-        assert process.stderr.readline().startswith("training 300 pieces on 300 lines")
-        os.killpg(process.pid, getattr(signal, number))  # a terminal and a batch system tell all processes
-        assert process.wait(60) == status
+    # Shells let what they start in the background ignore Ctrl-C, and that is inherited.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, preexec_fn=heeds, **settings) as process:
+        try:
+            assert process.stderr.readline().startswith("training 300 pieces on 300 lines")
+            os.killpg(process.pid, getattr(signal, number))  # a terminal and a batch system tell all processes
+            assert process.wait(60) == status
+        finally:
+            process.kill()
         assert process.stderr.read() == f"xalign-preprocess subword: {word}; no incomplete output was left behind\n"
     assert [path.name for path in tmp_path.iterdir()] == ["library"]
 
