@@ -96,12 +96,16 @@ def check_links(
         there: the pairs of languages whose bitext has links.
     """
     if pair not in there:
-        names = " and ".join(objective.name for objective in objectives if LINKS in objective.needs)
+        names = _readers_of_links(objectives)
         raise UserError(
             f"bitext {split} {pair_name(pair)} has no word links, but {names} reads them", where,
             remedy=f"Make them with `xalign-preprocess links`, and binarize again with --bitext {pair_name(pair)}="
             f"FILE,FILE --links {pair_name(pair)}=FILE --split {split}; or leave {names} out",
         )  # fmt: skip
+
+
+def _readers_of_links(objectives: Sequence[Objective]) -> str:
+    return " and ".join(objective.name for objective in objectives if LINKS in objective.needs)
 
 
 def check_linked(
@@ -111,7 +115,7 @@ def check_linked(
     count = min(len(links), LINKED_SAMPLE)
     _, sizes = links.gather(np.linspace(0, len(links) - 1, count).astype(np.int64))
     linked = int((sizes > 0).sum())
-    names = " and ".join(objective.name for objective in objectives if LINKS in objective.needs)
+    names = _readers_of_links(objectives)
     if count and not linked:
         raise UserError(
             f"bitext {split} {pair_name(pair)}: none of {count:,} pairs has word links; {names} would learn nothing",

@@ -14,6 +14,7 @@ from fairseq_xalign.evaluate.report.languages import (
     SCORE,
     LanguageRow,
     LanguageTable,
+    is_more_of,
 )
 from fairseq_xalign.evaluate.report.pair_tables import absent_notes, cell, commented, signatures
 from fairseq_xalign.evaluate.report.results import Result
@@ -132,7 +133,7 @@ def _averaged(table: LanguageTable) -> list[str]:
     lines = []
     if {*table.averaged, *table.left_out} != set(table.languages):
         lines.append(f"averages, {table.training}: over {', '.join(table.averaged)}, which all rows have")
-    if own := [name for name in table.left_out if name.partition("-")[0] == table.source.partition("-")[0]]:
+    if own := [name for name in table.left_out if is_more_of(name, table.source)]:
         lines.append(f"averages, {table.training}: without {', '.join(own)}, more of the source language")
     if others := [name for name in table.left_out if name not in own]:
         lines.append(f"averages, {table.training}: without {', '.join(others)}, as --not-averaged says")

@@ -225,9 +225,7 @@ def _table(
     for row, scores in zip(rows, by_row):
         row.values = _columns(scores, languages, averaged, source)
     task, how = runs[0].task, _training(training, condition)
-    table = LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows)
-    table.left_out = left_out
-    return table
+    return LanguageTable(task, benchmark, metric, source, how, SCORE, languages, averaged, rows, left_out=left_out)
 
 
 def left_out_of_averages(languages: Sequence[str], source: str, not_averaged: Sequence[str]) -> list[str]:
@@ -236,8 +234,12 @@ def left_out_of_averages(languages: Sequence[str], source: str, not_averaged: Se
     >>> left_out_of_averages(["en", "en-PUD", "de", "id", "id-expert"], "en", ["id-expert"])
     ['en-PUD', 'id-expert']
     """
-    own = source.partition("-")[0]
-    return [name for name in languages if name in not_averaged or (name != source and name.partition("-")[0] == own)]
+    return [name for name in languages if name in not_averaged or is_more_of(name, source)]
+
+
+def is_more_of(name: str, source: str) -> bool:
+    """Whether a target is in the source language, as ``en-PUD`` is beside ``en``, and not the source itself."""
+    return name != source and name.partition("-")[0] == source.partition("-")[0]
 
 
 def _scores(runs: Sequence[Result], condition: str, metric: str, source: str) -> tuple[Scores, int]:
