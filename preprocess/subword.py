@@ -43,15 +43,6 @@ DEFAULT_COVERAGE = 0.999995
 """Both: MMTE, section 2.2."""
 DEFAULT_SENTENCES = 2_000_000
 DEFAULT_SEED = 1
-DEFAULTS: dict[str, Any] = {
-    "vocab_size": 0,
-    "model_type": MODEL_TYPES[0],
-    "character_coverage": None,
-    "temperature": DEFAULT_TEMPERATURE,
-    "seed": DEFAULT_SEED,
-    "sentences": DEFAULT_SENTENCES,
-}
-"""Options of training that are not given; a vocabulary of no pieces is refused."""
 VERY_MANY_SENTENCES = 10_000_000
 """From here SentencePiece needs its 64-bit suffix array."""
 SAMPLE = 1000
@@ -197,7 +188,7 @@ def make_subword(
         tokenizer = Tokenizer.adopted(model, language_tokens, lowercase)
     else:
         chosen = {name: value for name, value in options.items() if value is not None}
-        tokenizer, rows = train(inputs or {}, Training(**{**DEFAULTS, **chosen}), language_tokens)
+        tokenizer, rows = train(inputs or {}, Training(**chosen), language_tokens)
     if (Path(output) / SUBWORD_FILE).exists():
         cli.say(f"{output}: replaces the vocabulary that was there")
     tokenizer.save(output)
@@ -299,14 +290,17 @@ def draw_lines(corpus: Corpus, quota: int, seed: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Training:
-    """The options of training, in the order in which ``subword.json`` keeps them; checked when it is made."""
+    """The options of training, in the order in which ``subword.json`` keeps them; checked when it is made.
 
-    vocab_size: int
-    model_type: str
-    character_coverage: float | None
-    temperature: float
-    seed: int
-    sentences: int
+    A vocabulary of no pieces, the default, is refused.
+    """
+
+    vocab_size: int = 0
+    model_type: str = MODEL_TYPES[0]
+    character_coverage: float | None = None
+    temperature: float = DEFAULT_TEMPERATURE
+    seed: int = DEFAULT_SEED
+    sentences: int = DEFAULT_SENTENCES
 
     def __post_init__(self) -> None:
         if not 1 <= self.vocab_size <= LARGEST_VOCABULARY:
