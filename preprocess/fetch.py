@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
                 **corpus.describe(),
                 "download_size": corpus.download_size,
                 "needs": corpus.needs,
+                "data_folder": corpus.data_folder,
                 "size_known": all(archive.size for archive in corpus.archives),
                 "cached": corpus.state(cache / corpus.name) == "ready",
             }

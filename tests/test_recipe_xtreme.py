@@ -51,6 +51,22 @@ def test_every_task_is_documented_and_its_sets_are_those_that_fetch_knows():
     assert set(unknown.partition("there are: ")[2].split()) == set(corpora)
 
 
+def test_a_set_of_which_only_a_part_is_on_this_machine_is_read_from_the_data_folder(tmp_path):
+    cache, data = tmp_path / "cache", tmp_path / "data"
+    folders = (cache / "squad", data / "qa" / "xquad", data / "ner" / "masakhaner", data / "ud" / "UD_German-PUD")
+    for folder in folders:
+        folder.mkdir(parents=True)
+    script = """NAME=xtreme CONFIG=full
+        for part in options jobs training treebanks trainings transfer; do source recipes/lib/$part.sh; done
+        for name in squad xquad masakhaner arcd ud-german-pud; do corpus_folder $name || echo none; done"""
+    environment = {**os.environ, "PYTHON": sys.executable, "XALIGN_CACHE": str(cache), "XALIGN_DATA": str(data)}
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, cwd=RECIPES.parent, env=environment)
+    assert done.stdout.splitlines() == [*map(str, folders[:3]), "none", "none"], done.stderr
+    del environment["XALIGN_DATA"]
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, cwd=RECIPES.parent, env=environment)
+    assert done.stdout.splitlines() == [str(folders[0]), *["none"] * 4], done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -113,6 +113,11 @@ class Corpus:
         return ", ".join(sorted({archive.kind for archive in self.archives}))
 
     @property
+    def data_folder(self) -> str:
+        """Where its files may lie below ``$XALIGN_DATA``, or "" where they are packages."""
+        return next((archive.folder for archive in self.archives if archive.folder), "")
+
+    @property
     def version(self) -> str:
         """Versions of the sources, as ``package version``."""
         return ", ".join(dict.fromkeys(f"{archive.package} {archive.version}" for archive in self.archives))

@@ -77,15 +77,19 @@ corpora_of() {
 }
 PUD="ar de es fr hi id it ja ru tr zh"
 
-# corpus_folder NAME: where a corpus is: in the cache, or, where only a part of it is on this machine, below XALIGN_DATA.
+# corpus_folder NAME: where a corpus is: in the cache, or, where only a part of a set that `benchmark` reads is on this machine,
+# below XALIGN_DATA.
 corpus_folder() {
+    local folder
     if [ -d "$XALIGN_CACHE/$1" ]; then
         echo "$XALIGN_CACHE/$1"
-    elif [ "$1" = jaquad ] && [ -d "${XALIGN_DATA:-}/qa/jaquad" ]; then
-        echo "$XALIGN_DATA/qa/jaquad"
-    else
-        return 1
+        return
     fi
+    case "$1" in ud-* | uner-* | tatoeba) return 1 ;; esac # these are read from the cache
+    [ -n "${XALIGN_DATA:-}" ] || return 1
+    folder=$(preprocess fetch --list --json "$1" | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)[0]["data_folder"])')
+    [ -n "$folder" ] && [ -d "$XALIGN_DATA/$folder" ] || return 1
+    echo "$XALIGN_DATA/$folder"
 }
 
 # is_there TASK: whether all of its corpora are.
@@ -211,7 +215,7 @@ label_task() {
             done
             preprocess benchmark ner "${inputs[@]}" --output "$WORK/labelled/ner" >> "$WORK/sets.log"
             ;;
-        masakhaner) preprocess benchmark ner --from "$XALIGN_CACHE/masakhaner" --output "$WORK/labelled/masakhaner" >> "$WORK/sets.log" ;;
+        masakhaner) preprocess benchmark ner --from "$(corpus_folder masakhaner)" --output "$WORK/labelled/masakhaner" >> "$WORK/sets.log" ;;
         nli-*)
             for set in cad-nli indonli kornli americasnli; do benchmark_of "$set"; done
             if [ "$1" = nli-en ]; then first=cad-nli; else first=indonli; fi
@@ -226,7 +230,7 @@ label_task() {
             fi
             joined xnli xnli "${inputs[@]}" valid.en=xnli/valid.en test=xnli/test test=kornli/test test=americasnli/test
             ;;
-        panx) preprocess benchmark ner --from "$XALIGN_CACHE/wikiann" --output "$WORK/labelled/panx" >> "$WORK/sets.log" ;;
+        panx) preprocess benchmark ner --from "$(corpus_folder wikiann)" --output "$WORK/labelled/panx" >> "$WORK/sets.log" ;;
         arcd)
             benchmark_of arcd
             benchmark_of xquad

