@@ -18,7 +18,7 @@ from fairseq_xalign.models.attention import DecoderPlan, attend, attend_memory, 
 from fairseq_xalign.models.cache import Cache
 from fairseq_xalign.models.compiled import OFF, Runner, eager
 from fairseq_xalign.models.config import ATTENTION, DecoderConfig
-from fairseq_xalign.models.transformer import Layer, Stack, finish, normalized, token_embedding
+from fairseq_xalign.models.transformer import Layer, Stack, normalized, token_embedding
 from fairseq_xalign.objectives.batch import PackedBatch
 
 
@@ -211,8 +211,7 @@ class Decoder(Stack):
         in :meth:`forward`; gradients do not lead through the cache.
         """
         at = torch.full_like(tokens, cache.length)
-        x = self._place(tokens, at, cache.length + 1, self.embedding)
-        x = finish(self.embed_norm, x, self.config.dropout if self.training else 0.0)
+        x = self._finish(self._place(tokens, at, cache.length + 1, self.embedding))
         cache.dropout = self.config.attention_dropout if self.training else 0.0
         angles = self._angles(at, x.dtype)
         for number, block in enumerate(self.layers):

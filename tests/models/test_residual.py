@@ -68,6 +68,20 @@ def test_translation_has_the_stream_in_encoder_and_decoder():
     assert losses[0] != losses[1] and losses[1].item() == pytest.approx(losses[0].item(), rel=0.02)
 
 
+def test_decoding_step_by_step_has_the_stream_of_the_whole_sentence():
+    torch.manual_seed(3)
+    model, batch = small_model().float().eval(), translation_batch()
+    first = batch.target.starts[:-1]
+    for residual in (FULL, HALF):
+        model.encoder.residual = model.decoder.residual = residual
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            memory = model.encode(batch.source)
+            whole = model.decoder(batch.target, memory)
+            step = model.decoder.step(batch.target.tokens[first], model.decoder.begin(memory))
+        assert step.dtype == whole.dtype == (torch.bfloat16 if residual == HALF else torch.float32)
+        torch.testing.assert_close(step, whole[first], rtol=0.05, atol=0.05)
+
+
 def test_layer_norm_computes_in_float32_and_gives_what_it_takes():
     """Near 256, bfloat16 has steps of 2: a variance computed in it would be far off."""
     norm = torch.nn.LayerNorm(4)
