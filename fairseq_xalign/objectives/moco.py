@@ -92,6 +92,14 @@ class MocoOptions(SentenceOptions):
         "leave queued keys out of the negatives of a query whose pair shares a text with theirs (default: keep them, "
         "as PPA; moco_duplicates logs how many queries have any)",
     )
+    moco_mask_tokens: bool = option(
+        False,
+        "let moco read texts some of whose tokens are hidden, as for TLM (InfoXLM's released code; default: whole "
+        "texts, as PPA mentions no masking here)",
+    )
+    moco_key_eval: bool = option(
+        False, "compute the keys of moco without dropout (default: with dropout, as queries: MoCo)"
+    )
     moco_hardest: int = option(
         0,
         "number of queued keys, those most similar to a query, that are its negatives (default: 0, which is all of "
@@ -167,7 +175,8 @@ class MomentumContrast(nn.Module):
     @torch.no_grad()
     def keys(self, encoder: Any, texts: PackedBatch) -> Tensor:
         """z of every text under the key encoder, [P, d], computed in the precision of ``encoder``."""
-        return self.key_head(self._vectors(self._reader(encoder), texts))
+        reader = self._reader(encoder).train(self.training and not self.options.moco_key_eval)
+        return self.key_head(self._vectors(reader, texts))
 
     def _vectors(self, encoder: Any, texts: PackedBatch) -> Tensor:
         features = encoder(texts, self.options.layer)
@@ -180,7 +189,7 @@ class MomentumContrast(nn.Module):
             return self.key_encoder
         if not self._lowered:
             self._lowered.append(copy.deepcopy(self.key_encoder).to(precision))
-        return self._lowered[0].train(self.key_encoder.training)
+        return self._lowered[0]
 
     @torch.no_grad()
     def start(self, encoder: Any) -> None:
@@ -238,7 +247,8 @@ class Moco(Objective):
         }
 
     def view(self, settings: Settings) -> View:
-        return View(BITEXT, sides="apart", packing="pairs", shuffle_order=True)
+        rates = settings.rates if self.options.moco_mask_tokens else None
+        return View(BITEXT, rates, sides="apart", packing="pairs", shuffle_order=True)
 
     def check(self, resources: Resources) -> None:
         """Raises UserError where the queue holds the whole bitext."""

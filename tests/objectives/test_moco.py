@@ -18,6 +18,7 @@ from fairseq_xalign.objectives.batch import pack, select
 from fairseq_xalign.objectives.combined import combined_loss
 from fairseq_xalign.objectives.moco import Moco, MocoOptions, MomentumContrast, Projection
 from fairseq_xalign.objectives.objective import Context, Resources, Weighted
+from fairseq_xalign.objectives.view import Settings
 from fairseq_xalign.optimizers.master_weights import master_weights
 from tests.support.amp import fp16_on_a_cpu
 from tests.support.trainings import free_port, run_function, wait
@@ -208,6 +209,30 @@ def test_every_weight_of_the_encoder_has_a_gradient_without_an_lm_head_and_the_k
         "head.out.weight",
     }
     assert all(p.grad is None for name, p in module.named_parameters() if name.startswith("key_"))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("without", [False, True])
+def test_keys_have_dropout_in_training_unless_that_is_left_out(without, precision):
+    torch.manual_seed(1)
+    encoder = Encoder(replace(SMALL, dropout=0.5)).to(precision)
+    module = MomentumContrast(encoder, options(moco_key_eval=without))
+    batch = pack([[0, 7, 9, 2], [0, 8, 2]])
+    encoder.train(), module.train()
+    first, second = module.keys(encoder, batch), module.keys(encoder, batch)
+    assert torch.equal(first, second) == without
+    assert not torch.equal(module.queries(encoder, batch), module.queries(encoder, batch))
+    module.eval()
+    assert torch.equal(module.keys(encoder, batch), module.keys(encoder, batch))
+    module.train()
+    assert torch.equal(module.keys(encoder, batch), module.keys(encoder, batch)) == without
+
+
+def test_texts_are_read_whole_unless_they_are_to_be_hidden_as_for_tlm():
+    settings = Settings(mask_prob=0.4, random_token_prob=0.0)
+    assert Moco(options()).view(settings).rates is None
+    hidden = Moco(options(moco_mask_tokens=True)).view(settings)
+    assert hidden == replace(Moco(options()).view(settings), rates=settings.rates)
 
 
 def test_chosen_sequences_are_those_of_the_batch():

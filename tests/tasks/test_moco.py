@@ -87,9 +87,10 @@ def test_validation_changes_nothing(data, tmp_path, whole):
         (["--tlm-weight", 0], True, False),
         (["--tlm-sides", "apart"], True, True),
         (["--moco-queue-init", "gaussian", "--moco-normalize", "z", "--moco-mask-duplicates"], True, True),
+        (["--moco-mask-tokens", "--moco-key-eval"], True, True),
         (["--batch-size", 1], True, True),
     ],
-    ids=["- MoCo", "- TLM", "MLM for TLM", "gaussian", "one pair"],
+    ids=["- MoCo", "- TLM", "MLM for TLM", "gaussian", "hidden tokens", "one pair"],
 )
 def test_variations_run_by_one_flag_each(data, tmp_path, options, with_moco, with_tlm):
     run = done(pretrain(data, tmp_path, "mlm", 2, *PPA, *options))
