@@ -13,8 +13,8 @@ from fairseq_xalign.api import texts as given
 from fairseq_xalign.api.labels import BATCH_TOKENS, CHUNK, FineTuned, fine_tuned
 from fairseq_xalign.api.texts import Progress
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.labelled.answers import POOL, Answer
 from fairseq_xalign.labelled.kind import Row
+from fairseq_xalign.labelled.span_windows import POOL, Answer
 from fairseq_xalign.models.sentences import language_number
 from fairseq_xalign.options import at_least
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fairseq_xalign.errors import unknown_name
-from fairseq_xalign.labelled.answers import Answers
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.kind import Kind, Task
 from fairseq_xalign.labelled.pairs import Pairs
+from fairseq_xalign.labelled.questions import Questions
 from fairseq_xalign.labelled.tagging import Tagging
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (Tagging(), Classification(), Pairs(), Answers())}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Tagging(), Classification(), Pairs(), Questions())}
 """By the name in ``labels.json`` and in checkpoints."""
 TASKS: dict[str, Task] = {task.name: task for kind in KINDS.values() for task in kind.tasks}
 """By the name that ``score --task``, ``result --task`` and ``benchmark`` take."""

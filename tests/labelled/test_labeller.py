@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fairseq_xalign.labelled.answers import Answers
 from fairseq_xalign.labelled.batches import LabelledCollater
 from fairseq_xalign.labelled.classification import Classification
 from fairseq_xalign.labelled.kind import Example
 from fairseq_xalign.labelled.labeller import label_scores
 from fairseq_xalign.labelled.pairs import Pairs
+from fairseq_xalign.labelled.questions import Questions
 from fairseq_xalign.labelled.tagging import Tagging
 from fairseq_xalign.models.encoder import Encoder, EncoderConfig
 from fairseq_xalign.objectives.batch import PackedBatch
@@ -25,7 +25,7 @@ HEADS = {
     "mean": (Classification(), {**TEXT, "pooling": "mean"}, "all"),
     "mmte": (Classification(), {**TEXT, "head": "mmte", "pooling": "max"}, "all"),
     "<s> of pairs": (Pairs(), {**TEXT, "pooling": "cls", "separator": "own"}, "texts"),
-    "answers": (Answers(), {"stride": 4, "max_question_length": 8, "max_answer_length": 8}, "all"),
+    "answers": (Questions(), {"stride": 4, "max_question_length": 8, "max_answer_length": 8}, "all"),
 }
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.files import atomic_file, read_lines
-from fairseq_xalign.labelled.answers import POOL, Answers
 from fairseq_xalign.labelled.folder import LabelledFolder
 from fairseq_xalign.labelled.kind import Kind, Row
 from fairseq_xalign.labelled.labeller import Labeller, load_labeller
+from fairseq_xalign.labelled.questions import Questions
 from fairseq_xalign.labelled.registry import task_of
+from fairseq_xalign.labelled.span_windows import POOL
 from fairseq_xalign.models.checkpoint import CKPT_HELP
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.options import at_least, name_list, without_effect
@@ -172,7 +173,7 @@ def _choose_answers(labeller: Labeller, n_best: int | None, max_answer_length: i
     given = [name for name, value in chosen.items() if value is not None]
     if n_best is not None and n_best > POOL:
         raise UserError(f"--n-best {n_best}: there are {POOL} answers at most", remedy=f"Choose 1 to {POOL}")
-    if given and not isinstance(labeller.kind, Answers):
+    if given and not isinstance(labeller.kind, Questions):
         option = f"--{given[0].replace('_', '-')}"
         raise UserError(
             f"{option}: the checkpoint's task is {labeller.kind.name}", remedy=f"Leave {option} out: it is for answers"
