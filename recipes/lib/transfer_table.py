@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.evaluate.report.languages import ALL, OTHERS, SCORE, TARGETS
+from fairseq_xalign.evaluate.report.language_rows import ALL, OTHERS, SCORE, TARGETS
 from fairseq_xalign.evaluate.report.tables import NOTHING, WRITERS
 from fairseq_xalign.files import atomic_file, read_json
 

@@ -217,12 +217,12 @@ def _by_language(
     if form == "csv":
         for line in language_tables.uncompared(found):  # a table of figures alone has no place for it
             cli.say(line)
-        return csv_text(languages.records(found))
+        return csv_text(language_tables.records(found))
     if form == "json":
         signatures = {result.path: result.signature for result in results}
         notes = language_tables.notes(found, results, tables, list(tests.untested) if tests else [])
         return json_text(
-            {"cells": languages.records(found), "paper": list(tables), "notes": notes, "signatures": signatures}
+            {"cells": language_tables.records(found), "paper": list(tables), "notes": notes, "signatures": signatures}
         )
     return language_tables.readable(found, results, tables, form, list(tests.untested) if tests else [])
 

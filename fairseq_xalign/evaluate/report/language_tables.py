@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fairseq_xalign.evaluate.metrics.correlation import mean_deviation
 from fairseq_xalign.evaluate.papers import by_language
-from fairseq_xalign.evaluate.report.languages import (
+from fairseq_xalign.evaluate.report.language_rows import (
     AVERAGES,
     CHANGE,
     DIFFERENCE,
@@ -153,3 +154,32 @@ def _failed(results: Sequence[Result], scores: Sequence[LanguageTable]) -> list[
         if run.failed and id(run) not in shown:
             absent.setdefault(f"{run.objective}, {run.task}, {run.pair}", {})[run.seed] = run.failed
     return absent_notes(absent.items())
+
+
+def records(tables: Sequence[LanguageTable]) -> list[dict[str, Any]]:
+    """One flat record for each cell, every digit kept."""
+    found = []
+    for table in tables:
+        for row in table.rows:
+            for column in table.columns:
+                values = row.values.get(column)
+                mean, deviation = mean_deviation(values) if values else (None, None)
+                found.append(
+                    {
+                        **{
+                            name: getattr(table, name) for name in ("task", "benchmark", "metric", "source", "training")
+                        },
+                        "quantity": table.quantity,
+                        "against": table.against or None,
+                        "model": row.name,
+                        "printed": row.printed or None,
+                        "column": table.shown(column),
+                        "value": mean,
+                        "deviation": deviation,
+                        "n": len(values or ()),
+                        "seeds": " ".join(map(str, row.seeds)),
+                        "seeds_without_scores": " ".join(map(str, row.absent)),
+                        "p": row.p.get(column),
+                    }
+                )
+    return found

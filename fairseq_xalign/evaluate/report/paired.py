@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import significance
-from fairseq_xalign.evaluate.report.languages import LanguageRow, LanguageTable
+from fairseq_xalign.evaluate.report.language_rows import LanguageRow, LanguageTable
 from fairseq_xalign.evaluate.report.results import Result
 from fairseq_xalign.labelled.kind import Item
 from fairseq_xalign.labelled.predictions import read_items
