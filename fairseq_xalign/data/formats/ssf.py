@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairseq_xalign.data.formats.blank import is_blank
+from fairseq_xalign.data.formats.blank import SPACES, is_blank
 from fairseq_xalign.data.formats.columns import OUTSIDE, Sentence
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
@@ -97,15 +97,15 @@ def read(path: str | Path, counts: Counter[str]) -> Iterator[Sentence]:
             sentence, brackets = Sentence(0, number + 1), _Brackets(counts)
         elif is_blank(text) or markup:
             continue
-        elif text.strip() == CLOSE:
+        elif text.strip(SPACES) == CLOSE:
             brackets.end()
-        elif len(fields) < 2 or not ADDRESS.fullmatch(fields[0].strip()) or is_blank(fields[1]):
-            raise UserError(f"not a line of SSF: {text.strip()[:40]!r}", path, line, LAYOUT)
-        elif fields[1].strip() == OPEN:
+        elif len(fields) < 2 or not ADDRESS.fullmatch(fields[0].strip(SPACES)) or is_blank(fields[1]):
+            raise UserError(f"not a line of SSF: {text.strip(SPACES)[:40]!r}", path, line, LAYOUT)
+        elif fields[1].strip(SPACES) == OPEN:
             brackets.begin(_entity(fields[3:], counts))
         else:
             sentence.line = sentence.line or line
-            sentence.tokens.append(fields[1].strip())
+            sentence.tokens.append(fields[1].strip(SPACES))
             sentence.tags.append(brackets.next_tag())
             sentence.lines.append(line)
     yield from _finished(sentence, brackets)
