@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.metrics import significance
+from fairseq_xalign.evaluate.metrics.labels import Pair
 from fairseq_xalign.evaluate.report.language_rows import LanguageRow, LanguageTable
 from fairseq_xalign.evaluate.report.results import Result
 from fairseq_xalign.labelled.kind import Item
@@ -23,6 +24,12 @@ def predictions_of(run: Result, condition: str) -> Path | None:
     recorded = run.settings.get(PREDICTIONS)
     name = recorded.get(condition) if isinstance(recorded, dict) else None
     return Path(run.path).parent / name if isinstance(name, str) else None
+
+
+def _pairs_in_order(names: Iterable[str], items: Sequence[Item]) -> list[Pair]:
+    """The gold label and prediction of each item, in the order of ``names``, their ids."""
+    pairs = {item.id: item.pair for item in items}
+    return [pairs[name] for name in names]
 
 
 class PairedTests:
@@ -58,7 +65,7 @@ class PairedTests:
                     f"the predictions of {row.name} and {base.name} in {language!r} are of different items",
                     remedy="Score both models on one test set, or leave --against out",
                 )
-        pairs = [[[{i.id: i for i in items}[name].pair for name in first] for items in side] for side in sides]
+        pairs = [[_pairs_in_order(first, items) for items in side] for side in sides]
         metrics = TASKS[table.task].metrics([pair for side in pairs for items in side for pair in items])
         metric = next(metric for metric in metrics if metric.name == table.metric)
         ours, theirs = ([metric.statistics(items) for items in side] for side in pairs)
