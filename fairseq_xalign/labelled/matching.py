@@ -42,7 +42,7 @@ def same_languages(
     if there and not predicted:
         if len(there) > 1:
             raise UserError(
-                f"the predictions do not say their language, and the gold labels are of {', '.join(there)}",
+                f"the predictions do not say their language, and the gold labels are in {', '.join(there)}",
                 path,
                 remedy="Choose one with --language",
             )
@@ -52,13 +52,14 @@ def same_languages(
     common = set(predicted) & set(there)
     if predicted and not common:
         raise UserError(
-            f"the predictions are for {', '.join(predicted)}, the gold labels of {', '.join(there)}",
+            f"the predictions are in {', '.join(predicted)}, the gold labels in {', '.join(there)}",
             path,
             remedy="Give the --gold of the items that were predicted",
         )
     left = sorted((set(predicted) | set(there)) - common)
     if left:
-        cli.say(f"only {', '.join(sorted(common))} is scored: {', '.join(left)} has no gold labels or no predictions")
+        scored = ", ".join(sorted(common))
+        cli.say(f"scored: {scored} alone; {', '.join(left)}: predictions or gold labels are missing")
         records = [record for record in records if record.language in common]
         truths = [truth for truth in truths if truth.language in common]
     return records, truths
@@ -75,11 +76,11 @@ def _with_language_of_gold(
         named = [language for language in predicted if f".{language}." in Path(gold_path).name]
         if len(named) != 1:
             raise UserError(
-                f"the gold labels are of one language, the predictions for {', '.join(predicted)}",
+                f"the gold labels are in one language, the predictions in {', '.join(predicted)}",
                 gold_path,
                 remedy="Choose the language with --language",
             )
-        cli.say(f"only {named[0]} is scored: {gold_path} is named after it")
+        cli.say(f"scored: {named[0]} alone, because {gold_path} is named after it")
         predicted = named
     chosen = [record for record in records if record.language in (None, predicted[0])]
     return chosen, [replace(truth, language=predicted[0]) for truth in truths]
@@ -152,7 +153,7 @@ def _by_id(records: list[Record], truths: list[Record], path: str | Path, gold_p
     if answers:
         left = name_of(next(iter(answers.values())))
         raise UserError(
-            f"no prediction for {len(answers)} items of {gold_path}, id {left!r} among them",
+            f"no prediction for {counted(len(answers), 'item')} of {gold_path}, id {left!r} among them",
             path,
             remedy="Predict all items: a score over some of them is a different score",
         )

@@ -73,7 +73,7 @@ def test_a_folder_is_made_of_squad_files_and_its_predictions_are_scored(tmp_path
     with pytest.raises(UserError, match="'3' is not in"):
         own.write_text(json.dumps({"2": "x", "1": "x", "3": "x"}))
         read_items("qa", own, gold, "de")
-    with pytest.raises(UserError, match="no prediction for 1 items"):
+    with pytest.raises(UserError, match="no prediction for 1 item of"):
         own.write_text(json.dumps({"2": "x"}))
         read_items("qa", own, gold, "de")
     with pytest.raises(UserError, match="must be a text, not int"):

@@ -166,7 +166,7 @@ MALFORMED = [
         '{"id": "y", "prediction": ["A"]}\n',
         '{"id": "y", "tags": ["A"]}\n{"id": "z", "tags": ["A"]}\n',
         None,
-        "no prediction for 1 items",
+        "no prediction for 1 item of",
     ),
     ("pos", GOOD_POS.replace("Haus\t_", "Haus"), GOOD_POS, 4, "9 columns"),
     ("pos", GOOD_POS.replace("Haus", "Hof"), GOOD_POS, 4, "token 'Hof', but"),
@@ -270,9 +270,17 @@ def test_a_gold_file_outside_a_labelled_folder_is_of_the_language_in_its_name_or
     assert report["scores"] == {"ar": {"accuracy": 100.0, "chunk_f1": 100.0}}
     gold = (tmp_path / "test.hi.jsonl").rename(tmp_path / "gold.jsonl")
     assert main(["score", "--task", "pos", "--predictions", str(guess), "--gold", str(gold)]) == 1
-    assert "predictions for ar, hi. Choose the language with --language" in capsys.readouterr().err
+    assert "predictions in ar, hi. Choose the language with --language" in capsys.readouterr().err
     report = scores(capsys, "--task", "pos", "--predictions", guess, "--gold", gold, "--language", "hi")
     assert report["scores"]["hi"]["accuracy"] == 50.0
+
+
+def test_languages_that_only_one_side_has_are_named(tmp_path, capsys):
+    guess = two_languages(tmp_path)
+    gold = [{"id": "1", "language": name, "gold": ["DET"]} for name in ("ar", "de")]
+    options = ["--predictions", str(guess), "--gold", str(write(tmp_path / "g.jsonl", lines(*gold)))]
+    assert main(["score", "--task", "pos", *options]) == 0
+    assert "scored: ar alone; de, hi: predictions or gold labels are missing" in capsys.readouterr().err
 
 
 def test_gold_of_several_languages_is_matched_by_language_and_id(tmp_path, capsys):
