@@ -124,7 +124,7 @@ def result(
         objective: what the encoder was pre-trained with.
         source: the language with labels.
         target: the language without labels; several (a list, or with commas) get a folder and a result each.
-        task: pos, ner or classification.
+        task: the name of a task, see ``labelled/registry.py``.
         transform: how the target was derived.
         seed: of pre-training.
         dictionary: which dictionary pre-training had.
