@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +214,7 @@ def retrieve_pairs(
     if margin is None:
         without_effect("is for --margin: the nearest sentence by cosine needs none", neighbours=neighbours)
     texts = [parallel_lines(source[1], target[1]) for source, target in pairs]
-    for (source, _), sides in zip(pairs, texts):
-        if neighbours is not None and neighbours > len(sides[0]):
-            what = f"has {counted(len(sides[0]), 'sentence')}, fewer than --neighbours {neighbours}"
-            raise UserError(what, source[1], remedy=f"Choose {len(sides[0])} or fewer")
+    _check_neighbours(neighbours, pairs, texts)
     chosen_device = choose_device(device)
     encoder, tokenizer, meta = open_encoder(checkpoint)
     layers = encoder.config.layers
@@ -238,18 +235,7 @@ def retrieve_pairs(
             frame=frame_of(meta),
         )
 
-    # English beside many languages is encoded once
-    wanted = Counter((language, str(path)) for pair in pairs for language, path in pair)
-    kept: dict[tuple[str, str], Tensor] = {}
-
-    def vectors_of(side: Side, sentences: list[str]) -> Tensor:
-        name = (side[0], str(side[1]))
-        result = kept.pop(name) if name in kept else vectors(side[0], sentences)
-        wanted[name] -= 1
-        if wanted[name]:
-            kept[name] = result
-        return result
-
+    vectors_of = _EncodedOnce(pairs, vectors)
     found = []
     lines: list[str] = []
     for (source, target), sides in zip(pairs, texts):
@@ -277,7 +263,7 @@ def retrieve_pairs(
                 "target": target[0],
                 **vars(result),
                 "distance": {name: float(values.mean()) for name, values in vars(distances).items()},
-                "duplicates": {name: len(lines) - len(set(lines)) for name, lines in zip(("source", "target"), sides)},
+                "duplicates": {name: len(side) - len(set(side)) for name, side in zip(("source", "target"), sides)},
             }
         )
     if predictions is not None:
@@ -285,6 +271,37 @@ def retrieve_pairs(
             out.writelines(lines)
     means = {name: sum(one[name] for one in found) / len(found) for name in ("forward", "backward", "mean")}
     return {"pairs": found, **means}
+
+
+def _check_neighbours(
+    neighbours: int | None, pairs: Sequence[tuple[Side, Side]], texts: Sequence[tuple[list[str], list[str]]]
+) -> None:
+    """Refuse ``--neighbours`` where a pair has fewer sentences."""
+    for (source, _), (sentences, _) in zip(pairs, texts):
+        if neighbours is not None and neighbours > len(sentences):
+            what = f"has {counted(len(sentences), 'sentence')}, fewer than --neighbours {neighbours}"
+            raise UserError(what, source[1], remedy=f"Choose {len(sentences)} or fewer")
+
+
+class _EncodedOnce:
+    """Vectors of the sides of pairs: English beside many languages is encoded once, and kept until its last pair.
+
+    Args:
+        encode: gives the vectors of sentences in a language.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Side, Side]], encode: Callable[[str, list[str]], Tensor]) -> None:
+        self._encode = encode
+        self._wanted = Counter((language, str(path)) for pair in pairs for language, path in pair)
+        self._kept: dict[tuple[str, str], Tensor] = {}
+
+    def __call__(self, side: Side, sentences: list[str]) -> Tensor:
+        name = (side[0], str(side[1]))
+        vectors = self._kept.pop(name) if name in self._kept else self._encode(side[0], sentences)
+        self._wanted[name] -= 1
+        if self._wanted[name]:
+            self._kept[name] = vectors
+        return vectors
 
 
 def _prediction_line(language: str, number: int, text: str, found: int) -> str:
