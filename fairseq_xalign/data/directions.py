@@ -15,7 +15,7 @@ import numpy as np
 from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.mmap import MappedTokens
 from fairseq_xalign.data.streams import copy_ranges, length_groups
-from fairseq_xalign.errors import UserError, unknown_language
+from fairseq_xalign.errors import UserError, counted, unknown_language
 from fairseq_xalign.options import LANGUAGE, PAIR_MARK, language_pair, pair_name
 
 DIRECTION = "direction"
@@ -183,10 +183,11 @@ class LeftOut:
         return self.empty + self.too_long
 
     def __str__(self) -> str:
-        said = [f"{self.empty} pairs with an empty side"] if self.empty else []
+        said = [f"{counted(self.empty, 'pair')} with an empty side"] if self.empty else []
         by = ", ".join(f"{count} for {name}" for name, count in self.limits.items() if count)
-        said += [f"{self.too_long} pairs that are too long" + (f" ({by})" if by else "")] if self.too_long else []
-        return " and ".join(said) + " are left out" if said else ""
+        too_long = f"{counted(self.too_long, 'pair')} over the limits of length"
+        said += [too_long + (f" ({by})" if by else "")] if self.too_long else []
+        return "left out: " + " and ".join(said) if said else ""
 
 
 class DirectionStream:

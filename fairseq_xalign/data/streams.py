@@ -15,7 +15,7 @@ from fairseq_xalign.constants import EOS, FIRST_PIECE
 from fairseq_xalign.data.lengths import LengthCounts
 from fairseq_xalign.data.links import LinkTokens
 from fairseq_xalign.data.mmap import MappedTokens
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.options import pair_name
 
 BREAK_MODES = ("none", "complete", "eos")
@@ -161,7 +161,8 @@ class MonoStream:
                 remedy="Raise --tokens-per-sample, or use --sample-break-mode none",
             )
         fate = "left out" if self.mode == "complete" else "cut"
-        return f", {long} sentences longer than --tokens-per-sample {self.limit} are {fate}" if long else ""
+        longer = counted(long, "sentence longer", "sentences longer")
+        return f", {fate}: {longer} than --tokens-per-sample {self.limit}" if long else ""
 
     def count_too_long(self) -> int:
         """How many sentences are longer than a sequence takes (``eos`` cuts them, ``complete`` leaves them out)."""
@@ -235,7 +236,7 @@ class BitextStream:
             )
         if not left_out:
             return ""
-        return f", {left_out} pairs that do not fit into --tokens-per-sample {self.limit} are left out"
+        return f", left out: {counted(left_out, 'pair')} over --tokens-per-sample {self.limit}"
 
     def count_left_out(self) -> int:
         """How many pairs fit no sequence."""

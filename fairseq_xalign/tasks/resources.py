@@ -12,6 +12,7 @@ from fairseq_xalign.constants import PAD
 from fairseq_xalign.data.dictionary import Dictionary, distinct_pairs
 from fairseq_xalign.data.known_pairs import known_pairs
 from fairseq_xalign.data.mmap import MappedTokens
+from fairseq_xalign.errors import counted
 from fairseq_xalign.objectives.align import DictionaryTensors
 from fairseq_xalign.objectives.dict_mlm import Translations
 from fairseq_xalign.objectives.fingerprint import Fingerprints, KnownPairs
@@ -50,7 +51,8 @@ class FolderResources:
         source, target = distinct_pairs(self.dictionaries.values())
         repeated = sum(len(d) + d.duplicates for d in self.dictionaries.values()) - len(source)
         if repeated:
-            logger.info(f"dictionaries: {len(source)} pairs; {repeated} repetitions were left out")
+            left_out = counted(repeated, "repetition")
+            logger.info(f"dictionaries: {counted(len(source), 'pair')}; {left_out} left out")
         return DictionaryTensors.build(source, target, PAD)
 
     @cached_property

@@ -20,7 +20,7 @@ from fairseq_xalign.criterions.sums import summed
 from fairseq_xalign.criterions.xalign import config_of
 from fairseq_xalign.criterions.xling import XlingCriterion  # registers it too: fairseq imports tasks and models only
 from fairseq_xalign.data.sampling import temperature_probabilities
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, counted
 from fairseq_xalign.labelled.batches import LabelledCollater, LabelledStream
 from fairseq_xalign.labelled.code_switching import TOGETHER, switched
 from fairseq_xalign.labelled.few_shot import FewShot
@@ -338,7 +338,7 @@ class XlingTask(TrainingTask):
         others = self.folder.rows(split, other, known_labels=True)
         made, left_out = switched(self.kind, rows, others, (language, other))
         for reason, count in left_out.items():
-            logger.info(f"{split} {language}: {count:,} rows left out: {other} {reason}")
+            logger.info(f"{split} {language}: {counted(count, 'row')} left out: {other} {reason}")
         if not made:
             raise UserError(
                 f"--code-switch {other}: no example in {language} has the id and the answer of one in {other}",

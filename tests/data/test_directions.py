@@ -105,10 +105,10 @@ def test_pairs_that_are_too_long_or_empty_are_left_out_and_counted(tmp_path, mon
         assert pairs.left_out() == LeftOut(empty=3, too_long=3)
     pairs.counted = count_lengths(pairs.mapped)
     assert pairs.left_out() == LeftOut(empty=3, too_long=3)
-    assert str(LeftOut(3, 3)) == "3 pairs with an empty side and 3 pairs that are too long are left out"
+    assert str(LeftOut(3, 3)) == "left out: 3 pairs with an empty side and 3 pairs over the limits of length"
     said = "1 for --max-source-positions 6, 1 for --max-target-positions 7, 1 for --max-tokens 10"
-    assert str(pairs.left_out()).endswith(f"3 pairs that are too long ({said}) are left out")
-    assert str(LeftOut()) == "" and str(LeftOut(too_long=2)) == "2 pairs that are too long are left out"
+    assert str(pairs.left_out()).endswith(f"3 pairs over the limits of length ({said})")
+    assert str(LeftOut()) == "" and str(LeftOut(too_long=1)) == "left out: 1 pair over the limits of length"
 
 
 def test_both_directions_of_a_pair_share_its_counts_of_lengths(tmp_path):

@@ -49,7 +49,7 @@ def test_pairs_that_are_too_long_are_counted_and_a_direction_without_any_other_i
     with caplog.at_level(logging.INFO):
         direction_streams(folder, "train", [EN_FR], limits, False, True)
     assert caplog.messages == [
-        f"train en-fr: 3 pairs, 1 pairs that are too long (1 for --max-target-positions {longest[1]}) are left out"
+        f"train en-fr: 3 pairs, left out: 1 pair over the limits of length (1 for --max-target-positions {longest[1]})"
     ]
     with pytest.raises(UserError, match="every one of the 3 pairs of train en-fr is empty or longer than") as caught:
         direction_streams(folder, "train", [EN_FR], Limits(None, 1, None), False, True)

@@ -255,7 +255,7 @@ def test_retrieve_counts_repeated_sentences_and_takes_any_copy_as_right(tokenize
     assert (report["mean"], report["duplicates"]) == (100.0, {"source": 6, "target": 6})
     assert "right:any-translation|n:12" in report["signature"]
     assert main(arguments) == 0
-    assert "6 lines of source and 6 lines of target repeat an earlier line" in capsys.readouterr().err
+    assert "repeating an earlier line: 6 lines of source and 6 lines of target" in capsys.readouterr().err
     assert report == retrieve(checkpoint, ("en", source), ("en_trans", target), device="cpu")
 
 

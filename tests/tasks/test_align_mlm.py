@@ -222,4 +222,4 @@ def test_a_pair_counts_once_in_the_loss_however_often_it_is_listed(tmp_path, cap
         entries = FolderResources(None, tokenizer, "train", dictionaries, {}).entries
     cosines = torch.cosine_similarity(embeddings[[5, 7]], embeddings[[6, 8]])
     assert alignment_loss(embeddings, entries).item() == pytest.approx(-cosines.mean().item(), abs=1e-6)
-    assert "dictionaries: 2 pairs; 9 repetitions were left out" in caplog.text
+    assert "dictionaries: 2 pairs; 9 repetitions left out" in caplog.text

@@ -131,7 +131,7 @@ def test_the_best_checkpoint_may_be_that_of_one_direction(parallel, tmp_path):
 def test_too_long_and_empty_pairs_are_reported(parallel, tmp_path):
     run = pretrain(parallel, tmp_path, "mnmt", 1, "--max-source-positions", 8, "--max-target-positions", 9)
     assert run.status == 0
-    lines = [line for line in run.text.splitlines() if "too long are left out" in line or "pairs that are too" in line]
+    lines = [line for line in run.text.splitlines() if "over the limits of length" in line]
     assert any("train en-de: 300 pairs, " in line for line in lines)
     assert any("valid" in line for line in lines), "validation too"
 

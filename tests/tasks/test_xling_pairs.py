@@ -86,7 +86,7 @@ def test_translations_are_trained_on_with_code_switching_and_resumed_bit_for_bit
     options = ("--train-languages", "xx", "--valid-languages", "en", "--code-switch", "en")
     whole = finetune(tmp_path, begin, tmp_path / "whole", "classification", 5, *options)
     assert whole.status == 0, whole.text[-2000:]
-    assert "train xx: 1 rows left out: en has no example with the same id" in whole.text
+    assert "train xx: 1 row left out: en has no example with the same id" in whole.text
     assert "train xx: 80 rows in 80 sequences" in whole.text
     first = finetune(tmp_path, begin, tmp_path / "cut", "classification", 2, *options)
     second = finetune(tmp_path, begin, tmp_path / "cut", "classification", 5, *options)

@@ -27,7 +27,7 @@ from fairseq_xalign.api.encoder import TextEncoder
 from fairseq_xalign.api.opening import ENCODER_HELP, open_encoder
 from fairseq_xalign.data.dictionary import Dictionary, is_dictionary
 from fairseq_xalign.data.formats import header, word_list
-from fairseq_xalign.errors import UserError, unknown_language, unknown_name
+from fairseq_xalign.errors import UserError, counted, unknown_language, unknown_name
 from fairseq_xalign.evaluate.linking import link_report, links_table, read_linked_text
 from fairseq_xalign.evaluate.metrics.word_pairs import (
     alignment_report,
@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> None:
         has_header=args.header,
     )
     if report.get("left_out"):
-        cli.say(f"{report['left_out']} pairs left out: the vocabulary does not know a word of them")
+        left_out = counted(report["left_out"], "pair")
+        cli.say(f"left out because the vocabulary does not know one of its words: {left_out}")
     print(json_text(report) if args.json else _text(report), end="")
 
 
@@ -279,7 +280,7 @@ def _listed_words(path: str | Path, source: str, target: str, has_header: str) -
         elif row.source.strip() and row.target.strip():
             words[row.source.strip(), row.target.strip()] = None
     if ragged:
-        cli.say(f"{path}: {ragged} rows with more or fewer columns than the first left out")
+        cli.say(f"{path}: left out with more or fewer columns than the first row: {counted(ragged, 'row')}")
     if not words:
         raise UserError("no pairs of words in it", path, remedy="Write one pair per line")
     return list(words)

@@ -123,9 +123,9 @@ def run(args: argparse.Namespace) -> None:
     )
     for found in report["pairs"]:
         if any(found["duplicates"].values()):
-            names = " and ".join(f"{count} lines of {name}" for name, count in found["duplicates"].items())
+            names = " and ".join(f"{counted(count, 'line')} of {name}" for name, count in found["duplicates"].items())
             where = f"{found['source']}, {found['target']}: " if len(sources) > 1 else ""
-            cli.say(f"{where}{names} repeat an earlier line: the translation of any copy counts as right")
+            cli.say(f"{where}repeating an earlier line: {names}; the translation of any copy counts as right")
     if args.json:
         print(json_text(report if len(sources) > 1 else report["pairs"][0]), end="")
         return
