@@ -10,13 +10,13 @@ from typing import overload
 import torch
 
 from fairseq_xalign.api import texts as given
+from fairseq_xalign.api.arguments import check_string, check_whole, if_given
 from fairseq_xalign.api.labels import BATCH_TOKENS, CHUNK, FineTuned, fine_tuned
 from fairseq_xalign.api.texts import Progress
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.labelled.kind import Row
 from fairseq_xalign.labelled.span_windows import POOL, Answer
 from fairseq_xalign.models.sentences import language_number
-from fairseq_xalign.options import at_least
 
 
 class QuestionAnswerer(FineTuned):
@@ -80,13 +80,14 @@ class QuestionAnswerer(FineTuned):
         Raises:
             UserError: as many questions as contexts are needed; ``n_best`` or a language out of range.
         """
-        alone = isinstance(question, str)
-        questions, contexts = ([x] if isinstance(x, str) else list(x) for x in (question, context))
-        if alone != isinstance(context, str) or len(questions) != len(contexts):
+        questions, alone = given.several(question, "question")
+        contexts, one_context = given.several(context, "context")
+        if alone != one_context or len(questions) != len(contexts):
             raise UserError(
                 f"{len(questions)} questions and {len(contexts)} contexts", remedy="Give each question its context"
             )
-        at_least(1, n_best=n_best, max_answer_length=max_answer_length)
+        if_given(check_whole, 1, n_best=n_best, max_answer_length=max_answer_length)
+        if_given(check_string, language=language)
         if n_best is not None and n_best > POOL:
             raise UserError(f"n_best={n_best}: there are {POOL} answers at most", remedy=f"Choose 1 to {POOL}")
         language_number(language, self.languages, self._labeller.encoder.config.n_languages, "language")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from fairseq_xalign.api import texts as given
+from fairseq_xalign.api.arguments import check_number, check_path, check_string, check_type, check_whole, if_given
 from fairseq_xalign.api.masks import Filled, MaskedTexts, holes
 from fairseq_xalign.api.opening import open_encoder
 from fairseq_xalign.api.texts import Progress, Texts
@@ -133,6 +135,7 @@ class TextEncoder:
             UserError: texts that are no strings, an unknown pooling, layer, device or language.
         """
         lines, alone = given.several(texts)
+        check_string(pooling=pooling)
         check_pooling(pooling, self._frame, SENTENCE_POOLINGS, "pooling")
         reader = self._reader(layer, batch_size, batch_tokens, device, language)
         with given.progress("encoding", len(lines), progress) as advance:
@@ -221,6 +224,8 @@ class TextEncoder:
                 f"source has {_counted(lists[0], alone[0])}, target {_counted(lists[1], alone[1])}",
                 remedy="Give one string each, or two lists of the same length; the words of one sentence are [words]",
             )
+        check_string(method=method)
+        check_number(0, threshold=threshold)
         check_method(method, threshold)
         layer = default_layer(self.layers) if layer is None else layer
         readers = [self._reader(layer, batch_size, None, device, name) for name in (source_language, target_language)]
@@ -268,7 +273,9 @@ class TextEncoder:
                 self._where,
                 remedy="Train it with --criterion mlm, or start from one that has the head (BertForMaskedLM)",
             )
-        if not 1 <= top_k <= len(self.tokenizer):
+        check_string(mask=mask)
+        check_whole(1, top_k=top_k)
+        if top_k > len(self.tokenizer):
             raise UserError(f"top_k is {top_k}", remedy=f"Choose a number from 1 to {len(self.tokenizer)}")
         masked = MaskedTexts(self.tokenizer, self._frame, self.max_tokens)
         names = ["the text"] if alone else [f"texts[{i}]" for i in range(len(lines))]
@@ -299,6 +306,8 @@ class TextEncoder:
         language: str | None,
     ) -> Reader:
         """What reads texts, after a check of the arguments that all methods share."""
+        if_given(check_type, Integral, "a whole number", f"Choose from 0 to {self.layers}", layer=layer)
+        if_given(check_string, language=language)
         check_layer(layer, self.layers, called="layer")
         given.check_batch_size(batch_size, batch_tokens)
         number = language_number(language, self.languages, self.encoder.config.n_languages, "language")
@@ -364,6 +373,7 @@ def load_encoder(path: str | Path, device: str | torch.device | None = None) -> 
     Raises:
         UserError: nothing that can be opened, or an unknown device.
     """
+    check_path(path)
     where = given.device_named(device)
     encoder, tokenizer, task_state = open_encoder(path)
     return TextEncoder(encoder.to(where), tokenizer, task_state, str(path))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fairseq_xalign.api import texts as given
+from fairseq_xalign.api.arguments import check_path, check_string, if_given
 from fairseq_xalign.api.texts import Pairs, Progress, Texts
 from fairseq_xalign.api.words import Sentences, word_lists
 from fairseq_xalign.errors import UserError
@@ -87,6 +88,7 @@ class FineTuned:
     ) -> list[tuple[list[str], np.ndarray]]:
         """For each row the labels of its units, and their probabilities, float32 [units, labels]."""
         given.check_batch_size(batch_size)
+        if_given(check_string, language=language)
         language_number(language, self.languages, self._labeller.encoder.config.n_languages, "language")
         if device is not None:
             self._to(device)
@@ -203,6 +205,7 @@ LOADERS = {"xling_tagging": "load_tagger", "xling_classification": "load_classif
 
 def fine_tuned(path: str | Path, kind: str) -> Labeller:
     """The model of a checkpoint, which must be of this kind; UserError with the function to use otherwise."""
+    check_path(path)
     labeller = load_labeller(path)
     if labeller.kind.training_task != f"xling_{kind}":
         found = labeller.kind.name

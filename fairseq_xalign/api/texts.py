@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from fairseq_xalign import cli
+from fairseq_xalign.api.arguments import check_whole, if_given
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.models.device import choose_device
-from fairseq_xalign.options import at_least
 
 LONG_WORK = 1_000
 """How many texts are worth a progress bar that nobody asked for."""
@@ -97,10 +97,7 @@ def progress(what: str, total: int, shown: Progress) -> AbstractContextManager[C
 
 def check_batch_size(batch_size: int | None, batch_tokens: int | None = None) -> None:
     """Refuse a batch of nothing."""
-    for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise UserError(f"{name} is {value!r}, not a whole number", remedy="Choose 1 or more")
-    at_least(1, batch_size=batch_size, batch_tokens=batch_tokens)
+    if_given(check_whole, 1, batch_size=batch_size, batch_tokens=batch_tokens)
 
 
 def device_named(device: str | torch.device | None) -> torch.device:

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from fairseq_xalign.api import texts as given
+from fairseq_xalign.api.arguments import check_number, check_path, check_string, check_whole, if_given
 from fairseq_xalign.api.texts import Progress, Texts
 from fairseq_xalign.errors import UserError, unknown_language
 from fairseq_xalign.models.checkpoint import read_translator
 from fairseq_xalign.models.generate import BATCH_TOKENS, check_target, targets_of, translate
 from fairseq_xalign.models.translation import TranslationModel
-from fairseq_xalign.options import at_least
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 
@@ -87,9 +87,9 @@ class Translator:
         """
         lines, alone = given.several(texts)
         given.check_batch_size(batch_size, batch_tokens)
-        at_least(1, beam=beam, max_len_b=max_len_b)
-        at_least(0, max_len_a=max_len_a)
-        at_least(0, lenpen=lenpen)
+        check_whole(1, beam=beam, max_len_b=max_len_b)
+        check_number(0, max_len_a=max_len_a, lenpen=lenpen)
+        if_given(check_string, target=target, source=source)
         if target is None:
             if len(self._targets) != 1:
                 raise UserError("target is missing", remedy=f"Choose one of {', '.join(self._targets)}")
@@ -128,6 +128,7 @@ def load_translator(path: str | Path, device: str | torch.device | None = None) 
     Raises:
         UserError: a checkpoint that does not translate, or an unknown device.
     """
+    check_path(path)
     where = given.device_named(device)
     model, tokenizer, task_state = read_translator(path)
     return Translator(model.to(where), tokenizer, task_state, str(path))

@@ -227,7 +227,17 @@ BAD = {
     "an empty word": (lambda m: m.align([["a", " "]], [["b"]]), r"source\[0\] has an empty word"),
     "no mask": (lambda m: m.fill_mask(["a <mask>", "b"]), r"texts\[1\] has no <mask>"),
     "a long text with a mask": (lambda m: m.fill_mask("house " * 99 + "<mask>"), "pieces, more than 62"),
-    "top_k": (lambda m: m.fill_mask("<mask>", top_k=0), "top_k is 0"),
+    "top_k": (lambda m: m.fill_mask("<mask>", top_k=0), "top_k 0 is too small"),
+    "a large top_k": (lambda m: m.fill_mask("<mask>", top_k=10**6), "top_k is 1000000. Choose a number from 1 to"),
+    "no pooling": (lambda m: m.encode("a", pooling=None), "pooling is None, not a string"),
+    "a layer in words": (lambda m: m.encode("a", layer="1"), "layer is '1', not a whole number. Choose from 0 to 2"),
+    "a broken layer": (lambda m: m.token_features("a", layer=1.0), "layer is 1.0, not a whole number"),
+    "a true layer": (lambda m: m.encode("a", layer=True), "layer is True, not a whole number"),
+    "a numbered language": (lambda m: m.encode("a", language=3), "language is 3, not a string"),
+    "a method without name": (lambda m: m.align("a", "b", method=1), "method is 1, not a string"),
+    "a threshold in words": (lambda m: m.align("a", "b", threshold="x"), "threshold is 'x', not a number"),
+    "a top_k in words": (lambda m: m.fill_mask("<mask>", top_k="3"), "top_k is '3', not a whole number"),
+    "a mask without name": (lambda m: m.fill_mask("<mask>", mask=None), "mask is None, not a string"),
 }
 
 
@@ -236,6 +246,19 @@ def test_a_mistake_is_named(model, case):
     call, message = BAD[case]
     with pytest.raises(UserError, match=message):
         call(model)
+
+
+def test_numbers_of_numpy_are_numbers(model):
+    expected = model.encode(["a", "b"], layer=1, batch_size=1)
+    assert np.array_equal(model.encode(["a", "b"], layer=np.int64(1), batch_size=np.int32(1)), expected)
+    assert model.align("a", "b", threshold=np.float32(0.5)) == model.align("a", "b", threshold=0.5)
+
+
+@pytest.mark.parametrize("path", [None, 5, b"runs", ""])
+@pytest.mark.parametrize("open_it", ["load_encoder", "load_translator", "load_tagger", "load_classifier", "load_qa"])
+def test_what_is_no_path_is_named(open_it, path):
+    with pytest.raises(UserError, match=f"path is {path!r}, not the name of a file or folder"):
+        getattr(fairseq_xalign, open_it)(path)
 
 
 def test_what_cannot_be_opened_is_named(tmp_path):

@@ -51,6 +51,17 @@ BAD = {
     "an unknown source": (lambda m: m.translate("a", "xx", "de"), "source: unknown language 'de'"),
     "no text": (lambda m: m.translate([None], "xx"), r"texts\[0\] is a NoneType"),
     "no beam": (lambda m: m.translate("a", "xx", beam=0), "beam 0 is too small"),
+    "a broken beam": (lambda m: m.translate("a", "xx", beam=1.5), "beam is 1.5, not a whole number"),
+    "a beam in words": (lambda m: m.translate("a", "xx", beam="4"), "beam is '4', not a whole number"),
+    "a broken limit": (lambda m: m.translate("a", "xx", max_len_b=1.5), "max_len_b is 1.5, not a whole number"),
+    "no limit": (lambda m: m.translate("a", "xx", max_len_b=None), "max_len_b is None, not a whole number"),
+    "a limit in words": (lambda m: m.translate("a", "xx", max_len_a="x"), "max_len_a is 'x', not a number"),
+    "a missing penalty": (lambda m: m.translate("a", "xx", lenpen=None), "lenpen is None, not a number"),
+    "a penalty that is not a number": (lambda m: m.translate("a", "xx", lenpen=float("nan")), "nan is too small"),
+    "an endless penalty": (lambda m: m.translate("a", "xx", lenpen=float("inf")), "lenpen inf is not finite"),
+    "a numbered target": (lambda m: m.translate("a", 3), "target is 3, not a string"),
+    "several targets": (lambda m: m.translate(["a", "b"], ["xx", "en"]), r"target is \['xx', 'en'\], not a string"),
+    "a numbered source": (lambda m: m.translate("a", "xx", 3), "source is 3, not a string"),
     "no penalty": (lambda m: m.translate("a", "xx", lenpen=-1), "lenpen -1 is too small"),
 }
 
