@@ -104,8 +104,8 @@ class ShapeConfig:
                 raise unknown_name(f"value of {self._title(name, called)}:", getattr(self, name), choices)
         for names, holds, remedy in RANGES:
             for name in names:
-                if hasattr(self, name) and not holds(getattr(self, name)):
-                    raise UserError(f"{self._title(name, called)} is {getattr(self, name)}", remedy=remedy)
+                if hasattr(self, name) and not _number(name, value := getattr(self, name), holds):
+                    raise UserError(f"{self._title(name, called)} is {value!r}", remedy=remedy)
         if self.width % self.heads:
             near = [h for h in range(1, self.width + 1) if self.width % h == 0 and h <= 2 * self.heads]
             raise UserError(
@@ -162,6 +162,12 @@ def same_value(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _number(name: str, value: Any, holds: Callable[[Any], bool]) -> bool:
+    """Whether a value is a number of its field's kind for which a condition holds."""
+    kind = int if name in COUNTS else (int, float)
+    return isinstance(value, kind) and not isinstance(value, bool) and holds(value)
+
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "positions": POSITIONS,
     "activation": tuple(ACTIVATIONS),
@@ -169,6 +175,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "tying": TYINGS,
 }
 """Fields that name one of several things."""
+COUNTS = ("layers", "n_languages", "n_segments", "vocab_size", "heads", "width", "ffn_width", "max_positions")
+"""Fields that are whole numbers."""
 RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("layers", "n_languages", "n_segments"), lambda v: v >= 0, "Choose 0 or more"),
     (("vocab_size", "heads", "width", "ffn_width", "max_positions"), lambda v: v >= 1, "Choose 1 or more"),

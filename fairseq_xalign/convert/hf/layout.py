@@ -56,6 +56,8 @@ SETTINGS = {
     "layernorm_eps": "layer_norm_eps",
 }
 """Fields of EncoderConfig, and what ``config.json`` calls them."""
+PRECISIONS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""How weights may be stored."""
 DEFAULTS: dict[str, Any] = {
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
@@ -129,10 +131,13 @@ class Layout:
         for name in ("is_decoder", "add_cross_attention", "rotary_value"):
             if theirs.get(name):
                 raise _unsupported(name, theirs[name], "false")
+        longest = theirs["max_position_embeddings"]
+        if isinstance(longest, bool) or not isinstance(longest, int):
+            raise _unsupported("max_position_embeddings", longest, "a whole number of positions")
         ours = {name: theirs[their] for name, their in SETTINGS.items()}
         ours |= {"embedding_std": ours["initializer_std"], **self.shape, "vocab_size": vocab_size}
-        ours["max_positions"] = theirs["max_position_embeddings"] - self.positions_from
-        return EncoderConfig.from_dict(ours)
+        ours["max_positions"] = longest - self.positions_from
+        return EncoderConfig.from_dict(ours, SETTINGS)
 
     def config(
         self, encoder: EncoderConfig, vocab_size: int, head: bool, base: Mapping[str, Any] | None = None
@@ -217,7 +222,7 @@ class Layout:
         for ours, names in self.names(encoder):
             missing = [name for name in names if name not in found]
             result.missing += missing
-            tensors = [_single(theirs[found.pop(name)]) for name in names if name in found]
+            tensors = [_single(theirs[at := found.pop(name)], at) for name in names if name in found]
             if missing:
                 result.absent.append(ours)
                 continue
@@ -237,11 +242,10 @@ class Layout:
             if DERIVED.fullmatch(name):
                 continue
             if OUTPUT.fullmatch(name):
-                self._check_tied(
-                    _single(theirs[found[name]]), result.weights.get("embed_tokens.weight"), rows, found[name]
-                )
+                output = _single(theirs[found[name]], found[name])
+                self._check_tied(output, result.weights.get("embed_tokens.weight"), rows, found[name])
             elif name.startswith(KEPT):
-                result.kept[name] = _single(theirs[found[name]])
+                result.kept[name] = _single(theirs[found[name]], found[name])
             else:
                 result.unexpected.append(found[name])
         return result
@@ -327,9 +331,20 @@ def _named(ours: str, theirs: tuple[str, ...]) -> Iterator[tuple[str, tuple[str,
         yield f"{ours}.{kind}", tuple(f"{module}.{kind}" for module in theirs)
 
 
-def _single(value: Tensor) -> Tensor:
-    """A weight in float32 where it was in half precision: nothing is lost."""
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+def _single(value: Tensor, name: str) -> Tensor:
+    """A weight in float32 where it was in half precision: nothing is lost.
+
+    Raises:
+        UserError: numbers that stand for others (quantised weights), or that are not finite.
+    """
+    if value.dtype not in PRECISIONS:
+        kind = str(value.dtype).removeprefix("torch.")
+        what = f"{name} is stored as {kind}: quantised weights mean nothing without their scales"
+        raise UserError(what, remedy="Use weights in float32, float16 or bfloat16")
+    single = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+    if single.numel() and not all(bound.isfinite() for bound in single.aminmax()):  # without a copy of the table
+        raise UserError(f"{name} has values that are not finite", remedy="The model is damaged: get it again")
+    return single
 
 
 def turned(value: Tensor, heads: int, back: bool = False) -> Tensor:
@@ -371,4 +386,4 @@ def _placed(values: Tensor, rows: Rows, kept: Tensor | None) -> Tensor:
 
 
 def _unsupported(name: str, value: Any, supported: str) -> UserError:
-    return UserError(f"{name} is {value!r} in config.json", remedy=f"Our encoder has {supported}")
+    return UserError(f"{name} is {value!r}", remedy=f"Our encoder has {supported}")

@@ -6,8 +6,9 @@ Weights, settings and tokenizer are read from their files. A folder in which fai
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ def open_folder(path: str | Path, allow_mismatch: bool = False) -> dict[str, Any
     folder = local_folder(path)
     config, place, weights, vocabulary = _contents(folder)
     layout = layout_of(config, str(folder / CONFIG))
-    encoder = layout.encoder_config(config, len(vocabulary.tokenizer))
+    with _naming(folder / CONFIG if (folder / CONFIG).exists() else place):
+        encoder = layout.encoder_config(config, len(vocabulary.tokenizer))
     _check_rows(layout, config, weights, vocabulary, place)
-    found = layout.ours(weights, encoder, vocabulary.all_rows)
+    with _naming(place):
+        found = layout.ours(weights, encoder, vocabulary.all_rows)
     head = {name for name in expected_shapes(encoder) if name.startswith("lm_")}
     without_head = head <= set(found.absent)
     missing = [name for name in found.missing if not (without_head and layout.in_head(name))]
@@ -174,6 +177,15 @@ def _check_rows(
             place,
             remedy="The tokenizer is not that of the weights: copy the folder again, or give the embedding more rows",
         )
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Let errors that name no file name this one."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.what, error.where or file, error.line, error.remedy) from error
 
 
 def _mismatch(missing: Sequence[str], unexpected: Sequence[str], place: Path) -> UserError:

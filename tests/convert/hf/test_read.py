@@ -125,6 +125,13 @@ WEIGHTS = {
         lambda t: t | {"bert.embeddings.word_embeddings.weight": t["bert.embeddings.word_embeddings.weight"][:50]},
         "has 50 rows, but vocab_size in config.json is",
     ),
+    "quantised": (
+        lambda t: {**t, LAYER: torch.ones(32, 32, dtype=torch.int8)},
+        f"{LAYER} is stored as int8: quantised",
+    ),
+    "eight bits": (lambda t: {**t, LAYER: t[LAYER].to(torch.float8_e4m3fn)}, f"{LAYER} is stored as float8_e4m3fn"),
+    "not a number": (lambda t: {**t, LAYER: t[LAYER] * float("nan")}, f"bin: {LAYER} has values that are not finite"),
+    "overflow": (lambda t: {**t, LAYER: (t[LAYER] * 1e9).half()}, f"{LAYER} has values that are not finite"),
     "an output of its own": (
         lambda t: {**t, "cls.predictions.decoder.weight": t["bert.embeddings.word_embeddings.weight"] + 1},
         "decoder.weight is not the embedding table",
@@ -161,7 +168,14 @@ SETTINGS = {
     "decoder": ({"is_decoder": True}, "is_decoder is True"),
     "vocabulary": ({"vocab_size": 7}, "vocab_size in config.json is 7"),
     "width": ({"intermediate_size": 64}, r"ffn_in.weight has shape \(48, 32\), but config.json says \(64, 32\)"),
-    "heads": ({"num_attention_heads": 5}, "not a multiple of"),
+    "heads": ({"num_attention_heads": 5}, "config.json: hidden_size is 32, not a multiple of num_attention_heads 5"),
+    "a width in quotes": ({"hidden_size": "32"}, "config.json: hidden_size is '32'. Choose 1 or more"),
+    "a broken number of layers": ({"num_hidden_layers": 2.0}, r"config.json: num_hidden_layers is 2\.0"),
+    "true heads": ({"num_attention_heads": True}, "config.json: num_attention_heads is True"),
+    "a list": ({"intermediate_size": [48]}, r"config.json: intermediate_size is \[48\]"),
+    "an epsilon in quotes": ({"layer_norm_eps": "1e-12"}, "config.json: layer_norm_eps is '1e-12'"),
+    "positions in quotes": ({"max_position_embeddings": "64"}, "config.json: max_position_embeddings is '64'"),
+    "negative layers": ({"num_hidden_layers": -1}, "config.json: num_hidden_layers is -1. Choose 0 or more"),
 }
 
 
