@@ -6,7 +6,7 @@ validation score, which were those of other weights: training goes on from it wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fairseq_xalign.constants import SETTINGS_FILE
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, atomic_folder, write_json
 from fairseq_xalign.models.checkpoint import NAMES
+from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 
 OUT_HELP = "Checkpoint to write: a .pt file, or a folder in which it becomes checkpoint_last.pt."
@@ -26,14 +27,18 @@ CONVERTED = "converted"
 """The field of ``task_state`` that says what a checkpoint was made of."""
 
 
-def output_file(path: str | Path) -> Path:
+def output_file(path: str | Path, inputs: Iterable[Path]) -> Path:
     """The file that OUT means.
 
+    Args:
+        inputs: the checkpoints that the command reads.
+
     Raises:
-        UserError: a folder that has a checkpoint already.
+        UserError: a folder that has a checkpoint already, or one of the inputs.
     """
     path = Path(path)
     if path.suffix == ".pt":
+        refuse_to_replace(inputs, [path])
         return path
     found = next((path / name for name in NAMES if (path / name).exists()), None)
     if found is not None:

@@ -76,7 +76,8 @@ def add_language(
         UserError: the model has the language already, or has no language tokens although it translates.
     """
     language_code(language, "XX")
-    file, path = output_file(output), find_checkpoint(checkpoint)
+    path = find_checkpoint(checkpoint)
+    file = output_file(output, [path])
     if subword is not None:
         check_replaceable(Path(subword))
     state = read_checkpoint(path)

@@ -85,7 +85,8 @@ def average(checkpoints: Sequence[str | Path], output: str | Path) -> Path:
         UserError: fewer than two, one twice, or checkpoints that are not of one training: other weights, shapes,
             vocabulary, languages or task.
     """
-    file, paths = output_file(output), [find_checkpoint(path) for path in checkpoints]
+    paths = [find_checkpoint(path) for path in checkpoints]
+    file = output_file(output, paths)
     if len(paths) < 2:
         raise UserError("one checkpoint alone has no average", remedy="Name several, or --last N DIR")
     twice = next((p for i, p in enumerate(paths) if any(p.samefile(other) for other in paths[:i])), None)

@@ -51,19 +51,20 @@ def from_mnmt(checkpoint: str | Path, output: str | Path) -> Path:
     Raises:
         UserError: the checkpoint has no decoder, or the output exists.
     """
-    file, state = output_file(output), read_checkpoint(checkpoint)
+    path = find_checkpoint(checkpoint)
+    file, state = output_file(output, [path]), read_checkpoint(path)
     task = state["task_state"]
     if "decoder" not in task:
         raise UserError(
             "not a translation checkpoint: it has no decoder",
-            find_checkpoint(checkpoint),
+            path,
             remedy="Give one of --task mnmt; an encoder checkpoint can be fine-tuned as it is",
         )
-    check_shapes(state, find_checkpoint(checkpoint))
+    check_shapes(state, path)
     state["model"] = {name: value for name, value in state["model"].items() if name.startswith("encoder.")}
     state["task_state"] = {k: v for k, v in task.items() if k not in OF_TRANSLATION} | {"input": frame_of(task).name}
     _describe_encoder(state)
-    write_checkpoint(file, state, command="from-mnmt", sources=[str(find_checkpoint(checkpoint))])
+    write_checkpoint(file, state, command="from-mnmt", sources=[str(path)])
     return file
 
 
