@@ -69,7 +69,7 @@ def listed(values: Any, name: str) -> list[Any]:
     shape = getattr(values, "shape", None)
     table = shape is not None and len(shape) != 1
     if table or isinstance(values, (bytes, bytearray, Mapping)) or not isinstance(values, Iterable):
-        found = f"of shape {tuple(shape or ())}" if table else f"a {type(values).__name__}"
+        found = f"of shape {tuple(shape or ())}" if table else f"of type {type(values).__name__}"
         raise UserError(f"{name} is {found}, not a string or a list of strings", remedy="Give one text, or a list")
     return list(values)
 
@@ -77,7 +77,7 @@ def listed(values: Any, name: str) -> list[Any]:
 def checked_text(text: Any, name: str) -> str:
     """A text; UserError for what is no string, and for half a character, which no tokenizer can read."""
     if not isinstance(text, str):
-        raise UserError(f"{name} is a {type(text).__name__}, not a string", remedy="Convert it, or leave it out")
+        raise UserError(f"{name} is of type {type(text).__name__}, not a string", remedy="Convert it, or leave it out")
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -207,12 +207,12 @@ def test_a_head_that_was_never_trained_fills_nothing(tmp_path):
 # Bad input
 
 BAD = {
-    "nothing": (lambda m: m.encode(None), "texts is a NoneType, not a string or a list"),
-    "a number": (lambda m: m.encode(3), "texts is a int"),
-    "bytes": (lambda m: m.encode(b"x"), "texts is a bytes"),
-    "a mapping": (lambda m: m.encode({"a": 1}), "texts is a dict"),
+    "nothing": (lambda m: m.encode(None), "texts is of type NoneType, not a string or a list"),
+    "a number": (lambda m: m.encode(3), "texts is of type int"),
+    "bytes": (lambda m: m.encode(b"x"), "texts is of type bytes"),
+    "a mapping": (lambda m: m.encode({"a": 1}), "texts is of type dict"),
     "a table": (lambda m: m.encode(np.array([["a", "b"]])), r"texts is of shape \(1, 2\)"),
-    "a missing value": (lambda m: m.encode(["a", None]), r"texts\[1\] is a NoneType, not a string"),
+    "a missing value": (lambda m: m.encode(["a", None]), r"texts\[1\] is of type NoneType, not a string"),
     "half a character": (lambda m: m.encode(["a", "b\ud800"]), r"texts\[1\] has U\+D800 at character 1"),
     "pooling": (lambda m: m.encode("a", pooling="maen"), "unknown pooling 'maen'. Did you mean 'mean'"),
     "layer": (lambda m: m.encode("a", layer=3), "layer 3: the model has 2 layers. Choose from 0 to 2"),

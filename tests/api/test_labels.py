@@ -76,5 +76,5 @@ def test_a_mistake_is_named(tagger, checkpoint):
         fairseq_xalign.load_classifier(FIRST / "finetuned")
     with pytest.raises(UserError, match="this checkpoint has no labels"):
         fairseq_xalign.load_tagger(FIRST / "pretrained")
-    with pytest.raises(UserError, match=r"sentences\[0\] is a int"):
+    with pytest.raises(UserError, match=r"sentences\[0\] is of type int"):
         tagger.predict([3])
