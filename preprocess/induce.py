@@ -20,7 +20,9 @@ from fairseq_xalign.data.formats.pharaoh import Links
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.inputs import regular
 from fairseq_xalign.options import at_least
+from preprocess.link_files import USUAL_WORDS, noted_words
 from preprocess.links import align
+from preprocess.piece_links import out_of_range
 from preprocess.words import check_parallel, word_pairs
 
 DEFAULT_MIN_COUNT = 3
@@ -35,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--links",
         metavar="FILE",
-        help="With --bitext: file of word links from `xalign-preprocess links` (default: links are estimated and "
-        "intersected).",
+        help="With --bitext: file of word links from `xalign-preprocess links`, whose note beside it says what they "
+        "count as words; other links count runs of letters and digits (default: links are estimated and intersected).",
     )
     parser.add_argument(
         "--min-count",
@@ -94,8 +96,10 @@ def is_word(word: str) -> bool:
     return any(map(str.isalpha, word))
 
 
-def count_links(pairs: Iterable[tuple[Words, Words]], links: Iterable[Links], where: str) -> Counts:
-    """Count linked words.
+def count_links(
+    pairs: Iterable[tuple[Words, Words]], links: Iterable[Links], where: str, kind: str = USUAL_WORDS
+) -> Counts:
+    """Count linked words; ``kind`` is what counts as a word.
 
     Raises:
         UserError: a link to a word that its line does not have; ``where`` names the file of the links.
@@ -106,14 +110,9 @@ def count_links(pairs: Iterable[tuple[Words, Words]], links: Iterable[Links], wh
         counts.links += len(found)
         for spellings, words in zip(counts.spellings, (source, target)):
             spellings.count(words)
+        if any(s >= len(source) or t >= len(target) for s, t in found):
+            raise out_of_range(found, {kind: (len(source), len(target))}, kind, where, number)
         for s, t in sorted(found):
-            if s >= len(source) or t >= len(target):
-                raise UserError(
-                    f"link {s}-{t} in a pair of {len(source)} and {len(target)} words",
-                    where,
-                    number,
-                    "Use links of this bitext, from words separated as `xalign-preprocess links --prepare` writes them",
-                )
             if is_word(source[s]) and is_word(target[t]):
                 counts.pairs[source[s].lower(), target[t].lower()] += 1
     return counts
@@ -140,7 +139,8 @@ def induced(
     """Find the word pairs of two parallel files.
 
     Args:
-        links: a Pharaoh file of their links; None estimates them (``intersect``).
+        links: a Pharaoh file of their links, which count the words that the note beside it names, or those of running
+            text without a note; None estimates them (``intersect``).
         min_count: keep a pair that is linked at least this often; None is :data:`DEFAULT_MIN_COUNT`.
 
     Returns:
@@ -148,14 +148,15 @@ def induced(
     """
     least = DEFAULT_MIN_COUNT if min_count is None else min_count
     at_least(1, min_count=least)
-    total = check_parallel(source, target)
+    total, words = check_parallel(source, target), USUAL_WORDS
     if links is not None:
         check_parallel(source, str(links))
+        words = noted_words(str(links), (source, target)) or words
         found = pharaoh.read(links)
     else:
         found = align(source, target, SYMMETRIZE)
-    pairs = word_pairs(source, target)
-    counts = count_links(cli.progress(pairs, "count", total) if links else pairs, found, str(links or source))
+    pairs = word_pairs(source, target, words)
+    counts = count_links(cli.progress(pairs, "count", total) if links else pairs, found, str(links or source), words)
     best = list(mutual_best(counts.pairs, least))
     if not best:
         raise UserError(

@@ -98,7 +98,7 @@ def ask_links(streams: list[dict[str, Any]], pair: tuple[str, str], file: str, p
         )
     if words is not None and words not in WORD_KINDS:
         raise unknown_name("--link-words", words, tuple(WORD_KINDS))
-    noted = _noted_words(file, (texts[0], texts[1]), words)
+    noted = noted_words(file, (texts[0], texts[1]), words)
     stream["links"] = {"pieces": pieces, "words": words or noted or USUAL_WORDS, "file": file}
 
 
@@ -117,8 +117,16 @@ def _bitext(streams: list[dict[str, Any]], pair: tuple[str, str], file: str) -> 
     )
 
 
-def _noted_words(file: str, texts: tuple[str, str], words: str | None) -> str | None:
-    """What a note beside a file says that its links count as words; None without a note."""
+def noted_words(file: str, texts: tuple[str, str], words: str | None = None) -> str | None:
+    """What a note beside a file says that its links count as words; None without a note.
+
+    Args:
+        texts: the files whose lines are linked.
+        words: what the user says that they count.
+
+    Raises:
+        UserError: the note says something else, or its links are of other texts or have their sides swapped.
+    """
     note = read_note(file, fingerprint(file)[1]) if note_of(file).exists() else None
     if note is None:
         return None
@@ -134,7 +142,7 @@ def _noted_words(file: str, texts: tuple[str, str], words: str | None) -> str | 
             f"these links are of {note['source']['file']} and {note['target']['file']}, whose text is not that of "
             f"{' and '.join(texts)}",
             file,
-            remedy=SWAPPED if ours == theirs[::-1] else "Link the text that is binarized",
+            remedy=SWAPPED if ours == theirs[::-1] else "Link the text that is given here",
         )
     return str(note["words"])
 

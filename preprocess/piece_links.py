@@ -8,8 +8,9 @@ other, the second with the second, and so on, as far as both words have pieces.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -112,7 +113,8 @@ def encode_links(
         words = tuple(word_spans(side[number], settings.words) if links else [] for side in texts)
         if any(s >= len(words[0]) or t >= len(words[1]) for s, t in links):
             pair = texts[0][number], texts[1][number]
-            raise _out_of_range(links, pair, settings.words, path, first_line + number)
+            counts = {kind: _word_counts(pair, kind) for kind in WORD_KINDS}
+            raise out_of_range(links, counts, settings.words, path, first_line + number)
         found.read, found.zeros = found.read + len(links), found.zeros + sum(0 in link for link in links)
         if number in wanted:
             rows.append(_between_pieces(tokenizer, settings.pieces, (texts[0][number], texts[1][number]), words, links,
@@ -151,28 +153,39 @@ def _between_pieces(
     return sorted(found)
 
 
-def _out_of_range(links: Links, texts: tuple[str, str], words: str, path: str, line: int) -> UserError:
-    """The error for links of a line some of which are to words that are not there, with what explains it."""
+def _word_counts(pair: tuple[str, str], kind: str) -> tuple[int, int]:
+    return len(word_spans(pair[0], kind)), len(word_spans(pair[1], kind))
+
+
+def out_of_range(
+    links: Links, counts: Mapping[str, tuple[int, int]], words: str, path: str | Path, line: int
+) -> UserError:
+    """The error for links of a line some of which are to words that are not there, with what explains it.
+
+    Args:
+        counts: how many words both sides have, for each kind of words that the links may count.
+        words: the kind that they are taken to count.
+        path, line: where the links stand.
+    """
 
     def fit(changed: Links, kind: str = words) -> bool:
-        counts = [len(word_spans(text, kind)) for text in texts]
-        return all(0 <= s < counts[0] and 0 <= t < counts[1] for s, t in changed)
+        source, target = counts[kind]
+        return all(0 <= s < source and 0 <= t < target for s, t in changed)
 
-    counts = [len(word_spans(text, words)) for text in texts]
-    wrong = next((s, t) for s, t in sorted(links) if s >= counts[0] or t >= counts[1])
+    source, target = counts[words]
+    wrong = next((s, t) for s, t in sorted(links) if s >= source or t >= target)
     remedies = []
     if fit({(s - 1, t - 1) for s, t in links}):
         remedies.append(FROM_ONE)
     remedies += [
         f"They fit with --link-words {kind}, if that is how words were counted"
-        for kind in WORD_KINDS
+        for kind in counts
         if kind != words and fit(links, kind)
     ]
     if fit({(t, s) for s, t in links}):
         remedies.append(SWAPPED)
     return UserError(
-        f"the link {wrong[0]}-{wrong[1]} is to a word that is not there: this pair has {counts[0]} and {counts[1]} "
-        "words",
+        f"the link {wrong[0]}-{wrong[1]} is to a word that is not there: this pair has {source} and {target} words",
         path,
         line,
         "; or: ".join(remedies) or OTHERS,

@@ -11,7 +11,7 @@ from fairseq_xalign.data.formats import pharaoh
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.__main__ import main
-from preprocess.induce import Spellings, count_links, is_word, mutual_best
+from preprocess.induce import Spellings, count_links, induced, is_word, mutual_best
 from preprocess.words import split_words
 from tests.support.made_up import parallel, vocabulary
 from tests.support.samples import subword_folder, train_model, write_lines
@@ -123,9 +123,9 @@ def test_a_link_to_no_word_is_named_with_its_line(place, capsys):
     links = str(write_lines(place / "links", ["0-0", "0-0 0-99", ""]))
     assert dictionary(place, source, target, "--links", links) == 1
     error = capsys.readouterr().err
-    assert f"{links}:2: link 0-99 in a pair of " in error
-    assert "--prepare" in error
-    with pytest.raises(UserError, match="link 1-0 in a pair of 1 and 1 words"):
+    assert f"{links}:2: the link 0-99 is to a word that is not there: this pair has " in error
+    assert "Give the text that was linked" in error
+    with pytest.raises(UserError, match="the link 1-0 is to a word that is not there: this pair has 1 and 1 words"):
         count_links([(["a"], ["x"])], [{(1, 0)}], "links")
 
 
@@ -158,3 +158,40 @@ def test_too_few_links_say_how_many_there_were(place, capsys):
     error = capsys.readouterr().err
     assert "no two words are linked 50 times: 3 sentence pairs, " in error
     assert "Lower --min-count" in error
+
+
+def test_links_are_read_with_the_words_that_their_note_names(place, capsys):
+    source = str(write_lines(place / "a.txt", ["don't go"] * 4))
+    target = str(write_lines(place / "b.txt", ["geh nicht"] * 4))
+    links = place / "links"
+    assert main(["links", "--source", f"xx={source}", "--target", f"yy={target}", "--words", "space",
+                 "--output", str(links)]) == 0  # fmt: skip
+    found, _, _ = induced(source, target, links)
+    linked = {(s, t) for pair in pharaoh.read(links) for s, t in pair}
+    assert set(found) <= {("don't go".split()[s], "geh nicht".split()[t]) for s, t in linked} and found
+
+
+@pytest.mark.parametrize(
+    ("files", "remedy"),
+    [(("b.txt", "a.txt"), "These links would fit if the target came first"), (("a.txt", "c.txt"), "Link the text")],
+)
+def test_links_whose_note_names_other_text_are_refused(place, files, remedy):
+    for name, line in (("a.txt", "one two"), ("b.txt", "eins zwei"), ("c.txt", "un deux")):
+        write_lines(place / name, [line] * 4)
+    links = place / "links"
+    assert main(["links", "--source", f"xx={place / 'a.txt'}", "--target", f"yy={place / 'b.txt'}",
+                 "--output", str(links)]) == 0  # fmt: skip
+    with pytest.raises(UserError, match="these links are of") as raised:
+        induced(*(str(place / name) for name in files), links)
+    assert remedy in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "remedy"),
+    [((2, 1), "seem to count from 1"), ((1, 2), "would fit if the target came first")],
+)
+def test_links_out_of_range_are_explained(link, remedy):
+    words = (["a", "b"], ["x"]) if link == (2, 1) else (["a", "b", "c"], ["x", "y"])
+    with pytest.raises(UserError) as raised:
+        count_links([words], [{link}], "links")
+    assert remedy in str(raised.value)
