@@ -12,7 +12,7 @@ from fairseq_xalign import cli, files
 from fairseq_xalign.data import dictionary
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import read_lines
-from fairseq_xalign.options import different_languages
+from fairseq_xalign.options import different_languages, without_effect
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive.permutation import keyed_order
 
@@ -31,7 +31,7 @@ def make_derived_dictionary(
     target: str | None = None,
     share: float = DEFAULT_SHARE,
     choose: str = "random",
-    seed: int = DEFAULT_SEED,
+    seed: int | None = None,
     text: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
     """Write the dictionary of natural pieces and their transliterated copies, and return its report.
@@ -40,6 +40,9 @@ def make_derived_dictionary(
     """
     if choose not in CHOICES:
         raise unknown_name("--choose", choose, CHOICES)
+    if choose == "frequent":
+        without_effect("is for --choose random: the most frequent pieces are not drawn", seed=seed)
+    seed = DEFAULT_SEED if seed is None else seed
     names = different_languages(source or "natural", target or "derived")
     tokenizer, where = _doubled(derived, subword)
     counts = _count_pieces(tokenizer, text) if text else None
@@ -55,7 +58,7 @@ def make_derived_dictionary(
         "order of frequency": None if choose == "random" else "counted in --text" if text else "the vocabulary's",
         "shared pieces left out": tokenizer.pieces - eligible,
     }
-    if counts is not None and counts.sum():
+    if counts is not None:
         report["share of the running pieces"] = float(counts[numbers].sum() / counts.sum())
     if choose == "frequent" and counts is None:
         cli.say("no --text was given, so the vocabulary is assumed to be sorted by frequency")
@@ -130,12 +133,26 @@ def _doubled(derived: str | Path, subword: str | Path | None) -> tuple[Tokenizer
 
 
 def _count_pieces(tokenizer: Tokenizer, texts: Sequence[str | Path]) -> np.ndarray:
-    """[n] how often each natural piece occurs in natural text."""
+    """[n] how often each natural piece occurs in natural text.
+
+    Raises:
+        UserError: for derived text, and for text without any piece.
+    """
     counts = np.zeros(tokenizer.pieces, dtype=np.int64)
     natural = tokenizer.natural_ids
     for path in texts:
-        for _, line in cli.progress(read_lines(path), "count"):
-            for number in tokenizer.encode(line):
+        for line, text in cli.progress(read_lines(path), "count"):
+            for number in tokenizer.encode(text):
                 if number in natural:
                     counts[number - natural.start] += 1
+                elif number in tokenizer.derived_ids:
+                    raise UserError(
+                        "this text is transliterated: natural pieces are counted",
+                        path,
+                        line,
+                        "Give --text the file that it was derived from",
+                    )
+    if not counts.any():
+        where = " and ".join(map(str, texts))
+        raise UserError("no piece of the vocabulary occurs in it", where, remedy="Give --text natural text")
     return counts

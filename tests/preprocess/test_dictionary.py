@@ -84,6 +84,18 @@ def test_frequent_pieces_are_those_counted_in_text(place, capsys):
     assert report["order of frequency"] == "counted in --text"
 
 
+@pytest.mark.parametrize("choose", ["random", "frequent"])
+@pytest.mark.parametrize("derived_text", [True, False])
+def test_pieces_are_counted_in_natural_text_alone(place, capsys, choose, derived_text):
+    script = Tokenizer.load(place / "sub2").transliterate
+    lines = [" ".join(map(script, line.split())) for line in sentences("en", 3)] if derived_text else [""]
+    text = str(write_lines(place / "text", lines))
+    assert derived(place, "--choose", choose, "--text", text) == 1
+    what = ":1: this text is transliterated" if derived_text else ": no piece of the vocabulary occurs in it"
+    assert f"{text}{what}" in capsys.readouterr().err
+    assert not (place / "out.tsv").exists()
+
+
 def test_without_text_the_vocabularys_order_is_taken_and_said(place, capsys):
     assert derived(place, "--choose", "frequent") == 0
     output = capsys.readouterr()
@@ -305,6 +317,7 @@ def test_dictionaries_are_made_from_python(place):
         (["--share", "1.5"], "--share 1.5 is out of range"),
         (["--share", "0.001"], "no piece can be in the dictionary"),
         (["--pieces", "mean"], "derived entries are single pieces"),
+        (["--choose", "frequent", "--seed", "0"], "--seed is for --choose random"),
     ],
 )
 def test_wrong_options_of_derived_dictionaries_are_one_line(place, capsys, options, message):
