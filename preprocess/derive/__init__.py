@@ -26,6 +26,7 @@ from typing import Any
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import header
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import without_effect
 from fairseq_xalign.outputs import is_special, refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.derive import manifest
@@ -166,7 +167,7 @@ def derive(
         tokenizer = _tokenizer(given, subword, output_subword, settings, recorded)
         assert tokenizer.derived is not None
         settings = replace(settings, overlap=tokenizer.derived["overlap"])
-    elif subword or output_subword or overlap:
+    elif subword or output_subword or overlap is not None:
         raise UserError("--subword, --output-subword and --overlap are for trans", remedy="Add trans to --transform")
     syntax = syntax or SyntaxFiles()
     options = OrderOptions(settings.split, settings.seed, syntax.model(settings, recorded), counts)
@@ -239,6 +240,11 @@ def _settings(given: Given, source: Path, reverse: bool) -> Settings:
             remedy=f"Leave it out; it is for --format {' and '.join(WITH_HEADER)}",
         )
     orders, transliterated = manifest.parse_transforms(given.transform)
+    if not orders:
+        without_effect(f"is for {', '.join(WORD_ORDERS)}", inv_split=given.inv_split)
+    if not (transliterated or any(WORD_ORDERS[name].seeded for name in orders)):
+        seeded = ", ".join(name for name, order in WORD_ORDERS.items() if order.seeded)
+        without_effect(f"is for {seeded} and --overlap", seed=given.seed)
     by_sentence = importlib.import_module(FORMATS[given.data_format]).SENTENCE_BY_SENTENCE
     return Settings(
         orders,

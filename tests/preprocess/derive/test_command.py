@@ -28,7 +28,8 @@ def vocabulary(place, output="sub2"):
 @pytest.mark.parametrize("transform", COMPOSITIONS)
 def test_reverse_takes_all_from_the_manifest(place, transform):
     script = vocabulary(place) if "trans" in transform else []
-    assert derive(place, "--transform", transform, "--seed", "3", *script) == 0
+    seed = [] if transform == "inv" else ["--seed", "3"]
+    assert derive(place, "--transform", transform, *seed, *script) == 0
     assert (place / "out").read_bytes() != (place / "text").read_bytes()
     assert derive(place, "--reverse", *script[:2], source="out", output="back") == 0
     assert (place / "back").read_bytes() == (place / "text").read_bytes()
@@ -95,6 +96,9 @@ def test_a_vocabulary_that_is_there_is_reused_if_it_agrees(place, capsys):
         ([], "--transform is missing"),
         (["--transform", "trans"], "trans needs a vocabulary"),
         (["--transform", "inv", "--subword", "x"], "are for trans"),
+        (["--transform", "inv", "--overlap", "0"], "are for trans"),
+        (["--transform", "inv", "--seed", "0"], "--seed is for perm, syn and --overlap"),
+        (["--transform", "trans", "--inv-split", "none"], "--inv-split is for inv, perm, syn"),
         (["--transform", "trans", "--subword", "nowhere"], "nowhere"),
         (["--reverse", "--transform", "inv", "--output-subword", "x"], "writes no vocabulary"),
     ],
