@@ -217,6 +217,11 @@ TABLES = {
     "en,de\nhouse,haus\n": [("house", "haus")],
     "DE,en_GB\nhaus,house\n": [("house", "haus")],
     "id,de,note,en\n1,haus,x,house\n": [("house", "haus")],
+    "German,English\nhaus,house\n": [("house", "haus")],
+    ",german,english\n0,haus,house\n": [("house", "haus")],
+    "translation,word\nhaus,house\n": [("house", "haus")],
+    "es,it\ntree,baum\n": [("es", "it"), ("tree", "baum")],
+    "de,de\ntree,baum\n": [("de", "de"), ("tree", "baum")],
     "Source,Target\nhouse,haus\n": [("house", "haus")],
     "house,haus\ntree,baum\n": [("house", "haus"), ("tree", "baum")],
 }
@@ -246,6 +251,28 @@ def test_an_option_decides_whether_the_first_row_is_a_header(tmp_path, read):
     assert words(read(path, "en", "de", "yes")) == [("house", "haus")]
 
 
+@pytest.mark.parametrize("read", [read_csv, read_muse])
+@pytest.mark.parametrize("names", ["german,english", "de,en", "de_DE,en", "target,source", "German,en"])
+def test_a_header_may_name_the_target_first(tmp_path, read, names):
+    mark = "," if read is read_csv else "\t"
+    path = write_lines(tmp_path / "list", [row.replace(",", mark) for row in (names, "haus,house")])
+    source, target = ("en", "de_DE") if "DE" in names else ("en", "de")
+    assert words(read(path, source, target)) == [("house", "haus")]
+
+
+@pytest.mark.parametrize("read", [read_csv, read_muse])
+@pytest.mark.parametrize("names", ["French,English", "english,french", "fr,en", "en,fr", "word,english"])
+def test_a_header_of_other_languages_is_refused(tmp_path, read, names):
+    mark = "," if read is read_csv else "\t"
+    path = write_lines(tmp_path / "list", [row.replace(",", mark) for row in (names, "maison,house")])
+    with pytest.raises(UserError, match="the columns are named .* not en and de"):
+        list(read(path, "en", "de"))
+    assert words(read(path, "en", "de", "yes")) == [("maison", "house")]
+    assert len(words(read(path, "en", "de", "no"))) == 2
+    codes_of_ones_own = [(pair.source, pair.target) for pair in read(path, "xx", "yy", "yes") if not pair.header]
+    assert codes_of_ones_own == [("maison", "house")]
+
+
 @pytest.mark.parametrize("kind", ["csv", "muse"])
 def test_a_list_without_header_keeps_its_first_pair_and_a_header_is_said(place, capsys, kind):
     tokenizer = Tokenizer.load(place / "sub")
@@ -268,6 +295,8 @@ def test_a_list_without_header_keeps_its_first_pair_and_a_header_is_said(place, 
         ("sourceLang,targetLang,sourceString,targetString\nde_DE,en,haus,house\n", "the file goes from de to en"),
         ("", "the file has no word pair. It is empty"),
         ("en,de,en\n", "t.csv:1: which columns are the words?"),
+        ("house\thaus\n", "give the file to --muse"),
+        ("house;haus\n", "Separate the columns with commas"),
         ('en,de\na,b\nc,d\ne,f\n"not,nicht\n' + 100 * "with,mit\n", "t.csv:5: a quote is opened and not closed"),
         ('en,de\n"not,nicht\nwith,mit\n"a",b\n', "t.csv:2: a quote is opened and not closed"),
         ('"en,de\na,b\n', "t.csv:1: a quote is opened and not closed"),
