@@ -17,6 +17,7 @@ from fairseq_xalign.files import read_lines
 QUOTES = 'Close the quote on this line. To write a quote inside a quoted field, double it ("")'
 UNCLOSED = "unexpected end of data"
 """What Python's reader says of a quote that is open where its input ends."""
+csv.field_size_limit(1 << 30)  # by default, a field of more than 131,072 characters is an error
 
 
 def read(path: str | Path) -> Iterator[tuple[int, list[str]]]:

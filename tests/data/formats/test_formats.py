@@ -224,6 +224,12 @@ def test_csv_rows_come_with_their_lines_and_their_quotes_undone(tmp_path):
         csv_table.check_names(["en", "de", "en"], path)
 
 
+def test_fields_of_tables_may_be_very_long(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{'x' * 200_000},y\n")
+    assert [len(field) for _, row in csv_table.read(path) for field in row] == [200_000, 1]
+
+
 def test_json_lines_are_told_by_their_first_line(tmp_path):
     path = tmp_path / "f"
     path.write_text('\n {"a": 1}\n')
