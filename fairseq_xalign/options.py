@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -93,6 +94,18 @@ def named_files(values: Iterable[str] | None, option: str) -> list[tuple[str, st
             )
         pairs.append((name, rest))
     return pairs
+
+
+def files_between_commas(text: str) -> list[str]:
+    """Split ``FILE`` or ``FILE,FILE``; a name with a comma is told by the files that exist.
+
+    Without files that tell, every comma separates two names, so that the caller can say how many it has found.
+    """
+    if text.count(",") and os.path.exists(text):
+        return [text]
+    pairs = [[text[: match.start()], text[match.end() :]] for match in re.finditer(",", text)]
+    there = [pair for pair in pairs if all(map(os.path.exists, pair))]
+    return there[0] if len(there) == 1 else text.split(",")
 
 
 def add_sides(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,7 @@ from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import open_input, regular
 from fairseq_xalign.options import (
     at_least,
+    files_between_commas,
     language_code,
     language_pair,
     named_files,
@@ -244,10 +245,10 @@ def binarize(
 
 
 def _two_files(pair: str, text: str) -> tuple[str, str]:
-    source, _, target = text.partition(",")
-    if not (source and target) or "," in target:
+    names = files_between_commas(text)
+    if len(names) != 2 or not all(names):
         raise UserError(f"--bitext {pair}={text} does not name two files", remedy="Write --bitext XX-YY=FILE,FILE")
-    return source, target
+    return names[0], names[1]
 
 
 def _known_languages(update: FolderUpdate, named: Iterable[str]) -> set[str]:

@@ -31,7 +31,7 @@ from fairseq_xalign.data.formats.header import taken
 from fairseq_xalign.data.formats.word_list import WordPair
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import regular
-from fairseq_xalign.options import different_languages, flag, without_effect
+from fairseq_xalign.options import different_languages, files_between_commas, flag, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
@@ -133,10 +133,10 @@ def run(args: argparse.Namespace) -> int:
 
 def file_pair(text: str) -> tuple[str, str]:
     """Split the two files of ``--bitext``."""
-    source, _, target = text.partition(",")
-    if not (source and target) or "," in target:
+    names = files_between_commas(text)
+    if len(names) != 2 or not all(names):
         raise UserError(f"--bitext {text} does not name two files", remedy="Write --bitext FILE,FILE")
-    return source, target
+    return names[0], names[1]
 
 
 def _flat(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from fairseq_xalign.options import (
     PAIR_FILE_MARK,
     at_least,
     between,
+    files_between_commas,
     language_code,
     language_list,
     language_pair,
@@ -149,3 +150,17 @@ def test_numbers_out_of_range_name_their_option(value):
 )
 def test_another_spelling_of_a_known_language_is_found(code, other):
     assert other_spelling(code, ["en", "zh-TW"]) == other
+
+
+def test_names_with_commas_are_told_by_the_files_that_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a,b.en", "a,b.de", "x", "x,y", "y,z", "z", "both"):
+        (tmp_path / name).touch()
+    assert files_between_commas("a,b.en,a,b.de") == ["a,b.en", "a,b.de"]
+    assert files_between_commas("a,b.en,both") == ["a,b.en", "both"]
+    assert files_between_commas("a,b.en") == ["a,b.en"]
+    assert files_between_commas("both") == ["both"]
+    assert files_between_commas("no.en,no.de") == ["no.en", "no.de"]
+    assert files_between_commas("x,y,z") == ["x", "y", "z"]  # x and y,z, or x,y and z
+    assert files_between_commas("a,b.en,no.de") == ["a", "b.en", "no.de"]
+    assert files_between_commas("both,") == ["both", ""]

@@ -40,7 +40,7 @@ from fairseq_xalign.evaluate.report.tables import json_text, number, text_table
 from fairseq_xalign.models.device import DEVICE_HELP, choose_device
 from fairseq_xalign.models.sentences import check_layer
 from fairseq_xalign.models.word_alignment import METHODS, THRESHOLD, check_method, default_layer
-from fairseq_xalign.options import language_pair, name_list, named_files, without_effect
+from fairseq_xalign.options import files_between_commas, language_pair, name_list, named_files, without_effect
 
 EXAMPLE = """examples:
   xalign-evaluate align --checkpoint run/checkpoint_best.pt --heldout data/dictionary/en-en_inv.tsv
@@ -144,7 +144,7 @@ def _words_options(args: argparse.Namespace) -> dict[str, Any]:
         without_effect(f"is for --method {METHOD}", threshold=args.threshold)
     ((pair, files),) = named_files([args.bitext], "--bitext")
     return {
-        "bitext": files.split(","),
+        "bitext": files_between_commas(files),
         "languages": language_pair(pair, "--bitext"),
         "gold": args.gold,
         "one_based": args.one_based,

@@ -17,7 +17,7 @@ from fairseq_xalign.errors import UserError
 from fairseq_xalign.evaluate.linking import links_table, read_found_links, read_linked_text
 from fairseq_xalign.evaluate.metrics.link_errors import link_scores
 from fairseq_xalign.evaluate.report.tables import json_text
-from fairseq_xalign.options import named_files
+from fairseq_xalign.options import files_between_commas, named_files
 
 EXAMPLE = """examples:
   xalign-evaluate links --links links.ja-en --gold jaen.gold --one-based
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and print."""
-    files = named_files([args.bitext], "--bitext")[0][1].split(",") if args.bitext else None
+    files = files_between_commas(named_files([args.bitext], "--bitext")[0][1]) if args.bitext else None
     report = links(args.links, args.gold, one_based=args.one_based, bitext=files)
     print(json_text(report) if args.json else links_table(report), end="")
 
