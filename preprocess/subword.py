@@ -13,23 +13,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fairseq_xalign import cli
 from fairseq_xalign.constants import FIRST_PIECE, SUBWORD_FILE, UNK
-from fairseq_xalign.data.sampling import temperature_probabilities
 from fairseq_xalign.errors import UserError, counted, unknown_name
-from fairseq_xalign.files import read_lines
-from fairseq_xalign.options import at_least, between, language_code, named_files, positive, without_effect
+from fairseq_xalign.options import (
+    at_least,
+    between,
+    language_code,
+    named_files,
+    other_spelling,
+    positive,
+    without_effect,
+)
 from fairseq_xalign.tokenizer.folder import check_replaceable
-from fairseq_xalign.tokenizer.tokenizer import Tokenizer, has_reserved
+from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess.parallel import apart
 from preprocess.subword_models import COVERAGE, LARGEST_VOCABULARY, train_byte_level, train_sentencepiece
+from preprocess.subword_sampling import SAMPLE, draw_lines, quotas, survey
 
 EXAMPLE = """examples:
   xalign-preprocess subword --input en=en.txt --input de=de.txt --vocab-size 32000 --output subword
@@ -45,8 +52,6 @@ DEFAULT_SENTENCES = 2_000_000
 DEFAULT_SEED = 1
 VERY_MANY_SENTENCES = 10_000_000
 """From here SentencePiece needs its 64-bit suffix array."""
-SAMPLE = 1000
-"""Lines of each language that the report's rates are measured on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -204,87 +209,6 @@ def make_subword(
     }
 
 
-# Reading
-
-
-@dataclass
-class Corpus:
-    """One language's files and what a first pass found in them."""
-
-    language: str
-    files: list[Path] = field(default_factory=list)
-    lines: int = 0
-    """Lines with text."""
-    empty: int = 0
-    derived: int = 0
-    """Lines with private-use characters: transliterated text, which has no place in training."""
-    sample: list[str] = field(default_factory=list)
-
-    def texts(self) -> Iterator[str]:
-        """The usable lines, stripped, file by file."""
-        for path in self.files:
-            for _, line in read_lines(path):
-                text = line.strip()
-                if text and not has_reserved(text):
-                    yield text
-
-
-def survey(languages: dict[str, list[Path]], seed: int) -> list[Corpus]:
-    """Count every language's lines, check their encoding, and draw a sample of each (a reservoir)."""
-    corpora = []
-    for name, files in languages.items():
-        corpus, draw = Corpus(name, files), random.Random(f"{seed}/sample/{name}")
-        for path in files:
-            before = corpus.lines
-            for _, line in cli.progress(read_lines(path), f"reading {path.name}"):
-                text = line.strip()
-                if not text:
-                    corpus.empty += 1
-                elif has_reserved(text):
-                    corpus.derived += 1
-                else:
-                    corpus.lines += 1
-                    place = len(corpus.sample) if corpus.lines <= SAMPLE else draw.randrange(corpus.lines)
-                    if place < SAMPLE:
-                        corpus.sample[place : place + 1] = [text]
-            if corpus.lines == before:
-                remedy = "Train on natural text" if corpus.derived else "Give a file with one sentence per line"
-                raise UserError("no line has natural text", path, remedy=remedy)
-        corpora.append(corpus)
-    return corpora
-
-
-def quotas(sizes: Sequence[int], temperature: float, sentences: int) -> list[int]:
-    """How many lines each language gives: ``p_l * min(sentences, sum n)``, by largest remainder."""
-    total = min(sentences, sum(sizes))
-    exact = temperature_probabilities(sizes, temperature) * total
-    whole = [int(share) for share in exact]
-    by_remainder = sorted(range(len(sizes)), key=lambda i: (whole[i] - exact[i], i))
-    for i in by_remainder[: total - sum(whole)]:
-        whole[i] += 1
-    return [max(1, count) for count in whole]
-
-
-def draw_lines(corpus: Corpus, quota: int, seed: int) -> Iterator[str]:
-    """Exactly ``quota`` lines: whole passes while the language is too small, then a uniform subset.
-
-    The subset is drawn in one pass and no memory (selection sampling: Knuth, The Art of Computer
-    Programming 2, section 3.4.2, algorithm S).
-    """
-    passes, needed = divmod(quota, corpus.lines)
-    for _ in range(passes):
-        yield from corpus.texts()
-    if needed:
-        draw, left = random.Random(f"{seed}/lines/{corpus.language}"), corpus.lines
-        for text in corpus.texts():
-            if draw.random() * left < needed:
-                yield text
-                needed -= 1
-                if not needed:
-                    return
-            left -= 1
-
-
 # Training
 
 
@@ -350,6 +274,7 @@ def train(
     if not inputs:
         raise UserError("there is no text to train on", remedy="Give --input LANG=FILE, or adopt a --model")
     languages = {language_code(name, "--input"): [Path(file) for file in files] for name, files in inputs.items()}
+    _note_repetitions(languages)
     corpora = survey(languages, training.seed)
     counts = quotas([corpus.lines for corpus in corpora], training.temperature, training.sentences)
 
@@ -366,6 +291,17 @@ def train(
     options = training.described() | {"sampled": drawn}
     tokenizer = Tokenizer.trained(data, list(languages), token_languages, options, kind)
     return tokenizer, [row | rates(tokenizer, corpus.sample) for row, corpus in zip(drawn, corpora, strict=True)]
+
+
+def _note_repetitions(languages: Mapping[str, Sequence[Path]]) -> None:
+    """Say which languages may be one, and which files count more than once."""
+    for name in languages:
+        if other := other_spelling(name, sorted(languages)):
+            cli.say(f"{name} and {other} are treated as two languages; if they are the same, use one spelling")
+    times = Counter(file.resolve() for files in languages.values() for file in files)
+    for file, count in times.items():
+        if count > 1:
+            cli.say(f"{file} is named {count} times: its lines count as often")
 
 
 # Report

@@ -14,8 +14,9 @@ import pytest
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer, reserved_symbol
 from preprocess.__main__ import main
-from preprocess.subword import Corpus, draw_lines, make_subword, quotas, survey
+from preprocess.subword import make_subword
 from preprocess.subword_models import train_sentencepiece
+from preprocess.subword_sampling import Corpus, draw_lines, quotas, survey
 
 ROOT = Path(__file__).parents[2]
 TEXT = ROOT / "tests" / "data" / "text.en.txt"
@@ -219,6 +220,15 @@ def test_files_of_one_language_are_read_one_after_the_other(tmp_path, capsys):
     command = ["subword", "--input", f"en={half[0]}", "--input", f"en={half[1]}", *SMALL, "--json"]
     assert main([*command, "--output", str(tmp_path / "out")]) == 0
     assert [row["lines"] for row in json.loads(capsys.readouterr().out)["languages"]] == [300]
+
+
+def test_languages_that_may_be_one_and_files_that_count_twice_are_named(tmp_path, capsys):
+    path = write(tmp_path / "en.txt", *LINES)
+    inputs = [f"--input={name}={path}" for name in ("en", "EN")]
+    assert main(["subword", *inputs, *SMALL, "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().err
+    assert "en and EN are treated as two languages; if they are the same, use one spelling" in said
+    assert f"{path} is named 2 times: its lines count as often" in said
 
 
 def test_transliterated_lines_are_left_out_and_counted(tmp_path, capsys):
