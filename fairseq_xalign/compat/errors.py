@@ -22,6 +22,16 @@ NO_GPU = re.compile(
 )
 """How torch says that there is no GPU, or not the one that was asked for."""
 NO_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+REFUSED = {
+    "Seed must be between 0 and": ("--seed is out of range", "Choose a whole number from 0 to 4294967295"),
+    "Cannot find FullyShardedDataParallel": (
+        "--ddp-backend fully_sharded needs fairscale, which is not installed",
+        "Choose --ddp-backend legacy_ddp, or install fairscale",
+    ),
+}
+"""How errors of libraries begin that an option alone can cause: what is wrong, and what to do."""
+NOT_COMPOSED = re.compile(r"Error merging override (\w+)\.(\w+)=(.*)", re.DOTALL)
+"""How Hydra names a setting that its group does not take: the group, the setting, its value."""
 DISK_REMEDIES = {
     errno.ENOSPC: "Free space on the disk",
     errno.EDQUOT: "Free space in your quota",
@@ -67,11 +77,26 @@ def _explain_one(error: BaseException) -> UserError | None:
         )
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
         return UserError(os.strerror(error.errno), _place(error.filename), remedy=DISK_REMEDIES.get(error.errno, ""))
+    if isinstance(error, (ValueError, ImportError)):
+        for begin, (what, remedy) in REFUSED.items():
+            if text.startswith(begin):
+                return UserError(what, remedy=remedy)
+    if found := NOT_COMPOSED.match(text):
+        return _explain_setting(found[1], found[2], found[3], error.__cause__)
     if isinstance(error, AssertionError) and "please reset the optimizer" in text:
         return UserError(first, remedy="Resume with the options of the checkpoint, or add --reset-optimizer")
     if "please ensure that the architectures match" in text:
         return UserError(first, remedy="Give the options of the model that the checkpoint was trained with")
     return _explain_worker(error, text)
+
+
+def _explain_setting(group: str, name: str, value: str, cause: BaseException | None) -> UserError:
+    """What is wrong with a setting that cannot be part of a run's configuration: it is missing, or no such value."""
+    option, of = (f"--{part.replace('_', '-')}" for part in (name, group))
+    if value == "null":
+        return UserError(f"{option} is missing", remedy=f"Give it, or choose another {of}")
+    reason = f": {str(cause).splitlines()[0]}" if cause is not None and str(cause) else ""
+    return UserError(f"{option} {value[:80]} is not a setting of {of}{reason}", remedy=f"Choose another {of}")
 
 
 def _explain_worker(error: BaseException, text: str) -> UserError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 from fairseq_xalign.compat.patching import workaround
@@ -18,6 +19,24 @@ HYDRA_WARNINGS = (
     (r"\nThe strict flag in the compose API is deprecated", r"hydra\.compose"),
 )
 """How each warning begins, and the module it names (the fifth: whatever called fairseq, so any)."""
+
+
+COMPOSING = "Error when composing. Overrides"
+COMPOSED_BY = "fairseq.dataclass.utils"
+
+
+def _other(record: logging.LogRecord) -> bool:
+    return COMPOSING not in str(record.msg)
+
+
+@workaround
+def silence_composition() -> None:
+    """Hide the list of all settings that comes before an error about one of them.
+
+    Reason: fairseq logs some 200 settings where a single one cannot be used, and raises the error that names it
+    (``errors.explain`` makes one line of it).
+    """
+    logging.getLogger(COMPOSED_BY).addFilter(_other)
 
 
 @workaround

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fairseq_xalign.compat.patching import workaround, wrap
 from fairseq_xalign.errors import UserError
+
+REFUSALS = (AssertionError, TypeError, ValueError, ZeroDivisionError)
+"""What optimizers and schedules raise for settings that they cannot work with."""
 
 
 def check_precision(cfg: Any) -> None:
@@ -60,6 +66,30 @@ def keep_bf16_on_the_gpu(cfg: Any) -> None:
     if not cfg.common.bf16:
         raise UserError("--tpu needs torch_xla, which is not installed", remedy="Leave it out to train on a GPU or CPU")
     cfg.common.tpu = cfg.distributed_training.tpu = False
+
+
+@workaround
+def explain_optimizers() -> None:
+    """Name the options behind what an optimizer or a schedule cannot work with.
+
+    Reason: fairseq passes on what they raise, as ``Invalid learning rate: -1.0`` or ``cannot unpack non-iterable float
+    object`` for ``--adam-betas 0.9``, at the end of a traceback.
+    """
+    module = sys.modules.get("fairseq.trainer")
+    if module is not None:
+        wrap(module.Trainer, "_build_optimizer", _make_build_optimizer)
+
+
+def _make_build_optimizer(original: Callable[..., Any]) -> Callable[..., Any]:
+    def build_optimizer(self: Any) -> Any:
+        try:
+            return original(self)
+        except REFUSALS as error:
+            names = [f"--{kind.replace('_', '-')} {self.cfg[kind]._name}" for kind in ("optimizer", "lr_scheduler")]
+            what = f"{' or '.join(names)} does not work with its settings: {error}"
+            raise UserError(what, remedy=f"Correct them; fairseq-train {' '.join(names)} --help lists them") from error
+
+    return build_optimizer
 
 
 CHECKPOINT_OPTIONS = ("restore_file", "finetune_from_model", "continue_once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ import torch
 from fairseq_xalign import compat
 from fairseq_xalign.errors import UserError
 from tests.support.trainings import ALL, TINY, train, wait
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("option", ["fp16", "bf16", "amp"])
@@ -20,6 +23,36 @@ def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(ti
     lines = (tmp_path / "log").read_text().splitlines()
     assert re.fullmatch(rf"fairseq-train: --{option} does not work on a CPU.*--autocast bf16.*", lines[-1]), lines
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lr", "-1"], "--optimizer adamw or --lr-scheduler fixed does not work with its settings: Invalid learning"),
+        (["--adam-betas", "0.9"], "--optimizer adamw or --lr-scheduler fixed does not work with its settings: "),
+        (["--adam-betas", "(0.9, 2)"], "--optimizer adamw or --lr-scheduler fixed does not work with its settings: "),
+        (["--lr-scheduler", "pass_through"], "--optimizer adamw or --lr-scheduler pass_through does not work with its"),
+        (["--lr-scheduler", "polynomial_decay"], "--total-num-update is missing. Give it, or choose another --lr-sch"),
+        (["--seed", "-1"], "--seed is out of range. Choose a whole number from 0 to 4294967295"),
+        (["--ddp-backend", "fully_sharded"], "--ddp-backend fully_sharded needs fairscale, which is not installed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_settings_that_nothing_can_be_made_of_are_refused_in_one_line(tiny, tmp_path, options, said):
+    ours = ["--user-dir", ROOT / "fairseq_xalign", "--optimizer", "adamw"]
+    process = train([tiny, *TINY, *ours, *options, "--save-dir", tmp_path], tmp_path / "log", ALL)
+    assert wait(process) == 1
+    text = (tmp_path / "log").read_text()
+    assert re.search(f"^fairseq-train: {said}", text.splitlines()[-1]), text[-1500:]
+    assert "Traceback" not in text and "Error when composing" not in text
+
+
+@pytest.mark.parametrize("options", [["--lr-scheduler", "polynomial_decay"], ["--seed", "-1"]])
+def test_fairseq_alone_ends_with_a_traceback_that_names_no_option(tiny, tmp_path, options):
+    process = train([tiny, *TINY, *options, "--save-dir", tmp_path], tmp_path / "log")
+    assert wait(process) == 1
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert any("Traceback" in line for line in lines) and options[0] not in lines[-1]
 
 
 @pytest.mark.parametrize("option", ["fp16", "bf16"])
