@@ -9,6 +9,7 @@ from typing import Any
 
 from fairseq_xalign.compat.patching import workaround, wrap
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.options import at_least
 
 REFUSALS = (AssertionError, TypeError, ValueError, ZeroDivisionError)
 """What optimizers and schedules raise for settings that they cannot work with."""
@@ -45,6 +46,22 @@ def check_batch_size(cfg: Any) -> None:
     """
     if cfg.dataset.max_tokens is None and cfg.dataset.batch_size is None:
         raise UserError("a batch needs a limit", remedy="Give --max-tokens or --batch-size")
+
+
+def check_intervals(cfg: Any) -> None:
+    """Refuse intervals of 0, which stand for "never" in other settings.
+
+    Reason: fairseq divides by them, at the first update or after hours at the end of the first epoch.
+
+    Args:
+        cfg: fairseq's whole configuration.
+    """
+    at_least(
+        1,
+        log_interval=cfg.common.log_interval,
+        save_interval=cfg.checkpoint.save_interval,
+        validate_interval=cfg.dataset.validate_interval,
+    )
 
 
 def keep_bf16_on_the_gpu(cfg: Any) -> None:

@@ -27,6 +27,7 @@ from fairseq_xalign.compat.patching import apply, workaround, wrap
 from fairseq_xalign.compat.save_directory import training_lock
 from fairseq_xalign.compat.settings import (
     check_batch_size,
+    check_intervals,
     check_precision,
     keep_bf16_on_the_gpu,
     resolve_checkpoint_folders,
@@ -162,6 +163,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     """
     check_precision(cfg)
     check_batch_size(cfg)
+    check_intervals(cfg)
     resolve_checkpoint_folders(cfg)
     _run.spawns = False
     install_signal_handlers()

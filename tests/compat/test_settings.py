@@ -14,6 +14,7 @@ from fairseq_xalign.errors import UserError
 from tests.support.trainings import ALL, TINY, train, wait
 
 ROOT = Path(__file__).parents[2]
+INTERVALS = ("log-interval", "save-interval", "validate-interval")
 
 
 @pytest.mark.parametrize("option", ["fp16", "bf16", "amp"])
@@ -33,6 +34,7 @@ def test_reduced_precision_on_a_cpu_is_refused_and_the_option_to_use_is_named(ti
         (["--adam-betas", "(0.9, 2)"], "--optimizer adamw or --lr-scheduler fixed does not work with its settings: "),
         (["--lr-scheduler", "pass_through"], "--optimizer adamw or --lr-scheduler pass_through does not work with its"),
         (["--lr-scheduler", "polynomial_decay"], "--total-num-update is missing. Give it, or choose another --lr-sch"),
+        *(([f"--{name}", "0"], f"--{name} 0 is too small. Choose 1 or more") for name in INTERVALS),
         (["--seed", "-1"], "--seed is out of range. Choose a whole number from 0 to 4294967295"),
         (["--ddp-backend", "fully_sharded"], "--ddp-backend fully_sharded needs fairscale, which is not installed"),
     ],
@@ -47,7 +49,9 @@ def test_settings_that_nothing_can_be_made_of_are_refused_in_one_line(tiny, tmp_
     assert "Traceback" not in text and "Error when composing" not in text
 
 
-@pytest.mark.parametrize("options", [["--lr-scheduler", "polynomial_decay"], ["--seed", "-1"]])
+@pytest.mark.parametrize(
+    "options", [["--lr-scheduler", "polynomial_decay"], ["--seed", "-1"], *([f"--{name}", "0"] for name in INTERVALS)]
+)
 def test_fairseq_alone_ends_with_a_traceback_that_names_no_option(tiny, tmp_path, options):
     process = train([tiny, *TINY, *options, "--save-dir", tmp_path], tmp_path / "log")
     assert wait(process) == 1
