@@ -49,7 +49,7 @@ BAD = {
     "an unknown target": (lambda m: m.translate("a", "de"), "the vocabulary has no <2de>"),
     "no target of two": (lambda m: m.translate("a"), "target is missing. Choose one of xx, en"),
     "an unknown source": (lambda m: m.translate("a", "xx", "de"), "source: unknown language 'de'"),
-    "no text": (lambda m: m.translate([None], "xx"), r"texts\[0\] is a NoneType"),
+    "no text": (lambda m: m.translate([None], "xx"), r"texts\[0\] is of type NoneType"),
     "no beam": (lambda m: m.translate("a", "xx", beam=0), "beam 0 is too small"),
     "a broken beam": (lambda m: m.translate("a", "xx", beam=1.5), "beam is 1.5, not a whole number"),
     "a beam in words": (lambda m: m.translate("a", "xx", beam="4"), "beam is '4', not a whole number"),

@@ -164,8 +164,8 @@ def test_text_without_bitext_is_refused_as_such(data, criterion, tmp_path):
 def test_pairs_that_are_left_out_do_not_count_for_the_queue(data, tmp_path):
     options = [*PPA, "--tokens-per-sample", 110]
     fits = done(pretrain(data, tmp_path / "fits", "mlm", 1, *options, "--moco-queue", 1))
-    found = re.search(r"train bitext/en-xx: (\d+) units, (\d+) pairs that do not fit", fits.text)
-    pairs, left_out = map(int, found.groups())
+    found = re.search(r"train bitext/en-xx: ([\d,]+) units, left out: ([\d,]+) pairs over --tokens", fits.text)
+    pairs, left_out = (int(count.replace(",", "")) for count in found.groups())
     run = pretrain(data, tmp_path / "refused", "mlm", 1, *options, "--moco-queue", pairs - left_out)
     assert left_out > 0
     refused(run, f"--moco-queue {pairs - left_out} is not less than the {pairs - left_out} pairs of training bitext")
