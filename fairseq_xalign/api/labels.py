@@ -103,7 +103,7 @@ class FineTuned:
                 found += self._labeller.probabilities(encoded, len(chunk), BATCH_TOKENS, **limits)
         if cut:
             noun = self._labeller.kind.cut_noun
-            given.warn_truncated(f"{cut} {noun} cut to {self.max_tokens} subwords")
+            given.warn_truncated(f"{noun} cut to {self.max_tokens} subwords: {cut:,}")
         return found
 
 

@@ -314,15 +314,16 @@ class XlingTask(TrainingTask):
         encoded = self.kind.learnable(
             self.kind.encode_framed(self.tokenizer, rows, self.folder.labels, language, self._longest(), self.frame)
         )
-        note = f", {encoded.cut} {self.kind.cut_noun} cut" if encoded.cut else ""
-        note += "".join(f", {count:,} {what}" for what, count in encoded.notes.items())
+        note = f", {self.kind.cut_noun} cut: {encoded.cut:,}" if encoded.cut else ""
+        note += "".join(f", {what}: {count:,}" for what, count in encoded.notes.items())
         if not encoded.examples:
             raise UserError(
                 f"no {split} example in {language}: {f'of {len(rows)} rows{note}' if rows else 'its file is empty'}",
                 self.cfg.data,
                 remedy="Make the folder again with xalign-preprocess benchmark, or choose other languages",
             )
-        logger.info(f"{split} {language}: {len(rows)} rows in {len(encoded.examples)} sequences{note}")
+        sizes = f"{counted(len(rows), 'row')} in {counted(len(encoded.examples), 'sequence')}"
+        logger.info(f"{split} {language}: {sizes}{note}")
         if few:
             encoded = self.few_shot.repeated(encoded)
             logger.info(

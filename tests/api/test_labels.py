@@ -46,7 +46,7 @@ def test_a_sentence_is_words_between_spaces_and_a_long_one_is_tagged_whole(tagge
     same, empty = tagger.predict([["the", "house", "is", "old"], ""])
     assert same.tags == alone.tags and empty.tags == [] and empty.probabilities.shape == (0, len(tagger.labels))
     assert len(tagger.predict("house " * 300).tags) == 300
-    with pytest.warns(TruncatedTextWarning, match="1 words cut to 128 subwords"):
+    with pytest.warns(TruncatedTextWarning, match="words cut to 128 subwords: 1"):
         tagger.predict(["q" * 500])
 
 
@@ -65,7 +65,7 @@ def test_labels_are_those_of_predict_with_the_heads_probabilities(checkpoint, tm
         np.testing.assert_allclose(one.probabilities, scores.numpy(), atol=1e-5)
         assert one.probability == one.probabilities.max() and model.labels[one.probabilities.argmax()] == one.label
     assert model.predict(TEXTS[0]).label == expected[0]
-    with pytest.warns(TruncatedTextWarning, match="1 texts cut to 32 subwords"):
+    with pytest.warns(TruncatedTextWarning, match="texts cut to 32 subwords: 1"):
         model.predict("house " * 30)
 
 

@@ -108,4 +108,4 @@ def test_documents_are_read_to_their_first_200_pieces_and_other_texts_to_128_sub
         assert run.status == 0, run.text[-2000:]
         task_state = run.checkpoint()["task_state"]
         assert task_state["max_length"] == min(expected, task_state["encoder"]["max_positions"])
-        assert "1 rows in 1 sequences, 1 pairs cut" in run.text
+        assert "1 row in 1 sequence, pairs cut: 1" in run.text

@@ -216,9 +216,9 @@ def _predictions(
                         line["set"] = folder.set
                     yield line | labeller.kind.line(row, prediction)
     for what, number in (+notes).items():
-        cli.say(f"{number:,} {what}")
+        cli.say(f"{what}: {number:,}")
     if cut:
-        cli.say(f"{cut} {labeller.kind.cut_noun} cut to {labeller.max_length} subwords")
+        cli.say(f"{labeller.kind.cut_noun} cut to {labeller.max_length} subwords: {cut:,}")
 
 
 def _note_language(labeller: Labeller, language: str) -> None:
