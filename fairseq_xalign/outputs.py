@@ -20,17 +20,19 @@ import socket
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fairseq_xalign.errors import UserError
+from fairseq_xalign.errors import UserError, first_of
 from fairseq_xalign.inputs import descriptor_named
 
 BUFFER = 1 << 18
 """Bytes that are handed to the system at once."""
 SHOWN = 40
 """How many characters of a name its temporary neighbour keeps: the length of names is limited."""
+NAMED = 3
+"""How many things that would be lost a message names."""
 FREE_SPACE = "Nothing was changed; free space or choose another place"
 
 
@@ -189,3 +191,23 @@ def refuse_to_replace(inputs: Iterable[str | Path | None], outputs: Iterable[str
     for output in outputs:
         if output is not None and any(Path(output).is_file() and Path(output).samefile(path) for path in given):
             raise UserError("is read by this command, which would replace it", output, remedy="Choose another output")
+
+
+def refuse_to_remove(folder: Path, own: Callable[[Path], bool], what: str) -> None:
+    """Refuse to replace a folder in which somebody keeps other things, which would be lost with it.
+
+    Args:
+        folder: may be missing or empty.
+        own: whether something in the folder is of its kind, and may be replaced.
+        what: what the folder is, with its article.
+
+    Raises:
+        UserError: naming what would be lost.
+    """
+    others = sorted(path.name for path in folder.iterdir() if not own(path)) if folder.is_dir() else []
+    if others:
+        raise UserError(
+            f"is {what} that holds other things too, which replacing it would remove: {first_of(others, NAMED)}",
+            folder,
+            remedy="Move them elsewhere, or choose another --output",
+        )

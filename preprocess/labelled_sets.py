@@ -30,10 +30,11 @@ from fairseq_xalign.constants import LABELS_FILE
 from fairseq_xalign.data.formats import header, table
 from fairseq_xalign.data.formats.columns import OUTSIDE
 from fairseq_xalign.errors import UserError, first_of, no_folder, unknown_name
-from fairseq_xalign.labelled.folder import FORMAT, OWN_ID
+from fairseq_xalign.labelled.folder import FORMAT, OWN_ID, is_labelled_file
 from fairseq_xalign.labelled.kind import FileRow, Kind, Task
 from fairseq_xalign.labelled.registry import TASKS, kind_of
 from fairseq_xalign.options import name_list
+from fairseq_xalign.outputs import refuse_to_remove
 from preprocess.corpora.catalogue import CORPORA
 from preprocess.labelled_files import NAMED, Key, find_files
 from preprocess.sets import BY_TASK, SETS
@@ -73,7 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     header.add_option(parser, table.RECOGNISED)
     parser.add_argument(
-        "--output", required=True, metavar="LABELLED", help="Labelled folder to write; an existing one is replaced."
+        "--output",
+        required=True,
+        metavar="LABELLED",
+        help="Labelled folder to write; an existing one is replaced, unless it holds other things too.",
     )
     parser.add_argument(
         "--drop",
@@ -159,6 +163,7 @@ def benchmark(
     output = Path(output)
     if output.exists() and not (output / LABELS_FILE).exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError("exists and is not a labelled folder", output, remedy="Choose another --output")
+    refuse_to_remove(output, is_labelled_file, "a labelled folder")
     labels = set(task.fixed_labels)
     report: dict[str, Any] = {}
     with files.atomic_folder(output) as made:

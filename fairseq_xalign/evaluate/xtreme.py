@@ -13,6 +13,7 @@ and only for sentences that were taken for translations.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,12 @@ from typing import Any
 from fairseq_xalign.data.formats import conllu, json_lines
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.files import atomic_folder
+from fairseq_xalign.outputs import refuse_to_remove
 
 Line = dict[str, Any]
 WITH_PREDICT = "Write it with xalign-evaluate predict"
+WRITTEN = re.compile(r"test-[\w-]+\.(tsv|json)")
+"""The files of a task's folder."""
 RETRIEVAL = "retrieval"
 """What the lines of ``retrieve --predictions`` call their task."""
 
@@ -161,7 +165,9 @@ def write_submission(name: str, predictions: str | Path, output: str | Path) -> 
         by_language.setdefault(str(line["language"]), []).append(line)
     if not by_language:
         raise UserError("no predictions in it", predictions, remedy=WITH_PREDICT)
-    with atomic_folder(Path(output) / name) as folder:
+    place = Path(output) / name
+    refuse_to_remove(place, lambda path: WRITTEN.fullmatch(path.name) is not None, f"the folder of {name}")
+    with atomic_folder(place) as folder:
         for language, lines in by_language.items():
             text = "".join(task.file(lines, task, written))
             suffix = "json" if task.task == "qa" else "tsv"

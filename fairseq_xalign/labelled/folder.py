@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_xalign.constants import LABELS_FILE
+from fairseq_xalign.constants import LABELS_FILE, SPLITS
 from fairseq_xalign.data.formats import json_lines
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_json
@@ -20,7 +20,13 @@ from fairseq_xalign.labelled.registry import KINDS, task_of
 
 FORMAT = 1
 MADE_WITH = "Make it with xalign-preprocess benchmark"
+FILE_NAME = re.compile(rf"({'|'.join(SPLITS)})\.[^.]+\.jsonl")
 OWN_ID = "Give each example an id of its own, or none: examples are then numbered"
+
+
+def is_labelled_file(path: Path) -> bool:
+    """Whether something in a labelled folder is of its own files, by its name."""
+    return path.is_file() and (path.name == LABELS_FILE or FILE_NAME.fullmatch(path.name) is not None)
 
 
 @dataclass

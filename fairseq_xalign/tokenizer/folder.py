@@ -11,6 +11,7 @@ from typing import Any
 from fairseq_xalign.constants import DICT_FILE, FAIRSEQ_SPECIALS, MANIFEST_FILE, SUBWORD_FILE, SUBWORD_FORMAT
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import atomic_file, atomic_folder, read_json
+from fairseq_xalign.outputs import refuse_to_remove
 from fairseq_xalign.tokenizer.models import MODEL_FILES
 
 MAKE_AGAIN = "Make it again with `xalign-preprocess subword`, or copy the whole folder again"
@@ -54,13 +55,15 @@ def write(folder: Path, description: dict[str, Any], model_bytes: bytes, symbols
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse to replace anything but a subword folder or an empty folder."""
+    """Refuse to replace anything but a subword folder, with nothing else in it, or an empty folder."""
     if folder.exists():
         theirs = (folder / SUBWORD_FILE).exists() and not (folder / MANIFEST_FILE).exists()
         if not folder.is_dir() or (any(folder.iterdir()) and not theirs):
             raise UserError(
                 "exists and is not a subword folder", folder, remedy="Choose another --output, or remove it"
             )
+        names = {SUBWORD_FILE, DICT_FILE, *MODEL_FILES.values()}
+        refuse_to_remove(folder, lambda path: path.is_file() and path.name in names, "a subword folder")
 
 
 def write_files(folder: Path, description: dict[str, Any], model_bytes: bytes, symbols: Sequence[str]) -> None:

@@ -244,6 +244,19 @@ def test_a_folder_of_something_else_is_not_replaced(treebanks, tmp_path, capsys)
     assert (tmp_path / "home" / "thesis.tex").exists()
 
 
+def test_a_labelled_folder_that_holds_other_things_is_not_replaced(tmp_path, capsys):
+    folder = tmp_path / "reviews"
+    (folder / "raw").mkdir(parents=True)
+    write_lines(folder / "raw" / "test.en.tsv", ["good\tFine."])
+    assert benchmark("classification", folder / "raw", tmp_path / "other") == 0
+    (folder / "labels.json").write_bytes((tmp_path / "other" / "labels.json").read_bytes())
+    write_lines(folder / "notes.txt", ["mine"])
+    assert benchmark("classification", folder / "raw", folder) == 1
+    assert "holds other things too, which replacing it would remove: notes.txt, raw." in capsys.readouterr().err
+    assert (folder / "raw" / "test.en.tsv").exists() and (folder / "notes.txt").exists()
+    assert benchmark("classification", folder / "raw", tmp_path / "other") == 0  # of its own files alone: replaced
+
+
 NER = ["# text = Ada", "Ada\tB-PER", "\u00a0\tO", "Love\tI-LOC", "Bonn\tI-LOC", "", "1\tJa\tO\t-\tx"]
 
 

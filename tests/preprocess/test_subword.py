@@ -340,6 +340,18 @@ def test_input_and_model_exclude_each_other(tmp_path):
     assert caught.value.code == 2
 
 
+def test_a_subword_folder_that_holds_other_things_is_not_replaced(tmp_path, capsys):
+    text, output = write(tmp_path / "en", *LINES), tmp_path / "sub"
+    command = ["subword", "--input", f"en={text}", *SMALL, "--output", str(output)]
+    assert main(command) == 0
+    assert main(command) == 0  # of its own files alone: replaced
+    corpus = write(output / "corpus.en", *LINES)
+    capsys.readouterr()
+    assert main(command) == 1
+    assert "which replacing it would remove: corpus.en." in capsys.readouterr().err
+    assert corpus.exists()
+
+
 def test_an_output_that_is_something_else_is_refused_before_any_work(tmp_path, capsys):
     write(tmp_path / "thesis.txt", "years of work")
     assert main(["subword", "--input", "en=/none", *SMALL, "--output", str(tmp_path)]) == 1
