@@ -21,7 +21,7 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -103,6 +103,17 @@ def forget_copies() -> None:
 
 
 atexit.register(forget_copies)
+
+
+def repeated_file(paths: Iterable[str]) -> str | None:
+    """The first of some inputs that is the same file as an earlier one, by whatever name; None if there is none."""
+    seen: set[str] = set()
+    for path in paths:
+        place = os.path.realpath(path)
+        if place in seen and os.path.isfile(place):
+            return path
+        seen.add(place)
+    return None
 
 
 def descriptor_named(path: str | Path) -> int | None:

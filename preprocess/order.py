@@ -16,7 +16,8 @@ from pathlib import Path
 from fairseq_xalign import cli, files
 from fairseq_xalign.data.formats import conllu
 from fairseq_xalign.errors import UserError
-from fairseq_xalign.options import share, without_effect
+from fairseq_xalign.inputs import repeated_file
+from fairseq_xalign.options import positive, share, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.derive.order_features import MAX_DEPENDENTS
 from preprocess.derive.order_fitting import DEFAULT_PENALTY, fit_model
@@ -85,8 +86,10 @@ def run(args: argparse.Namespace) -> int:
     share(whole=True, substrate_weight=weight)
     if not 1 <= args.max_dependents <= MOST_DEPENDENTS:
         raise UserError(f"--max-dependents {args.max_dependents}", remedy=f"Give 1 to {MOST_DEPENDENTS}")
-    if not args.penalty > 0:
-        raise UserError(f"--penalty {args.penalty:g} leaves weights without bounds", remedy="Give a number above 0")
+    positive(penalty=args.penalty)
+    for option in (args.treebank, args.substrate):
+        if twice := repeated_file(option):
+            raise UserError("is given twice: each of its sentences would count twice", twice, remedy="Name it once")
     refuse_to_replace([*args.treebank, *(args.substrate or [])], [args.output])
     model = fit_treebanks(args.treebank, args.max_dependents, args.subtypes, args.penalty)
     if args.substrate:

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 
 from fairseq_xalign import cli, files
 from fairseq_xalign.errors import UserError
+from fairseq_xalign.inputs import repeated_file
 from fairseq_xalign.options import at_least, language_code
 from fairseq_xalign.outputs import refuse_to_replace
 from preprocess.corpora.cleaning import clean
@@ -88,6 +89,12 @@ def run(args: argparse.Namespace) -> int:
     )
     if source == target:
         raise UserError(f"--source and --target are both {source!r}", remedy="Name two languages")
+    if source_code == target_code:
+        raise UserError(
+            f"--source and --target are both {source_code!r} in the collection", remedy="Name two languages"
+        )
+    if twice := repeated_file(args.input):
+        raise UserError("is given twice: every pair would be written twice", twice, remedy="Name it once")
     outputs = (f"{args.output}.{source}", f"{args.output}.{target}")
     refuse_to_replace(args.input, outputs)
     wanted = Wanted(source_code, target_code, margin, args.workers)
@@ -135,6 +142,8 @@ def _told(wanted: Wanted) -> str:
 
 def _language(value: str, option: str, collection: str) -> tuple[str, str]:
     """The language of ``LANG`` or ``LANG=CODE``, and what the collection calls it."""
-    name, _, code = value.partition("=")
+    name, equals, code = value.partition("=")
+    if equals and not code:
+        raise UserError(f"{option} {value!r} names no code", remedy=f"Write LANG=CODE, or {option} {name}")
     known = TATOEBA_CODES if collection == "tatoeba" else {}
     return language_code(name, option), code or known.get(name, name)

@@ -14,6 +14,8 @@ from fairseq_xalign.files import read_lines
 from preprocess.pairs.interface import Wanted
 
 SENTENCES, LINKS, PAIRS = "sentences", "links", "pairs"
+MOST_DIGITS = 18
+"""Of the number of a sentence."""
 LINK_COLUMNS, PAIR_COLUMNS, FEWEST_SENTENCE_COLUMNS = 2, 4, 3
 
 
@@ -35,7 +37,11 @@ def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
         if kinds[path] == SENTENCES:
             for number, (sentence, language, text, *_) in _rows(path, SENTENCES):
                 if language in texts:
-                    texts[language][_integer(sentence, path, number)] = text
+                    known = texts[language].setdefault(_integer(sentence, path, number), text)
+                    if known != text:
+                        raise UserError(
+                            f"sentence {sentence} has another text than before", path, number, "Keep one of the two"
+                        )
     links = [path for path in files if kinds[path] == LINKS]
     if not links and PAIRS in kinds.values():
         unused = [path for path in files if kinds[path] == SENTENCES]
@@ -65,9 +71,9 @@ def _linked(
         first, second = (_integer(column, path, number) for column in columns)
         pair = (first, second) if first in sources and second in targets else (second, first)
         if pair[0] not in sources or pair[1] not in targets:
-            wanted.counts["link to another language"] += 1
+            wanted.counts["link to no sentence of the two languages"] += 1
         elif pair in seen:
-            wanted.counts["link in the other direction"] += 1
+            wanted.counts["link that came before, in this or the other direction"] += 1
         else:
             seen.add(pair)
             yield sources[pair[0]], targets[pair[1]]
@@ -105,6 +111,8 @@ def _rows(path: str, kind: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _integer(text: str, path: str, number: int) -> int:
-    if not text.isdecimal():
-        raise UserError(f"{text!r} is not the number of a sentence", path, number, "Download the file again")
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise UserError(
+            f"{text[:MOST_DIGITS]!r} is not the number of a sentence", path, number, "Download the file again"
+        )
     return int(text)

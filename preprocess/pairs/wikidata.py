@@ -8,11 +8,13 @@ have label and description in both languages. Decompression is the slow part of 
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.inputs import open_input
 from preprocess.pairs.interface import Wanted
@@ -57,10 +59,12 @@ def _chunks(path: str, languages: tuple[Languages, ...], counts: Counter[str]) -
     names = [tuple(json.dumps(language).encode() + b":" for language in pair) for pair in languages]
     lines: Chunk = []
     size = 0
+    item, opened = b"", False
     with open_input(path) as stream:
         for number, line in enumerate(stream, start=1):
-            item = line.strip().removesuffix(b",")
+            item = (line.removeprefix(BOM_UTF8) if number == 1 else line).strip().removesuffix(b",")
             if item in (b"[", b"]", b""):
+                opened = opened or item == b"["
                 continue
             possible = any(first in item and second in item for first, second in names)
             if not possible and item.startswith(b"{") and item.endswith(b"}"):
@@ -73,6 +77,8 @@ def _chunks(path: str, languages: tuple[Languages, ...], counts: Counter[str]) -
                 lines, size = [], 0
     if lines:
         yield lines
+    if opened and item != b"]":
+        cli.say(f"{path}: its list is not closed by a line with ]: items after its last line may be missing")
 
 
 def parse(_: None, lines: Chunk, languages: tuple[Languages, ...], path: str) -> Found:
@@ -83,7 +89,7 @@ def parse(_: None, lines: Chunk, languages: tuple[Languages, ...], path: str) ->
         try:
             item = json.loads(line)
             texts = {language: _text(item, language) for language in named}
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
+        except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
             raise UserError(
                 f"not an item of a JSON dump of Wikidata: {error}", path, number,
                 remedy="Name a dump of https://dumps.wikimedia.org/wikidatawiki/entities/; of a download that was cut "

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from fairseq_xalign import cli
 from fairseq_xalign.errors import UserError
 from fairseq_xalign.files import read_lines
 from preprocess.pairs.interface import Wanted
 
 MARGIN = 1.05
 """The smallest margin of TPP's released code."""
-NAME = re.compile(r"WikiMatrix\.([\w-]+?)-([\w-]+)\.tsv(\..*)?")
+NAME = re.compile(r"(?i)WikiMatrix\.([\w-]+?)-([\w-]+)(\W.*)?")
 
 
 def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
@@ -43,16 +44,20 @@ def read(files: list[str], wanted: Wanted) -> Iterator[tuple[str, str]]:
                     remedy="Name the file as it was downloaded, WikiMatrix.XX-YY.tsv.gz",
                 )  # fmt: skip
             if score < wanted.margin:
-                wanted.counts[f"margin below {wanted.margin:g}"] += 1
+                wanted.counts[f"margin below {wanted.margin}"] += 1
                 continue
             first, second = texts
             yield (second, first) if backwards else (first, second)
 
 
 def _backwards(path: str, wanted: Wanted) -> bool:
-    """Whether the file has the target language first; a file without languages in its name has the source first."""
+    """Whether the file has the target language first.
+
+    A file without languages in its name is taken to have the source first, which is said.
+    """
     found = NAME.fullmatch(Path(path).name)
     if found is None:
+        cli.say(f"{path}: its name has no languages; the first text of each line is taken for {wanted.source}")
         return False
     languages = (found[1], found[2])
     if set(languages) != {wanted.source, wanted.target}:

@@ -111,7 +111,7 @@ def test_tatoeba_gives_every_link_once_whatever_its_direction(tmp_path, capsys):
     files = ["--input", tmp_path / "links.csv", "--input", tmp_path / "sentences.csv"]
     assert made(tmp_path, "--format", "tatoeba", *files, "--json") == TATOEBA
     assert json.loads(capsys.readouterr().out)["left_out"] == {
-        "link to another language": 2, "link in the other direction": 2,
+        "link to no sentence of the two languages": 2, "link that came before, in this or the other direction": 2,
     }  # fmt: skip
 
 
@@ -139,7 +139,9 @@ def test_tatoeba_gives_every_link_once_where_each_direction_is_a_file_of_its_own
     (tmp_path / "hin-eng.tsv").write_text("2\t1\n3\t1\n6\t5\n", "utf-8")
     files = [x for name in ("s.csv", "eng-hin.tsv", "hin-eng.tsv") for x in ("--input", tmp_path / name)]
     assert made(tmp_path, "--format", "tatoeba", *files, "--json") == TATOEBA
-    assert json.loads(capsys.readouterr().out)["left_out"] == {"link in the other direction": 3}
+    assert json.loads(capsys.readouterr().out)["left_out"] == {
+        "link that came before, in this or the other direction": 3
+    }
 
 
 def test_sentences_of_tatoeba_that_nothing_links_are_refused_beside_a_file_of_pairs(tmp_path, capsys):
@@ -202,3 +204,69 @@ def test_codes_of_a_collection_are_given_after_the_language(tmp_path):
     options = ["--format", "wikidata", "--input", tmp_path / "d.json", "--workers", 1]
     assert made(tmp_path, *options, target="zh=zh-hans") == [("a b", "甲 乙")]
     assert main(["pairs", *map(str, options), "--source", "en", "--target", "en", "--output", "x"]) == 1
+
+
+def refused(capsys, *options, source="en", target="hi"):
+    """What the command says when it refuses."""
+    capsys.readouterr()
+    assert main(["pairs", *map(str, options), "--source", source, "--target", target, "--output", "none"]) == 1
+    return capsys.readouterr().err
+
+
+def test_a_file_that_is_given_twice_is_refused(tmp_path, capsys):
+    file, link = tmp_path / "dump.json", tmp_path / "link.json"
+    file.write_bytes(dump())
+    link.symlink_to(file)
+    message = refused(capsys, "--format", "wikidata", "--input", file, "--input", link)
+    assert "link.json: is given twice: every pair would be written twice" in message
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [("de=hi", "are both 'hi' in the collection"), ("en=", "--source 'en=' names no code")]
+)
+def test_two_languages_are_two_in_the_collection_too(tmp_path, capsys, source, message):
+    (tmp_path / "dump.json").write_bytes(dump())
+    options = ["--format", "wikidata", "--input", tmp_path / "dump.json"]
+    assert message in refused(capsys, *options, source=source)
+
+
+def test_a_dump_may_begin_with_a_byte_order_mark_and_one_that_is_not_closed_is_named(tmp_path, capsys):
+    file = tmp_path / "dump.json"
+    file.write_bytes(b"\xef\xbb\xbf" + dump().removesuffix(b"\n]\n"))
+    assert made(tmp_path, "--format", "wikidata", "--input", file, "--workers", 1) == EXPECTED
+    assert f"{file}: its list is not closed by a line with ]" in capsys.readouterr().err
+
+
+def test_brackets_within_thousands_of_brackets_are_no_item(tmp_path, capsys):
+    (tmp_path / "dump.json").write_text("[\n" + '["en":"hi":' * 5000 + "\n")
+    options = ["--format", "wikidata", "--input", tmp_path / "dump.json", "--workers", 1]
+    assert "dump.json:2: not an item of a JSON dump of Wikidata" in refused(capsys, *options)
+
+
+@pytest.mark.parametrize("name", ["wikimatrix.en-hi.tsv", "WikiMatrix.en-hi (1).tsv", "WikiMatrix.en-hi.txt"])
+def test_languages_are_read_from_a_name_that_was_changed_a_little(tmp_path, name):
+    (tmp_path / name).write_text("1.2\tEnglish\tHindi\n")
+    options = ["--format", "wikimatrix", "--input", tmp_path / name]
+    assert made(tmp_path, *options, source="hi", target="en") == [("Hindi", "English")]
+
+
+def test_which_text_comes_first_is_said_where_the_name_does_not_tell(tmp_path, capsys):
+    (tmp_path / "mined.tsv").write_text("1.2\tEnglish\tHindi\n")
+    assert made(tmp_path, "--format", "wikimatrix", "--input", tmp_path / "mined.tsv") == [("English", "Hindi")]
+    assert (
+        "mined.tsv: its name has no languages; the first text of each line is taken for en" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1\teng\tGoodbye", "sentences:3: sentence 1 has another text than before"),
+        ("9" * 5000 + "\teng\tHello", "sentences:3: '999999999999999999' is not the number of a sentence"),
+    ],
+)
+def test_no_sentence_of_tatoeba_takes_the_place_of_another(tmp_path, capsys, line, message):
+    (tmp_path / "sentences").write_text(f"1\teng\tHello\n2\thin\tNamaste\n{line}\n")
+    (tmp_path / "links").write_text("1\t2\n")
+    options = ["--format", "tatoeba", "--input", tmp_path / "sentences", "--input", tmp_path / "links"]
+    assert message in refused(capsys, *options)
