@@ -26,7 +26,14 @@ from fairseq_xalign.cli import progress, say
 from fairseq_xalign.constants import MANIFEST_FILE
 from fairseq_xalign.data.lengths import LengthCounter
 from fairseq_xalign.data.links import LINK_TYPE
-from fairseq_xalign.data.manifest import links_prefix, read_manifest, size_problems, stream_prefixes, stream_title
+from fairseq_xalign.data.manifest import (
+    check_shard,
+    links_prefix,
+    read_manifest,
+    size_problems,
+    stream_prefixes,
+    stream_title,
+)
 from fairseq_xalign.data.mmap import MappedTokens, Writer, dtype_for
 from fairseq_xalign.errors import UserError, no_folder
 from fairseq_xalign.files import sha256
@@ -40,9 +47,9 @@ EXAMPLE = """examples:
   xalign-preprocess binarize --subword SUB --mono en=news.en --shard 2/2 --output PART2
   xalign-preprocess merge PART1 PART2 --output DATA"""
 SAME_TEXT = ("of", "sha256", "max_length")
+"""Fields of a stream's ``part`` that all parts share."""
 LINKS_MADE = ("pieces", "words", "file")
 """Fields of a stream's ``links`` that all parts share."""
-"""Fields of a stream's ``part`` that all parts share."""
 DAMAGED = "Copy the part again, or binarize it again"
 
 
@@ -113,6 +120,7 @@ def _manifest(path: Path) -> dict[str, Any]:
             path,
             remedy="Name folders made with `binarize --shard`; several whole folders are read as one as DATA/a:DATA/b",
         )
+    check_shard(manifest, path / MANIFEST_FILE)
     for problem in size_problems(path, manifest):
         raise problem
     return manifest

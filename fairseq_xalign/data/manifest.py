@@ -79,12 +79,73 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
                 raise UserError(f"damaged: {stream_title(stream)} names the wrong files", file, remedy=MADE_WITH)
             if stream.get("links") and links_prefix(stream) is None:
                 raise UserError(f"damaged: no file has the links of {stream_title(stream)}", file, remedy=MADE_WITH)
-            if stream["kind"] != "dictionary":
-                stream["split"], stream["sentences"]
-        del size
-    except (KeyError, TypeError, AttributeError) as error:
+            _check_stream(stream)
+        if not isinstance(size[0], int) or not isinstance(manifest.get("tokenizer") or {"sha256": ""}, dict):
+            raise TypeError("vocabulary or tokenizer")
+        (manifest.get("tokenizer") or {"sha256": ""})["sha256"]
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file, remedy=MADE_WITH) from error
     return manifest
+
+
+COUNTS = ("sentences", "tokens", "longest", "unknown")
+"""What a text's entry counts, of bitext (but for the sentences) once per side."""
+
+
+def _check_stream(stream: Mapping[str, Any]) -> None:
+    """Raise a built-in error for an entry without what the commands read, or with a value of another type."""
+    for name, about in stream["files"].items():
+        if not (isinstance(about["size"], int) and isinstance(about["sha256"], str | None)):
+            raise TypeError(f"files: {name}")
+    if stream["kind"] == "dictionary":
+        if not isinstance(stream["entries"], int):
+            raise TypeError("entries")
+        return
+    if not isinstance(stream["split"], str):
+        raise TypeError("split")
+    sides = len(stream_languages(stream))
+    for key in COUNTS:
+        value = stream["sentences"] if key == "sentences" else stream.get(key)
+        values = value if isinstance(value, list) and key != "sentences" else [value]
+        if value is not None and (len(values) != (sides if isinstance(value, list) else 1) or not _whole(values)):
+            raise TypeError(key)
+    if not _whole([stream["sentences"]]):
+        raise TypeError("sentences")
+
+
+def _check_part(stream: Mapping[str, Any]) -> None:
+    """The same for what only the parts of a corpus have."""
+    part, dropped = stream["part"], [stream["dropped"]]
+    if stream.get("links"):
+        dropped.append(stream["links"]["dropped"])
+        stream["links"]["pieces"], stream["links"]["words"], stream["links"]["file"]
+    if not all(_whole(counts.values()) for counts in dropped):
+        raise TypeError("dropped")
+    if not _whole([part["of"]]) or not all(isinstance(each, str) for each in part["sha256"]) or not part["sha256"]:
+        raise TypeError("part")
+    part["max_length"], stream["source"], stream["unknown"]
+
+
+def check_shard(manifest: Mapping[str, Any], file: Path) -> None:
+    """Refuse the manifest of a part that lacks what joining the parts needs.
+
+    Raises:
+        UserError: naming it.
+    """
+    try:
+        if not _whole([manifest["shard"]["number"], manifest["shard"]["of"]]) or len(manifest["shard"]) != 2:
+            raise TypeError("shard")
+        manifest["tokenizer"]["sha256"]
+        for stream in manifest["streams"]:
+            if stream["kind"] != "dictionary":
+                _check_part(stream)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file, remedy=MADE_WITH) from error
+
+
+def _whole(values: Iterable[Any]) -> bool:
+    """Whether all values are whole numbers."""
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
 def size_problems(path: Path, manifest: Mapping[str, Any]) -> Iterator[UserError]:

@@ -164,6 +164,25 @@ def test_one_fault_is_one_problem(data, capsys):
     assert [what for _, what in problems(data, capsys)] == ["item 1 has id 90, but the vocabulary ends at 89"]
 
 
+@pytest.mark.parametrize("key", ["size", "sha256"])
+@pytest.mark.parametrize("value", [[], {}, 1.5])
+def test_a_manifest_with_values_of_other_types_is_a_problem(data, capsys, key, value):
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["streams"][0]["files"]["mono/train.en.bin"][key] = value
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    [(where, what)] = problems(data, capsys)
+    assert where == "manifest.json" and "damaged: " in what
+
+
+@pytest.mark.parametrize("key", ["split", "sentences", "tokens", "longest", "unknown"])
+def test_counts_that_are_no_numbers_are_a_problem(data, capsys, key):
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["streams"][0][key] = []
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    [(where, what)] = problems(data, capsys)
+    assert where == "manifest.json" and "damaged: " in what
+
+
 def test_sides_of_different_length_are_found(data, capsys):
     shorten(data)
     assert "bitext train en-de has 50 and 49 sentences, which cannot be translations line by line" in [

@@ -213,6 +213,30 @@ def test_a_damaged_part_is_found_while_it_is_copied(tmp_path, shards):
         merge(shards, tmp_path / "merged")
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (["shard"], {"number": 1}),
+        (["tokenizer"], None),
+        (["streams", 0, "part"], None),
+        (["streams", 0, "part", "sha256"], []),
+        (["streams", 0, "dropped"], True),
+        (["streams", 0, "unknown"], "x"),
+        (["streams", 0, "files", "mono/train.en.bin"], {}),
+    ],
+)
+def test_a_part_whose_manifest_is_damaged_is_named(tmp_path, shards, keys, value):
+    file = shards[0] / "manifest.json"
+    manifest = json.loads(file.read_text())
+    *path, last = keys
+    place = manifest
+    for key in path:
+        place = place[key]
+    place[last] = value
+    file.write_text(json.dumps(manifest))
+    refused(shards, tmp_path / "M", "damaged: ")
+
+
 def test_what_exists_is_not_replaced(tmp_path, shards):
     (tmp_path / "merged").mkdir()
     merge(shards, tmp_path / "merged")  # an empty folder is filled
