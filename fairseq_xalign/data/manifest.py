@@ -80,16 +80,17 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             if stream.get("links") and links_prefix(stream) is None:
                 raise UserError(f"damaged: no file has the links of {stream_title(stream)}", file, remedy=MADE_WITH)
             _check_stream(stream)
-        if not isinstance(size[0], int) or not isinstance(manifest.get("tokenizer") or {"sha256": ""}, dict):
+        tokenizer = manifest.get("tokenizer") or {"sha256": ""}
+        if not isinstance(size[0], int) or not isinstance(tokenizer, dict):
             raise TypeError("vocabulary or tokenizer")
-        (manifest.get("tokenizer") or {"sha256": ""})["sha256"]
+        tokenizer["sha256"]
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise UserError(f"damaged: {error!r} is missing or of the wrong kind", file, remedy=MADE_WITH) from error
     return manifest
 
 
-COUNTS = ("sentences", "tokens", "longest", "unknown")
-"""What a text's entry counts, of bitext (but for the sentences) once per side."""
+COUNTS = ("tokens", "longest", "unknown")
+"""What a text's entry may count beside its sentences, of bitext once per side."""
 
 
 def _check_stream(stream: Mapping[str, Any]) -> None:
@@ -103,14 +104,14 @@ def _check_stream(stream: Mapping[str, Any]) -> None:
         return
     if not isinstance(stream["split"], str):
         raise TypeError("split")
-    sides = len(stream_languages(stream))
-    for key in COUNTS:
-        value = stream["sentences"] if key == "sentences" else stream.get(key)
-        values = value if isinstance(value, list) and key != "sentences" else [value]
-        if value is not None and (len(values) != (sides if isinstance(value, list) else 1) or not _whole(values)):
-            raise TypeError(key)
     if not _whole([stream["sentences"]]):
         raise TypeError("sentences")
+    for key in COUNTS:
+        value = stream.get(key)
+        if isinstance(value, list) and len(value) != len(stream_languages(stream)):
+            raise TypeError(key)
+        if value is not None and not _whole(value if isinstance(value, list) else [value]):
+            raise TypeError(key)
 
 
 def _check_part(stream: Mapping[str, Any]) -> None:
