@@ -9,7 +9,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from fairseq_xalign.errors import UserError
 
@@ -106,6 +106,14 @@ def files_between_commas(text: str) -> list[str]:
     pairs = [[text[: match.start()], text[match.end() :]] for match in re.finditer(",", text)]
     there = [pair for pair in pairs if all(map(os.path.exists, pair))]
     return there[0] if len(there) == 1 else text.split(",")
+
+
+def two_files(text: str, option: str, form: str) -> tuple[str, str]:
+    """Split ``FILE,FILE``, the value of ``option`` (as it is written before the value); ``form`` is how to write it."""
+    names = files_between_commas(text)
+    if len(names) != 2 or not all(names):
+        raise UserError(f"{option}{text} does not name two files", remedy=f"Write {form}")
+    return names[0], names[1]
 
 
 def add_sides(parser: argparse.ArgumentParser) -> None:
@@ -205,3 +213,10 @@ def other_spelling(code: str, known: Iterable[str]) -> str | None:
     """Return a known code that differs from ``code`` only in case or in ``-`` and ``_``: probably the same language."""
     folded = code.lower().replace("_", "-")
     return next((other for other in known if other != code and other.lower().replace("_", "-") == folded), None)
+
+
+def spelling_notes(codes: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    """For each code that a known one differs from in spelling alone, a line that says so."""
+    for code in codes:
+        if other := other_spelling(code, sorted(known)):
+            yield f"{code} and {other} are treated as two languages; if they are the same, use one spelling"

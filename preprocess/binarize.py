@@ -41,14 +41,14 @@ from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import open_input, regular
 from fairseq_xalign.options import (
     at_least,
-    files_between_commas,
     language_code,
     language_pair,
     named_files,
-    other_spelling,
     pair_name,
     pair_splits,
     share,
+    spelling_notes,
+    two_files,
 )
 from preprocess.binarize_report import counts, report_line, stream_report
 from preprocess.encoding import CHUNK_BYTES, WORDS_REMEMBERED, ChunkEncoder, cut, encode_chunk, equal_lines
@@ -149,7 +149,10 @@ def run(args: argparse.Namespace) -> int:
         args.output,
         args.subword,
         mono=named_files(args.mono, "--mono"),
-        bitext=[(pair, _two_files(pair, both)) for pair, both in named_files(args.bitext, "--bitext")],
+        bitext=[
+            (pair, two_files(both, f"--bitext {pair}=", "--bitext XX-YY=FILE,FILE"))
+            for pair, both in named_files(args.bitext, "--bitext")
+        ],
         dictionaries=named_files(args.dictionary, "--dictionary"),
         links=named_files(args.links, "--links"),
         link_pieces=args.link_pieces,
@@ -212,9 +215,9 @@ def binarize(
         ask_links(streams, language_pair(pair, "--links", known), file, link_pieces, link_words)
     if not streams:
         raise UserError("nothing to binarize", remedy="Give --mono, --bitext or --dictionary")
-    for name in dict.fromkeys(name for stream in streams for name in stream_languages(stream)):
-        if other := other_spelling(name, sorted(known)):
-            say(f"{name} and {other} are treated as two languages; if they are the same, use one spelling")
+    named = dict.fromkeys(name for stream in streams for name in stream_languages(stream))
+    for note in spelling_notes(named, known):
+        say(note)
     if part is not None:
         for stream in streams:
             _limit_to_part(stream, part, max_length)
@@ -242,13 +245,6 @@ def binarize(
     count = len(manifest["streams"])
     say(f"{output}: {count} stream{'s' * (count != 1)}, languages {', '.join(manifest['languages'])}")
     return {"output": str(output), "languages": manifest["languages"], "streams": report}
-
-
-def _two_files(pair: str, text: str) -> tuple[str, str]:
-    names = files_between_commas(text)
-    if len(names) != 2 or not all(names):
-        raise UserError(f"--bitext {pair}={text} does not name two files", remedy="Write --bitext XX-YY=FILE,FILE")
-    return names[0], names[1]
 
 
 def _known_languages(update: FolderUpdate, named: Iterable[str]) -> set[str]:

@@ -31,7 +31,7 @@ from fairseq_xalign.data.formats.header import taken
 from fairseq_xalign.data.formats.word_list import WordPair
 from fairseq_xalign.errors import UserError, unknown_name
 from fairseq_xalign.inputs import regular
-from fairseq_xalign.options import different_languages, files_between_commas, flag, without_effect
+from fairseq_xalign.options import different_languages, flag, two_files, without_effect
 from fairseq_xalign.outputs import refuse_to_replace
 from fairseq_xalign.tokenizer.tokenizer import Tokenizer
 from preprocess import induce
@@ -118,7 +118,11 @@ def run(args: argparse.Namespace) -> int:
         for name, value in common.items():
             if value is None:
                 raise UserError(f"{flag(name)} is needed with --muse, --csv and --bitext", remedy="Add it")
-        lists = {"muse": args.muse, "csv": args.csv, "bitext": args.bitext and file_pair(args.bitext)}
+        lists = {
+            "muse": args.muse,
+            "csv": args.csv,
+            "bitext": args.bitext and two_files(args.bitext, "--bitext ", "--bitext FILE,FILE"),
+        }
         kind, files_of = next((kind, value) for kind, value in lists.items() if value)
         pieces = args.pieces or PIECES[0]
         refuse_to_replace([*([files_of] if isinstance(files_of, str) else files_of), args.links], [args.output])
@@ -129,14 +133,6 @@ def run(args: argparse.Namespace) -> int:
         for name, value in _flat(report):
             print(f"{name:32} {value:.4f}" if isinstance(value, float) else f"{name:32} {value}")
     return 0
-
-
-def file_pair(text: str) -> tuple[str, str]:
-    """Split the two files of ``--bitext``."""
-    names = files_between_commas(text)
-    if len(names) != 2 or not all(names):
-        raise UserError(f"--bitext {text} does not name two files", remedy="Write --bitext FILE,FILE")
-    return names[0], names[1]
 
 
 def _flat(report: dict[str, Any]) -> Iterator[tuple[str, Any]]:

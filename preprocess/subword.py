@@ -28,8 +28,8 @@ from fairseq_xalign.options import (
     between,
     language_code,
     named_files,
-    other_spelling,
     positive,
+    spelling_notes,
     without_effect,
 )
 from fairseq_xalign.tokenizer.folder import check_replaceable
@@ -295,9 +295,8 @@ def train(
 
 def _note_repetitions(languages: Mapping[str, Sequence[Path]]) -> None:
     """Say which languages may be one, and which files count more than once."""
-    for name in languages:
-        if other := other_spelling(name, sorted(languages)):
-            cli.say(f"{name} and {other} are treated as two languages; if they are the same, use one spelling")
+    for note in spelling_notes(languages, languages):
+        cli.say(note)
     times = Counter(file.resolve() for files in languages.values() for file in files)
     for file, count in times.items():
         if count > 1:
